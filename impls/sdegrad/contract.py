@@ -1,0 +1,174 @@
+"""The contract between an SDE library and the suite that measures it. It is only ever added to.
+
+An implementation translates: names, shapes, noise. It is given a `Task`, says whether it can do it
+(`unsupported`), does everything that need not be timed (`prepare`: building, compiling, warming up), and returns
+a `Run`, whose call does the work once and returns when the device is idle.
+
+Axes, everywhere: `paths` (batch), `dim` (state), `noise` (Brownian dimension), `outputs` (times in `ts`).
+State is [paths, dim]; drift [paths, dim]; diffusion [paths, dim] for diagonal noise and [paths, dim, noise] for
+every other (scalar: noise = 1); outputs [outputs, paths, dim].
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+
+from sdegrad.methods import NoiseType, SDEType
+
+Adjoint = Literal["reversible", "backprop", "checkpoint", "backsolve"]
+Framework = Literal["torch", "jax"]
+LevyArea = Literal["none", "space-time", "davie", "foster"]
+
+
+class Problem(Protocol):
+    """An SDE, written once. `xp` is an array namespace (array API, and `sigmoid`, `silu`) of the caller's framework."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def t0(self) -> float: ...
+    @property
+    def t1(self) -> float: ...
+    @property
+    def sde_type(self) -> SDEType: ...
+    @property
+    def noise_type(self) -> NoiseType: ...
+    @property
+    def noise_dim(self) -> int: ...
+    @property
+    def y0(self) -> np.ndarray: ...
+    @property
+    def params(self) -> Mapping[str, np.ndarray]: ...
+    def drift(self, xp: Any, t: Any, y: Any, params: Mapping[str, Any]) -> Any: ...
+    def diffusion(self, xp: Any, t: Any, y: Any, params: Mapping[str, Any]) -> Any: ...
+
+
+class Path(Protocol):
+    """One Brownian path on a grid of `times` [points], given to every library: W(t) and the integral of W up to t,
+    both [points, paths, noise] in float64 and zero at times[0]."""
+
+    @property
+    def times(self) -> np.ndarray: ...
+    @property
+    def W(self) -> np.ndarray: ...
+    @property
+    def integral(self) -> np.ndarray: ...
+
+
+def sum_of_squares(xp: Any, ys: Any) -> Any:
+    return xp.sum(ys * ys)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One piece of work. Gradients are of `loss(xp, ys)` with respect to (y0, params).
+
+    noise: None for the library's own Brownian motion, seeded with `seed`; a `Path` for a given one. A query of
+    a given path is snapped to grid time k of the path if it is within (k + 8) ulp of it, and is an error if not.
+    adjoint: None for the solve alone. rtol: None for constant steps of `dt`, else adaptive from `dt`.
+    dt and ts are in the time units of the problem; ts includes start and end.
+    """
+
+    problem: Problem
+    method: str
+    dt: float
+    ts: tuple[float, ...]
+    adjoint: Adjoint | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    rtol: float | None = None
+    atol: float | None = None
+    noise: Path | None = None
+    levy_area: LevyArea = "none"
+    seed: int = 0
+    dtype: Literal["float32", "float64"] = "float32"
+    device: Literal["cpu", "cuda"] = "cpu"
+    loss: Callable[[Any, Any], Any] = sum_of_squares
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrownianTask:
+    """Queries of a Brownian object. kind: "interval" (exact) or "tree" (Virtual Brownian Tree, to `tol`).
+
+    queries: the pairs (s, t), asked in this order. dt: the step size to expect, where the library takes a hint.
+    """
+
+    queries: tuple[tuple[float, float], ...]
+    shape: tuple[int, ...]
+    t0: float = 0.0
+    t1: float = 1.0
+    kind: Literal["interval", "tree"] = "interval"
+    dt: float | None = None
+    tol: float | None = None
+    levy_area: LevyArea = "none"
+    seed: int = 0
+    dtype: Literal["float32", "float64"] = "float32"
+    device: Literal["cpu", "cuda"] = "cpu"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a run gave, as numpy. Solving: ys [outputs, paths, dim] and, with an adjoint, gradients {"y0": ...,
+    parameter: ...}. Brownian queries: ys holds W [queries, *shape] and H the space-time Levy area or None."""
+
+    ys: np.ndarray
+    gradients: Mapping[str, np.ndarray] | None = None
+    H: np.ndarray | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """Function evaluations of one run: of drift and diffusion, and of their vector-Jacobian products."""
+
+    steps: int
+    drift: int
+    diffusion: int
+    drift_vjp: int = 0
+    diffusion_vjp: int = 0
+
+
+class Run(Protocol):
+    """The prepared work. Only `__call__` is timed."""
+
+    def __call__(self) -> Any:
+        """Do the work once; return, in the framework's own arrays, when the device is idle."""
+        ...
+
+    def outcome(self, result: Any) -> Outcome:
+        """What a call returned, as numpy."""
+        ...
+
+    def count(self) -> Counts:
+        """Do the work once more with counting vector fields, untimed."""
+        ...
+
+    def device_memory(self) -> int:
+        """Peak bytes of one call above what was there before, by the accelerator's own counters. Never on the CPU."""
+        ...
+
+
+@runtime_checkable
+class Implementation(Protocol):
+    """One library behind the contract. `framework` says whose numbers it is compared with first."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def framework(self) -> str: ...
+
+    def versions(self) -> tuple[str, str]:
+        """(version of the library, framework and its version), e.g. ("0.2.6", "torch 2.13.0")."""
+        ...
+
+    def unavailable(self, device: str) -> str | None:
+        """Why nothing can run on `device` ("cpu", "cuda") here, in a sentence; None if it can."""
+        ...
+
+    def unsupported(self, task: Task | BrownianTask) -> str | None:
+        """Why this library cannot do `task`, in a sentence; None if it can."""
+        ...
+
+    def prepare(self, task: Task) -> Run: ...
+
+    def brownian(self, task: BrownianTask) -> Run: ...

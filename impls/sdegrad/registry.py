@@ -1,0 +1,40 @@
+"""Every implementation by name. Nothing is imported until it is asked for.
+
+A third party adds its own through the entry point group `sdegrad.implementations`, or with `register`.
+"""
+
+from importlib import import_module
+from importlib.metadata import entry_points
+
+from sdegrad.contract import Implementation
+
+GROUP = "sdegrad.implementations"
+
+IMPLEMENTATIONS: dict[str, str] = {
+    "sdegrad_torch": "sdegrad.adapters.sdegrad_torch:implementation",
+    "torchsde": "sdegrad.adapters.torchsde:implementation",
+    "sdegrad_jax": "sdegrad.adapters.sdegrad_jax:implementation",
+    "diffrax": "sdegrad.adapters.diffrax:implementation",
+}
+
+
+def register(name: str, target: str) -> None:
+    """Add the implementation `name`, found at `target` = "module:attribute", for this process."""
+    if name in known():
+        raise ValueError(f"the implementation {name!r} exists already; choose another name.")
+    IMPLEMENTATIONS[name] = target
+
+
+def known() -> dict[str, str]:
+    """All names with their "module:attribute": the table above, then the installed entry points."""
+    third_party = {point.name: point.value for point in entry_points(group=GROUP)}
+    return IMPLEMENTATIONS | {name: where for name, where in third_party.items() if name not in IMPLEMENTATIONS}
+
+
+def load(name: str) -> Implementation:
+    """The implementation `name`. ValueError for a name nobody registered; ImportError where its library is missing."""
+    table = known()
+    if name not in table:
+        raise ValueError(f"unknown implementation {name!r}; known are: {', '.join(table)}.")
+    module, _, attribute = table[name].partition(":")
+    return getattr(import_module(module), attribute)

@@ -1,0 +1,106 @@
+"""The one results table: its columns, its measures, and how it is written (atomically) and read (strictly).
+
+A row is one measured value. Rows are only added; of two rows with the same key the later counts.
+"""
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+SCHEMA = "1"
+
+# When and where, what was run, the work, and the value. Empty string: does not apply.
+CONTEXT = ("schema", "run", "time", "commit", "dirty", "machine", "device", "threads", "tool")
+SUBJECT = ("implementation", "version", "framework")
+WORK = (
+    *("problem", "problem_version", "method", "adjoint", "noise_type", "noise_source"),
+    *("batch", "dim", "noise_dim", "hidden", "dt", "steps", "rtol", "atol", "outputs", "dtype", "seed", "samples"),
+)
+VALUE = ("measure", "value", "low", "high", "unit", "status", "reason")
+COLUMNS = CONTEXT + SUBJECT + WORK + VALUE
+
+STATUSES = ("ok", "skipped", "failed")
+
+# measure -> unit. Times, memory, errors and counts: smaller is better, all of them.
+MEASURES: Mapping[str, str] = {
+    "solve_time": "s",
+    "gradient_time": "s",  # forward and backward
+    "compile_time": "s",  # preparation up to and with the first call
+    "solve_time_ratio": "1",  # to sdegrad in the same framework, paired by round in one run
+    "gradient_time_ratio": "1",
+    "solve_memory": "B",  # peak above what was there before the call
+    "gradient_memory": "B",
+    "nfe_drift": "1/step",
+    "nfe_diffusion": "1/step",
+    "nfe_drift_vjp": "1/step",
+    "nfe_diffusion_vjp": "1/step",
+    "gradient_error": "1",  # relative L1, adjoint against backpropagation on the same path
+    "strong_error": "1",  # root mean square over paths at the end time, against the exact solution
+    "strong_order": "1",
+    "brownian_time": "s",  # doubly sequential access
+    "brownian_time_ratio": "1",
+}
+
+KEY = ("run", "tool", "device", "implementation", *(c for c in WORK if c != "problem_version"), "measure")
+
+
+class ResultsError(ValueError):
+    """A results file that cannot be used; the message says which, why, and what to do."""
+
+
+def row(**values: Any) -> dict[str, str]:
+    """A row as it is stored: every column a string, floats in full precision. Unknown columns are a TypeError."""
+    unknown = values.keys() - set(COLUMNS)
+    if unknown:
+        raise TypeError(f"unknown columns {sorted(unknown)}; the columns are {COLUMNS}.")
+    return {"schema": SCHEMA} | {c: _text(values.get(c, "")) for c in COLUMNS if c != "schema"}
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else repr(float(value)) if isinstance(value, float) else str(value)
+
+
+def key(of: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(of[c] for c in KEY)
+
+
+def latest(rows: Iterable[Mapping[str, str]]) -> list[Mapping[str, str]]:
+    """The rows that count: the last of each key, in order of first appearance."""
+    return list({key(r): r for r in rows}.values())
+
+
+def write(path: Path, rows: Iterable[Mapping[str, str]]) -> None:
+    """Replace the file at once, so that a reader or an interrupt never sees half of it."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(text.getvalue(), encoding="utf-8")
+    temporary.replace(path)
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    """All rows. ResultsError for a file that is not there, of another schema, or cut off in the middle."""
+    remedy = f"move {path} away (nothing was changed) and run `nox -s bench` again"
+    if not path.is_file():
+        raise ResultsError(f"no results at {path}; run `nox -s bench` first, or name another file.")
+    text = path.read_text(encoding="utf-8")
+    lines = text.splitlines()
+    if not lines or tuple(lines[0].split(",")) != COLUMNS:
+        raise ResultsError(f"{path} does not start with the columns of schema {SCHEMA}; {remedy}.")
+    if not text.endswith("\n"):
+        raise ResultsError(f"{path} is cut off in line {len(lines)}: {lines[-1][:60]!r}; {remedy}.")
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    for number, r in enumerate(rows, start=2):
+        if None in r or None in r.values():
+            raise ResultsError(f"{path}, row {number}, has not {len(COLUMNS)} fields; {remedy}.")
+        if r["schema"] != SCHEMA:
+            raise ResultsError(f"{path}, row {number}, is of schema {r['schema']!r}, expected {SCHEMA!r}; {remedy}.")
+        if r["status"] not in STATUSES:
+            raise ResultsError(f"{path}, row {number}, has status {r['status']!r}, expected one of {STATUSES}; {remedy}.")
+    return rows
