@@ -17,7 +17,20 @@ CONTEXT = ("schema", "run", "time", "commit", "dirty", "machine", "device", "thr
 SUBJECT = ("implementation", "version", "framework")
 WORK = (
     *("problem", "problem_version", "method", "adjoint", "noise_type", "noise_source"),
-    *("batch", "dim", "noise_dim", "hidden", "dt", "steps", "rtol", "atol", "outputs", "dtype", "seed", "samples"),
+    *(
+        "batch",
+        "dim",
+        "noise_dim",
+        "hidden",
+        "dt",
+        "steps",
+        "rtol",
+        "atol",
+        "outputs",
+        "dtype",
+        "seed",
+        "samples",
+    ),
 )
 VALUE = ("measure", "value", "low", "high", "unit", "status", "reason")
 COLUMNS = CONTEXT + SUBJECT + WORK + VALUE
@@ -47,11 +60,14 @@ MEASURES: Mapping[str, str] = {
 KEY = ("run", "tool", "device", "implementation", *(c for c in WORK if c != "problem_version"), "measure")
 
 
+Row = dict[str, str]
+
+
 class ResultsError(ValueError):
     """A results file that cannot be used; the message says which, why, and what to do."""
 
 
-def row(**values: Any) -> dict[str, str]:
+def row(**values: Any) -> Row:
     """A row as it is stored: every column a string, floats in full precision. Unknown columns are a TypeError."""
     unknown = values.keys() - set(COLUMNS)
     if unknown:
@@ -84,7 +100,7 @@ def write(path: Path, rows: Iterable[Mapping[str, str]]) -> None:
     temporary.replace(path)
 
 
-def read(path: Path) -> list[dict[str, str]]:
+def read(path: Path) -> list[Row]:
     """All rows. ResultsError for a file that is not there, of another schema, or cut off in the middle."""
     remedy = f"move {path} away (nothing was changed) and run `nox -s bench` again"
     if not path.is_file():
@@ -102,5 +118,7 @@ def read(path: Path) -> list[dict[str, str]]:
         if r["schema"] != SCHEMA:
             raise ResultsError(f"{path}, row {number}, is of schema {r['schema']!r}, expected {SCHEMA!r}; {remedy}.")
         if r["status"] not in STATUSES:
-            raise ResultsError(f"{path}, row {number}, has status {r['status']!r}, expected one of {STATUSES}; {remedy}.")
+            raise ResultsError(
+                f"{path}, row {number}, has status {r['status']!r}, expected one of {STATUSES}; {remedy}."
+            )
     return rows

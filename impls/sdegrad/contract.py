@@ -68,6 +68,8 @@ class Task:
     noise: None for the library's own Brownian motion, seeded with `seed`; a `Path` for a given one. A query of
     a given path is snapped to grid time k of the path if it is within (k + 8) ulp of it, and is an error if not.
     adjoint: None for the solve alone. rtol: None for constant steps of `dt`, else adaptive from `dt`.
+    brownian_dt: a step size told to the library's own Brownian motion beforehand, where it takes such a hint; None
+    for what the library does by default.
     dt and ts are in the time units of the problem; ts includes start and end.
     """
 
@@ -80,6 +82,7 @@ class Task:
     rtol: float | None = None
     atol: float | None = None
     noise: Path | None = None
+    brownian_dt: float | None = None
     levy_area: LevyArea = "none"
     seed: int = 0
     dtype: Literal["float32", "float64"] = "float32"

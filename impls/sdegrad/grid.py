@@ -8,6 +8,7 @@ visit bitwise the same times; `eps` is the spacing of the dtype that the times w
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 EPS64 = 2.0**-52
 _SLACK = 8  # ulps of the given dtype, beside one per step
@@ -67,7 +68,7 @@ def check_times(ts: Sequence[float], dt: float) -> None:
         raise ValueError(f"dt must be a positive finite number, got dt={dt}; pass the step size, e.g. dt=0.01.")
     if len(ts) < 2:
         raise ValueError(f"ts must hold at least two times (start and end), got {len(ts)}: {list(ts)}.")
-    for a, b in zip(ts, ts[1:], strict=False):
+    for a, b in pairwise(ts):
         if not (math.isfinite(a) and math.isfinite(b) and a < b):
             raise ValueError(
                 f"ts must be finite and strictly increasing, but {b} follows {a}; sort the times and drop repeats."

@@ -1,0 +1,135 @@
+"""diffrax behind the contract."""
+
+from importlib.metadata import version
+from typing import Any
+
+import diffrax
+import jax
+import jax.numpy as jnp
+import lineax
+
+from sdegrad.adapters import jax_run
+from sdegrad.adapters.jax_run import Field, GivenBrownian, JaxBrownianRun, JaxRun
+from sdegrad.contract import BrownianTask, Task
+from sdegrad.grid import make_grid
+
+SOLVERS = {
+    "ito": {"euler": diffrax.Euler, "milstein": diffrax.ItoMilstein},
+    "stratonovich": {
+        "reversible_heun": diffrax.ReversibleHeun,
+        "heun": diffrax.Heun,
+        "midpoint": diffrax.Midpoint,
+        "euler_heun": diffrax.EulerHeun,
+        "milstein": diffrax.StratonovichMilstein,
+    },
+}
+ADJOINTS = {
+    None: diffrax.RecursiveCheckpointAdjoint,
+    "checkpoint": diffrax.RecursiveCheckpointAdjoint,
+    "backprop": diffrax.DirectAdjoint,
+    "backsolve": diffrax.BacksolveAdjoint,
+}
+AREAS = {"none": diffrax.BrownianIncrement, "space-time": diffrax.SpaceTimeLevyArea}
+
+
+class GivenPath(diffrax.AbstractPath):
+    """A given path as diffrax's solvers ask for it."""
+
+    given: GivenBrownian
+
+    @property
+    def t0(self) -> float:
+        return self.given.t0
+
+    @property
+    def t1(self) -> float:
+        return self.given.t1
+
+    def evaluate(self, t0: Any, t1: Any = None, left: bool = True, use_levy: bool = False) -> Any:
+        del left
+        if t1 is None:
+            t0, t1 = self.t0, t0
+        W = self.given.evaluate(t0, t1)
+        return diffrax.SpaceTimeLevyArea(dt=t1 - t0, W=W, H=self.given.area(t0, t1)) if use_levy else W
+
+
+class Diffrax:
+    name = "diffrax"
+    framework = "jax"
+
+    def versions(self) -> tuple[str, str]:
+        return version("diffrax"), jax_run.versions()
+
+    def unavailable(self, device: str) -> str | None:
+        return jax_run.unavailable(device)
+
+    def unsupported(self, task: Task | BrownianTask) -> str | None:
+        if task.levy_area not in AREAS:
+            return f"diffrax has no Levy area {task.levy_area!r}."
+        if isinstance(task, BrownianTask):
+            return None if task.kind == "tree" else "diffrax has no Brownian Interval; its exact object is a tree."
+        if task.method not in SOLVERS[task.problem.sde_type]:
+            return f"diffrax has no {task.problem.sde_type} solver {task.method!r}."
+        if task.adjoint not in ADJOINTS:
+            return "diffrax has no reversible adjoint."
+        if task.adjoint == "backsolve" and task.problem.sde_type == "ito":
+            return "diffrax's BacksolveAdjoint is for Stratonovich SDEs."
+        if task.rtol is not None and task.method == "euler":
+            return "diffrax's Euler has no error estimate to adapt its steps by."
+        return None
+
+    def prepare(self, task: Task) -> JaxRun:
+        problem, diagonal = task.problem, task.problem.noise_type == "diagonal"
+        paths, dim = problem.y0.shape
+        shape = jax.ShapeDtypeStruct((dim if diagonal else problem.noise_dim,), jnp.dtype(task.dtype))
+        given = None if task.noise is None else GivenBrownian.of(task.noise, task.dtype)
+        steps = make_grid(task.ts[0], task.ts[-1], task.dt).steps
+        controller = (
+            diffrax.ConstantStepSize() if task.rtol is None else diffrax.PIDController(task.rtol, task.atol or 0.0)
+        )
+
+        def solve(drift: Field, diffusion: Field, y0: jax.Array, params: Any, key: jax.Array) -> jax.Array:
+            def solve_path(y0: jax.Array, key: jax.Array, path: jax.Array) -> jax.Array:
+                if given is None:
+                    times = (task.ts[0], task.ts[-1], task.dt / 2)
+                    bm = diffrax.VirtualBrownianTree(*times, shape, key, AREAS[task.levy_area])
+                else:
+                    bm = GivenPath(given.one(path))
+                solution = diffrax.diffeqsolve(
+                    diffrax.MultiTerm(diffrax.ODETerm(drift), diffrax.ControlTerm(operator, bm)),
+                    SOLVERS[problem.sde_type][task.method](**task.options),
+                    *(task.ts[0], task.ts[-1], task.dt, y0, params),
+                    saveat=diffrax.SaveAt(ts=jnp.asarray(task.ts, y0.dtype)),
+                    stepsize_controller=controller,
+                    adjoint=ADJOINTS[task.adjoint](),
+                    # Accumulated times may need a few steps beyond the grid's; a tight bound keeps checkpoints few.
+                    max_steps=steps + 8 if task.rtol is None else 16 * steps + 4096,
+                )
+                assert solution.ys is not None  # SaveAt(ts=...) asks for them
+                return solution.ys
+
+            def operator(t: Any, y: jax.Array, params: Any) -> Any:
+                g = diffusion(t, y, params)
+                return lineax.DiagonalLinearOperator(g) if diagonal else g
+
+            each = jax.vmap(solve_path, out_axes=1)
+            return each(y0, jax.random.split(key, paths), jnp.arange(paths))
+
+        return JaxRun(task, solve, by_path=True)
+
+    def brownian(self, task: BrownianTask) -> JaxBrownianRun:
+        shape = jax.ShapeDtypeStruct(task.shape, jnp.dtype(task.dtype))
+        tol = task.tol or (task.dt or task.t1 - task.t0) / 2
+
+        def evaluate(key: jax.Array, s: Any, t: Any) -> Any:
+            tree = diffrax.VirtualBrownianTree(task.t0, task.t1, tol, shape, key, AREAS[task.levy_area])
+            if task.levy_area == "none":
+                return tree.evaluate(s, t)
+            increment = tree.evaluate(s, t, use_levy=True)
+            assert isinstance(increment, diffrax.SpaceTimeLevyArea)
+            return increment.W, increment.H
+
+        return JaxBrownianRun(task, evaluate)
+
+
+implementation = Diffrax()

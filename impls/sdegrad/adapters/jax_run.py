@@ -1,0 +1,237 @@
+"""What every JAX library shares behind the contract: arrays, compilation, given noise, gradients, counts."""
+
+from collections import Counter
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+
+from sdegrad.adapters.given import SLACK, off_grid, path_grid
+from sdegrad.contract import BrownianTask, Counts, Outcome, Path, Task
+from sdegrad.grid import Grid, make_grid
+
+XP = SimpleNamespace(**vars(jnp) | {"silu": jax.nn.silu, "sigmoid": jax.nn.sigmoid})
+
+Field = Callable[[Any, jax.Array, Any], jax.Array]
+
+
+def versions() -> str:
+    return f"jax {jax.__version__}"
+
+
+def unavailable(device: str) -> str | None:
+    try:
+        jax.devices(device)
+    except RuntimeError:
+        return f"JAX sees no {device} device here."
+    return None
+
+
+class _Table:
+    """The arrays of a path, out of sight of every transformation: hashed by identity, constants once compiled."""
+
+    def __init__(self, path: Path, dtype: Any) -> None:
+        self.W, self.integral = np.asarray(path.W, dtype), np.asarray(path.integral, dtype)
+        self.grid = path_grid(path)
+
+
+class GivenBrownian(eqx.Module):
+    """A given path, asked by time, traced or not; of all paths [paths, noise], or of `one` of them [noise].
+
+    The arrays are static: a continuous adjoint carries a gradient for every array that it finds in its terms, and
+    nobody wants that of the noise.
+    """
+
+    table: _Table = eqx.field(static=True)
+    path: jax.Array | None = None
+
+    @staticmethod
+    def of(path: Path, dtype: Any) -> "GivenBrownian":
+        return GivenBrownian(_Table(path, dtype))
+
+    def one(self, path: jax.Array) -> "GivenBrownian":
+        return GivenBrownian(self.table, path)
+
+    @property
+    def grid(self) -> Grid:
+        return self.table.grid
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.table.W.shape[1 if self.path is None else 2 :]
+
+    @property
+    def t0(self) -> float:
+        return self.grid.t0
+
+    @property
+    def t1(self) -> float:
+        return self.grid.t1
+
+    def evaluate(self, s: Any, t: Any) -> jax.Array:
+        """W(t) - W(s)."""
+        return self._at(self.table.W, self._index(t)) - self._at(self.table.W, self._index(s))
+
+    def area(self, s: Any, t: Any) -> jax.Array:
+        """Space-time Levy area H over [s, t]: U / h - W / 2 with U the integral of W - W(s)."""
+        a, b = self._index(s), self._index(t)
+        h = (b - a) * self.grid.dt
+        mean = (self._at(self.table.integral, b) - self._at(self.table.integral, a)) / h
+        return mean - (self._at(self.table.W, a) + self._at(self.table.W, b)) / 2
+
+    def _at(self, array: np.ndarray, index: Any) -> jax.Array:
+        return jnp.asarray(array)[index] if self.path is None else jnp.asarray(array)[index, self.path]
+
+    def _index(self, t: Any) -> Any:
+        """The grid index of time t; an error, at run time if t is traced, unless it is within (k + 8) ulp of it."""
+        grid, eps = self.grid, float(jnp.finfo(jnp.result_type(t, jnp.float32)).eps)
+        if not isinstance(t, Tracer):
+            index = grid.index(float(t), eps)
+            if index is None:
+                raise off_grid(float(t), grid)
+            return index
+        k = jnp.clip(jnp.round((t - grid.t0) / grid.dt), 0, grid.steps)
+        k = eqx.error_if(
+            k,
+            jnp.abs(t - (grid.t0 + k * grid.dt)) > (k + SLACK) * eps * max(abs(grid.t0), abs(grid.t1)),
+            f"the given Brownian path was asked off its grid of spacing {grid.dt!r}; use a step size that is a "
+            "multiple of the spacing, or the library's own noise.",
+        )
+        return k.astype(int)
+
+
+def planned_memory(compiled: Any) -> int:
+    """Bytes of temporaries and outputs as XLA has planned them: exact, while a device's own peak cannot be reset."""
+    plan = compiled.memory_analysis()
+    return plan.temp_size_in_bytes + plan.output_size_in_bytes
+
+
+def counted(field: Field, counter: Counter, name: str) -> Field:
+    """`field`, adding to `counter` at run time: each evaluation, and each vector-Jacobian product.
+
+    The callbacks are handed a number of the loop, or differentiating a scan would move them out of it.
+    """
+
+    def add(what: str, at: jax.Array) -> None:
+        def tally(_: Any) -> None:
+            counter[what] += 1
+
+        jax.debug.callback(tally, at.ravel()[0])
+
+    @jax.custom_vjp
+    def tap(x: jax.Array) -> jax.Array:
+        return x
+
+    def backward(_: None, cotangent: jax.Array) -> tuple[jax.Array]:
+        add(f"{name}_vjp", cotangent)
+        return (cotangent,)
+
+    tap.defvjp(lambda x: (x, None), backward)
+
+    def counting(t: Any, y: jax.Array, params: Any) -> jax.Array:
+        add(name, y)
+        return tap(field(t, y, params))
+
+    return counting
+
+
+class JaxRun:
+    """`solve(drift, diffusion, y0, params, key)` is the library's call; it is compiled here, once.
+
+    by_path: whether `solve` evaluates the fields path by path, under vmap.
+    """
+
+    def __init__(self, task: Task, solve: Callable[..., jax.Array], by_path: bool = False) -> None:
+        self.task, self._solve, self._by_path = task, solve, by_path
+        self._device = jax.devices(task.device)[0]
+        with jax.enable_x64(task.dtype == "float64"), jax.default_device(self._device):
+            self._arguments = (
+                jnp.asarray(task.problem.y0, task.dtype),
+                {name: jnp.asarray(value, task.dtype) for name, value in task.problem.params.items()},
+                jax.random.key(task.seed),
+            )
+            problem = task.problem
+            self._compiled = self._compile(
+                lambda t, y, p: problem.drift(XP, t, y, p), lambda t, y, p: problem.diffusion(XP, t, y, p)
+            )
+
+    def _compile(self, drift: Field, diffusion: Field) -> Any:
+        def forward(y0: jax.Array, params: Any, key: jax.Array) -> jax.Array:
+            return self._solve(drift, diffusion, y0, params, key)
+
+        def loss(y0: jax.Array, params: Any, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+            ys = forward(y0, params, key)
+            return self.task.loss(XP, ys), ys
+
+        def gradient(*arguments: Any) -> tuple[jax.Array, Any]:
+            gradients, ys = jax.grad(loss, argnums=(0, 1), has_aux=True)(*arguments)
+            return ys, gradients
+
+        work = (lambda *a: (forward(*a), None)) if self.task.adjoint is None else gradient
+        return jax.jit(work).lower(*self._arguments).compile()
+
+    def __call__(self) -> Any:
+        return jax.block_until_ready(self._compiled(*self._arguments))
+
+    def outcome(self, result: Any) -> Outcome:
+        ys, gradients = result
+        if gradients is None:
+            return Outcome(ys=np.asarray(ys))
+        y0, params = gradients
+        return Outcome(
+            ys=np.asarray(ys),
+            gradients={"y0": np.asarray(y0)} | {k: np.asarray(v) for k, v in params.items()},
+        )
+
+    def count(self) -> Counts:
+        counter: Counter = Counter()
+        problem = self.task.problem
+        with jax.enable_x64(self.task.dtype == "float64"), jax.default_device(self._device):
+            work = self._compile(
+                counted(lambda t, y, p: problem.drift(XP, t, y, p), counter, "drift"),
+                counted(lambda t, y, p: problem.diffusion(XP, t, y, p), counter, "diffusion"),
+            )
+            jax.block_until_ready(work(*self._arguments))
+            jax.effects_barrier()
+        eps = float(np.finfo(self.task.dtype).eps)
+        steps = make_grid(self.task.ts[0], self.task.ts[-1], self.task.dt, eps).steps
+        calls = len(self.task.problem.y0) if self._by_path else 1  # a callback under vmap is called for every path
+        return Counts(steps=steps, **{what: total // calls for what, total in counter.items()})
+
+    def device_memory(self) -> int:
+        return planned_memory(self._compiled)
+
+
+class JaxBrownianRun:
+    """The queries of a `BrownianTask`, one after another, compiled. `evaluate(key, s, t)` gives W or (W, H)."""
+
+    def __init__(self, task: BrownianTask, evaluate: Callable[[jax.Array, Any, Any], Any]) -> None:
+        self.task = task
+        with jax.enable_x64(task.dtype == "float64"), jax.default_device(jax.devices(task.device)[0]):
+            queries = jnp.asarray(task.queries, task.dtype)
+            self._arguments = (jax.random.key(task.seed), queries)
+
+            def work(key: jax.Array, queries: jax.Array) -> Any:
+                return jax.lax.map(lambda query: evaluate(key, query[0], query[1]), queries)
+
+            self._compiled = jax.jit(work).lower(*self._arguments).compile()
+
+    def __call__(self) -> Any:
+        return jax.block_until_ready(self._compiled(*self._arguments))
+
+    def outcome(self, result: Any) -> Outcome:
+        if self.task.levy_area == "none":
+            return Outcome(ys=np.asarray(result))
+        W, H = result
+        return Outcome(ys=np.asarray(W), H=np.asarray(H))
+
+    def count(self) -> Counts:
+        return Counts(steps=len(self.task.queries), drift=0, diffusion=0)
+
+    def device_memory(self) -> int:
+        return planned_memory(self._compiled)

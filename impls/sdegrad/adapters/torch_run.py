@@ -1,0 +1,194 @@
+"""What every PyTorch library shares behind the contract: the SDE as a module, given noise, gradients, counts."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import array_api_compat.torch as array_api
+import numpy as np
+import torch
+
+from sdegrad.adapters.given import off_grid, path_grid
+from sdegrad.contract import BrownianTask, Counts, Outcome, Path, Problem, Task
+from sdegrad.grid import make_grid
+
+XP = SimpleNamespace(**vars(array_api) | {"silu": torch.nn.functional.silu, "sigmoid": torch.sigmoid})
+
+Solve = Callable[["ProblemSDE", torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def versions() -> str:
+    return f"torch {torch.__version__.partition('+')[0]}"
+
+
+def unavailable(device: str) -> str | None:
+    if device == "cuda" and not torch.cuda.is_available():
+        return "PyTorch sees no CUDA device here."
+    return None
+
+
+def synchronise(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+class ProblemSDE(torch.nn.Module):
+    """A `Problem` as the module with f, g, noise_type and sde_type that torchsde's API expects."""
+
+    def __init__(self, problem: Problem, dtype: torch.dtype, device: str) -> None:
+        super().__init__()
+        self.noise_type, self.sde_type = problem.noise_type, problem.sde_type
+        self._drift, self._diffusion = problem.drift, problem.diffusion
+        # Not a ParameterDict: its look-ups would be on the hot path of every library.
+        self.values = {}
+        for name, value in problem.params.items():
+            self.values[name] = torch.nn.Parameter(torch.tensor(value, dtype=dtype, device=device))
+            self.register_parameter(name, self.values[name])
+
+    def f(self, t: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return self._drift(XP, t, y, self.values)
+
+    def g(self, t: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return self._diffusion(XP, t, y, self.values)
+
+
+class _CountVjp(torch.autograd.Function):
+    """The identity, counting the times that a gradient passes."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, counter: Counter, name: str) -> torch.Tensor:
+        ctx.counter, ctx.name = counter, name
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        ctx.counter[ctx.name] += 1
+        return gradients[0], None, None
+
+
+class CountingSDE(ProblemSDE):
+    def __init__(self, problem: Problem, dtype: torch.dtype, device: str, counter: Counter) -> None:
+        super().__init__(problem, dtype, device)
+        self.counter = counter
+
+    def f(self, t: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        self.counter["drift"] += 1
+        return _CountVjp.apply(super().f(t, y), self.counter, "drift_vjp")  # pyright: ignore[reportReturnType]
+
+    def g(self, t: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        self.counter["diffusion"] += 1
+        return _CountVjp.apply(super().g(t, y), self.counter, "diffusion_vjp")  # pyright: ignore[reportReturnType]
+
+
+class GivenBrownian:
+    """A given path as a Brownian object with torchsde's call signature. It keeps float64 and returns `dtype`."""
+
+    def __init__(self, path: Path, dtype: torch.dtype, device: str, levy_area: str) -> None:
+        self.grid = path_grid(path)
+        self._eps = torch.finfo(dtype).eps
+        self._W = torch.tensor(np.asarray(path.W), device=device)
+        self._integral = torch.tensor(np.asarray(path.integral), device=device)
+        self.shape, self.dtype, self.device = self._W.shape[1:], dtype, self._W.device
+        self.levy_area_approximation = levy_area
+
+    def _index(self, t: Any) -> int:
+        index = self.grid.index(float(t), self._eps)
+        if index is None:
+            raise off_grid(float(t), self.grid)
+        return index
+
+    def __call__(self, ta: Any, tb: Any = None, return_U: bool = False, return_A: bool = False) -> Any:
+        if return_A:
+            raise NotImplementedError("a given path has W and its time integral, but no Levy area.")
+        a, b = (0, self._index(ta)) if tb is None else (self._index(ta), self._index(tb))
+        W = self._W[b] - self._W[a]
+        if not return_U:
+            return W.to(self.dtype)
+        h = self.grid.time(b) - self.grid.time(a)
+        return W.to(self.dtype), (self._integral[b] - self._integral[a] - h * self._W[a]).to(self.dtype)
+
+
+class TorchRun:
+    """`solve(sde, y0, ts)` is the library's call; everything around it is the same for all of them."""
+
+    def __init__(self, task: Task, solve: Solve) -> None:
+        self.task, self._solve = task, solve
+        dtype = getattr(torch, task.dtype)
+        self.sde = ProblemSDE(task.problem, dtype, task.device)
+        self.y0 = torch.tensor(task.problem.y0, dtype=dtype, device=task.device)
+        self.ts = torch.tensor(task.ts, dtype=dtype, device=task.device)
+
+    def _work(self, sde: ProblemSDE) -> tuple[torch.Tensor, Sequence[torch.Tensor | None]]:
+        if self.task.adjoint is None:
+            with torch.no_grad():
+                return self._solve(sde, self.y0, self.ts), ()
+        y0 = self.y0.detach().requires_grad_()
+        ys = self._solve(sde, y0, self.ts)
+        loss = self.task.loss(XP, ys)
+        return ys.detach(), torch.autograd.grad(loss, [y0, *sde.parameters()], allow_unused=True)
+
+    def __call__(self) -> Any:
+        result = self._work(self.sde)
+        synchronise(self.task.device)
+        return result
+
+    def outcome(self, result: Any) -> Outcome:
+        ys, gradients = result
+        names = ["y0", *self.sde.values] if gradients else []
+        inputs = [self.y0, *self.sde.values.values()]
+        return Outcome(
+            ys=ys.cpu().numpy(),
+            gradients={
+                name: (torch.zeros_like(x) if g is None else g).cpu().numpy()
+                for name, x, g in zip(names, inputs, gradients, strict=False)
+            }
+            or None,
+        )
+
+    def count(self) -> Counts:
+        counter: Counter = Counter()
+        self._work(CountingSDE(self.task.problem, self.y0.dtype, self.task.device, counter))
+        steps = make_grid(self.task.ts[0], self.task.ts[-1], self.task.dt, torch.finfo(self.y0.dtype).eps).steps
+        return Counts(steps=steps, **counter)
+
+    def device_memory(self) -> int:
+        self()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        self()
+        return torch.cuda.max_memory_allocated() - before
+
+
+class TorchBrownianRun:
+    """The queries of a `BrownianTask`, one after another, on an object made afresh by `make()` at each call."""
+
+    def __init__(self, task: BrownianTask, make: Callable[[], Callable[..., Any]]) -> None:
+        self.task, self._make = task, make
+
+    def __call__(self) -> Any:
+        bm = self._make()
+        if self.task.levy_area == "none":
+            result = [bm(s, t) for s, t in self.task.queries]
+        else:
+            result = [bm(s, t, return_U=True) for s, t in self.task.queries]
+        synchronise(self.task.device)
+        return result
+
+    def outcome(self, result: Any) -> Outcome:
+        if self.task.levy_area == "none":
+            return Outcome(ys=torch.stack(result).cpu().numpy())
+        W = torch.stack([W for W, _ in result]).cpu().numpy()
+        U = torch.stack([U for _, U in result]).cpu().numpy()
+        h = np.array([t - s for s, t in self.task.queries]).reshape(-1, *[1] * (W.ndim - 1))
+        return Outcome(ys=W, H=U / h - W / 2)
+
+    def count(self) -> Counts:
+        return Counts(steps=len(self.task.queries), drift=0, diffusion=0)
+
+    def device_memory(self) -> int:
+        self()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        self()
+        return torch.cuda.max_memory_allocated() - before

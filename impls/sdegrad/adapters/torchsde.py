@@ -1,0 +1,86 @@
+"""torchsde behind the contract."""
+
+from importlib.metadata import version
+
+import torch
+import torchsde
+
+from sdegrad.adapters import torch_run
+from sdegrad.adapters.torch_run import GivenBrownian, ProblemSDE, TorchBrownianRun, TorchRun
+from sdegrad.contract import BrownianTask, Task
+
+METHODS = {
+    "ito": ("euler", "milstein", "srk"),
+    "stratonovich": ("midpoint", "reversible_heun", "euler_heun", "heun", "milstein", "log_ode"),
+}
+
+
+class Torchsde:
+    name = "torchsde"
+    framework = "torch"
+
+    def versions(self) -> tuple[str, str]:
+        return version("torchsde"), torch_run.versions()
+
+    def unavailable(self, device: str) -> str | None:
+        return torch_run.unavailable(device)
+
+    def unsupported(self, task: Task | BrownianTask) -> str | None:
+        if isinstance(task, BrownianTask):
+            return "torchsde's BrownianTree is its BrownianInterval." if task.kind == "tree" else None
+        if task.method not in METHODS[task.problem.sde_type]:
+            return f"torchsde has no {task.problem.sde_type} method {task.method!r}."
+        if task.adjoint == "checkpoint":
+            return "torchsde has no checkpointed gradients."
+        if task.adjoint == "reversible" and task.method != "reversible_heun":
+            return f"torchsde has no reversible adjoint of {task.method!r}."
+        if task.adjoint == "backsolve" and task.method == "reversible_heun":
+            return "torchsde's adjoint of reversible Heun is its reversible one."
+        return None
+
+    def prepare(self, task: Task) -> TorchRun:
+        dtype = getattr(torch, task.dtype)
+        adaptive = {"adaptive": True, "rtol": task.rtol, "atol": task.atol} if task.rtol is not None else {}
+
+        def solve(sde: ProblemSDE, y0: torch.Tensor, ts: torch.Tensor) -> torch.Tensor:
+            if task.noise is None:
+                # As sdeint makes it where none is given, but for the seed.
+                size = (y0.shape[0], y0.shape[-1] if sde.noise_type == "diagonal" else task.problem.noise_dim)
+                bm = torchsde.BrownianInterval(
+                    *(ts[0], ts[-1], size), dtype=dtype, device=y0.device, entropy=task.seed, dt=task.brownian_dt
+                )
+            else:
+                bm = GivenBrownian(task.noise, dtype, task.device, task.levy_area)
+            arguments = {
+                "bm": bm,
+                "method": task.method,
+                "dt": task.dt,
+                "options": dict(task.options),
+            } | adaptive
+            if task.adjoint in (None, "backprop"):
+                ys = torchsde.sdeint(sde, y0, ts, **arguments)
+            else:
+                adjoint_method = "adjoint_reversible_heun" if task.adjoint == "reversible" else task.method
+                ys = torchsde.sdeint_adjoint(sde, y0, ts, **arguments, adjoint_method=adjoint_method)
+            assert isinstance(ys, torch.Tensor)  # a tuple only with logqp or extra
+            return ys
+
+        return TorchRun(task, solve)
+
+    def brownian(self, task: BrownianTask) -> TorchBrownianRun:
+        return TorchBrownianRun(
+            task,
+            lambda: torchsde.BrownianInterval(
+                task.t0,
+                task.t1,
+                task.shape,
+                dtype=getattr(torch, task.dtype),
+                device=task.device,
+                entropy=task.seed,
+                dt=task.dt,
+                levy_area_approximation=task.levy_area,
+            ),
+        )
+
+
+implementation = Torchsde()

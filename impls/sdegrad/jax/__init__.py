@@ -1,0 +1,8 @@
+"""SDE solvers with exact gradients, for JAX."""
+
+from sdegrad.jax.bridge import LevyIncrement
+from sdegrad.jax.brownian import BrownianInterval
+from sdegrad.jax.solve import sdeint
+from sdegrad.jax.types import Stats
+
+__all__ = ["BrownianInterval", "LevyIncrement", "Stats", "sdeint"]

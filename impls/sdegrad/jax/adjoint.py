@@ -1,0 +1,180 @@
+"""The solve on the grid, in the four ways that its gradient can be had; each gives ys [nodes, *y.shape].
+
+`reversible`: exact, memory independent of the number of steps. `backsolve`: the continuous adjoint, the same
+memory, gradient right only as dt -> 0. `backprop`: exact, memory O(steps). `checkpoint`: exact, memory
+O(sqrt(steps)), one more forward pass. The increments of the path are constants for the gradient.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from sdegrad.jax.methods.base import tree
+from sdegrad.jax.sde import SDE, AdjointSDE
+from sdegrad.jax.steps import Steps
+from sdegrad.jax.types import Index, Method
+
+Differentiable = tuple[Any, SDE]
+
+
+def _step(method: Method, sde: SDE, steps: Steps, k: Index, state: Any) -> Any:
+    return method.step(sde, steps.time(k), steps.time(k + 1), steps.length(k), steps.noise(k), state)
+
+
+def _march(method: Method, sde: SDE, steps: Steps, y0: Any) -> tuple[Any, Any]:
+    """The solution at the nodes, and the final state of the method. Holds one state."""
+
+    def to(carry: tuple[Any, Any], node: Index) -> tuple[tuple[Any, Any], Any]:
+        k, state = lax.while_loop(lambda c: c[0] < node, lambda c: (c[0] + 1, _step(method, sde, steps, *c)), carry)
+        return (k, state), method.value(state)
+
+    start = (jnp.int32(0), method.init(sde, steps.time(0), y0))
+    (_, state), ys = lax.scan(to, start, jnp.asarray(steps.nodes, jnp.int32))
+    return ys, state
+
+
+def _march_back(nodes: tuple[int, ...], at_nodes: Any, visit: Callable, step: Callable, carry: Any) -> Any:
+    """From the last node to the first, which is grid time 0. `visit(k, its slice of at_nodes, carry)` at
+    every node; `step(k, carry)` from every grid time k to the one before it.
+    """
+
+    def down(carry: Any, at: tuple[Index, Index, Any]) -> tuple[Any, None]:
+        node, before, here = at
+        start = (node, visit(node, here, carry))
+        _, carry = lax.while_loop(lambda c: c[0] > before, lambda c: (c[0] - 1, step(*c)), start)
+        return carry, None
+
+    before = jnp.asarray((0, *nodes[:-1]), jnp.int32)
+    return lax.scan(down, carry, (jnp.asarray(nodes, jnp.int32), before, at_nodes), reverse=True)[0]
+
+
+def _cotangents(a_ys: Any, y0: Any, steps: Steps) -> Any:
+    """a_ys with zeros where nothing depends on the output."""
+    zeros = tree(lambda y: jnp.zeros((len(steps.nodes), *y.shape), y.dtype), y0)
+    return eqx.combine(a_ys, zeros)
+
+
+@eqx.filter_custom_vjp
+def reversible(differentiable: Differentiable, method: Any, steps: Steps) -> Any:
+    y0, sde = differentiable
+    return _march(method, sde, steps, y0)[0]
+
+
+@reversible.def_fwd
+def _reversible_fwd(perturbed: Any, differentiable: Differentiable, method: Any, steps: Steps) -> tuple[Any, Any]:
+    del perturbed
+    y0, sde = differentiable
+    return _march(method, sde, steps, y0)
+
+
+@reversible.def_bwd
+def _reversible_bwd(
+    state: Any, a_ys: Any, perturbed: Any, differentiable: Differentiable, method: Any, steps: Steps
+) -> Differentiable:
+    y0, sde = differentiable
+    arrays, rest = eqx.partition(sde, perturbed[1])
+
+    def field(arrays: Any) -> SDE:
+        return eqx.combine(arrays, rest)
+
+    def visit(_: Index, a_y: Any, r: Any) -> Any:
+        return r._replace(a_y=tree(jnp.add, r.a_y, a_y))
+
+    def step(k: Index, r: Any) -> Any:
+        return method.reverse(field, arrays, steps.time(k), steps.length(k - 1), steps.noise(k - 1), r)
+
+    start = method.reverse_init(state, steps.length(0), steps.noise(0), arrays)
+    end = _march_back(steps.nodes, _cotangents(a_ys, y0, steps), visit, step, start)
+    return method.reverse_last(field, arrays, steps.time(0), y0, end)
+
+
+@eqx.filter_custom_vjp
+def backsolve(differentiable: Differentiable, method: Method, steps: Steps) -> Any:
+    y0, sde = differentiable
+    return _march(method, sde, steps, y0)[0]
+
+
+@backsolve.def_fwd
+def _backsolve_fwd(perturbed: Any, differentiable: Differentiable, method: Method, steps: Steps) -> tuple[Any, Any]:
+    del perturbed
+    ys = backsolve(differentiable, method, steps)
+    return ys, ys
+
+
+@backsolve.def_bwd
+def _backsolve_bwd(
+    ys: Any, a_ys: Any, perturbed: Any, differentiable: Differentiable, method: Method, steps: Steps
+) -> Differentiable:
+    y0, sde = differentiable
+    arrays, rest = eqx.partition(sde, perturbed[1])
+    adjoint = AdjointSDE(lambda arrays: eqx.combine(arrays, rest), arrays)
+
+    def visit(k: Index, here: tuple[Any, Any], state: Any) -> Any:
+        _, a_y, a_arrays = method.value(state)
+        y, a_node = here  # from the forward pass, so that the error of going backwards starts anew at every node
+        return method.init(adjoint, steps.time(k), (y, tree(jnp.add, a_y, a_node), a_arrays))
+
+    def step(k: Index, state: Any) -> Any:
+        dt, dW = tree(jnp.negative, (steps.length(k - 1), steps.noise(k - 1)))
+        return method.step(adjoint, steps.time(k), steps.time(k - 1), dt, dW, state)
+
+    zero = tree(jnp.zeros_like, (y0, y0, arrays))
+    start = method.init(adjoint, steps.time(0), zero)
+    end = _march_back(steps.nodes, (ys, _cotangents(a_ys, y0, steps)), visit, step, start)
+    _, a_y, a_arrays = method.value(end)
+    return a_y, a_arrays
+
+
+def backprop(differentiable: Differentiable, method: Method, steps: Steps) -> Any:
+    return _segments(differentiable, method, steps, steps.grid.steps, lambda segment: segment)
+
+
+def checkpoint(differentiable: Differentiable, method: Method, steps: Steps) -> Any:
+    count = math.isqrt(steps.grid.steps - 1) + 1
+    return _segments(differentiable, method, steps, -(-steps.grid.steps // count), jax.checkpoint)
+
+
+def _segments(
+    differentiable: Differentiable,
+    method: Method,
+    steps: Steps,
+    size: int,
+    wrap: Callable[[Callable], Callable],
+) -> Any:
+    """In segments of `size` steps, each under `wrap`; a segment returns its final state and its nodes."""
+    y0, sde = differentiable
+    total = steps.grid.steps
+    segment_of, local = np.divmod(np.asarray(steps.nodes[1:]) - 1, size)
+    slot = np.arange(len(segment_of)) - np.searchsorted(segment_of, segment_of)  # which of its segment's nodes
+    picks = np.zeros((-(-total // size), max(slot) + 1), np.int32)
+    picks[segment_of, slot] = local
+
+    def step(state: Any, k: Index) -> tuple[Any, Any]:
+        if total % size:  # the last segment is shorter
+            state = lax.cond(k < total, lambda s: _step(method, sde, steps, k, s), lambda s: s, state)
+        else:
+            state = _step(method, sde, steps, k, state)
+        return state, method.value(state)
+
+    @wrap
+    def segment(state: Any, at: tuple[Index, Any]) -> tuple[Any, Any]:
+        state, ys = lax.scan(step, state, at[0] + jnp.arange(size, dtype=jnp.int32))
+        return state, tree(lambda y: y[at[1]], ys)
+
+    firsts = jnp.arange(len(picks), dtype=jnp.int32) * size
+    _, picked = lax.scan(segment, method.init(sde, steps.time(0), y0), (firsts, jnp.asarray(picks)))
+    return tree(lambda y, p: jnp.concatenate([y[None], p[segment_of, slot]]), y0, picked)
+
+
+ADJOINTS: dict[str, Callable[[Differentiable, Any, Steps], Any]] = {
+    "reversible": reversible,
+    "backprop": backprop,
+    "checkpoint": checkpoint,
+    "backsolve": backsolve,
+}

@@ -1,0 +1,14 @@
+"""Euler-Maruyama. Ito; strong order 1/2, and 1 for additive noise.
+
+Maruyama (1955); Kloeden and Platen (1992), equation (10.2.4).
+"""
+
+from typing import Any
+
+from sdegrad.jax.methods.base import OneStep, tree
+from sdegrad.jax.types import Field, Time
+
+
+class Euler(OneStep):
+    def step(self, field: Field, t0: Time, t1: Time, dt: Time, dW: Any, state: Any) -> Any:  # noqa: ARG002
+        return tree(lambda y, F: y + F, state, field.increment(t0, state, dt, dW))

@@ -1,0 +1,73 @@
+"""Normal random numbers from counters: Threefry-2x32 with 20 rounds (Salmon, Moraes, Dror, Shaw, SC 2011).
+
+JAX has the same generator behind `jax.random.bits`, but compiles it on the CPU as a loop over the rounds that
+cannot be fused with what follows. Written out, the rounds, the inverse of the normal distribution and the
+step that uses them become one pass over the elements.
+"""
+
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float, UInt32
+
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+_PARITY = np.uint32(0x1BD11BDA)
+
+
+def threefry(key: UInt32[Array, "2"], high: UInt32[Array, "*n"], low: UInt32[Array, "*n"]) -> tuple[Array, Array]:
+    """The two random words of counter (high, low)."""
+    keys = (key[0], key[1], key[0] ^ key[1] ^ _PARITY)
+    a, b = high + keys[0], low + keys[1]
+    for group in range(5):
+        for rotation in _ROTATIONS[group % 2]:
+            a = a + b
+            b = a ^ ((b << np.uint32(rotation)) | (b >> np.uint32(32 - rotation)))
+        a = a + keys[(group + 1) % 3]
+        b = b + keys[(group + 2) % 3] + np.uint32(group + 1)
+    return a, b
+
+
+def normal(
+    key: UInt32[Array, "2"], counter: UInt32[Array, ""], shape: tuple[int, ...], dtype: np.dtype
+) -> Float[Array, "..."]:
+    """Standard normals; element i is made from the words of counter (`counter`, i). Half precision is
+    rounded.
+    """
+    made = dtype if dtype == np.float64 else np.dtype(np.float32)
+    counters = lax.iota(jnp.uint32, math.prod(shape)).reshape(shape)
+
+    def bits(_: Array) -> Array:
+        a, b = threefry(key, jnp.full(shape, counter, jnp.uint32), counters)
+        return (a.astype(jnp.uint64) << np.uint64(32)) | b.astype(jnp.uint64) if made == np.float64 else a ^ b
+
+    def quantile(bits: Array) -> Array:
+        return 2**0.5 * lax.erf_inv(_symmetric(bits, made))
+
+    return _once(quantile, _once(bits, counter, counter), counter).astype(dtype)
+
+
+def _once(f: Callable[[Array], Array], x: Array, counter: Array) -> Array:
+    """f(x), made once. On the CPU XLA would copy f into every user of the result; but it does not copy a
+    loop, even of one trip, provided that it cannot see that it is one: hence from `counter` to counter + 1.
+    """
+
+    def loop(x: Array, counter: Array) -> Array:
+        result = jax.eval_shape(f, x)
+        start = (counter, jnp.zeros(result.shape, result.dtype))
+        return lax.while_loop(lambda c: c[0] != counter + 1, lambda c: (c[0] + 1, f(x)), start)[1]
+
+    return lax.platform_dependent(x, counter, cpu=loop, default=lambda x, _: f(x))
+
+
+def _symmetric(bits: Array, dtype: np.dtype) -> Array:
+    """Uniform on the odd multiples of 2^-p in (-1, 1), where p is the precision of dtype: symmetric, never 0
+    or 1.
+    """
+    width, precision = bits.dtype.itemsize * 8, jnp.finfo(dtype).nmant + 1
+    signed = jnp.int64 if width == 64 else jnp.int32
+    top = (bits >> jnp.asarray(width - precision - 1, bits.dtype)).astype(signed)
+    return ((top | 1) - 2**precision).astype(dtype) * jnp.asarray(2.0**-precision, dtype)

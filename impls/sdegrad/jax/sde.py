@@ -1,0 +1,87 @@
+"""The SDE as the methods see it, and its adjoint system."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from sdegrad.jax.types import Time
+
+
+def _times(x: jax.Array, dt: Any) -> jax.Array:
+    return x * jnp.asarray(dt, jnp.finfo(x.dtype).dtype)
+
+
+def _contract(sigma: jax.Array, dW: jax.Array) -> jax.Array:
+    """[*paths, dim, noise] times [*paths, noise]. A sum that XLA fuses; a batched product of tiny matrices it
+    does not.
+    """
+    return jnp.sum(sigma * dW[..., None, :], axis=-1)
+
+
+class SDE(eqx.Module):
+    """drift and diffusion are called as f(t, y, args), with t in the real dtype of the state."""
+
+    drift: Callable
+    diffusion: Callable
+    args: Any
+    noise_type: str = eqx.field(static=True)
+
+    def at(self, t: Time, y: Any) -> tuple[Any, Any]:
+        return self.drift(t, y, self.args), self.diffusion(t, y, self.args)
+
+    def contract(self, value: tuple[Any, Any], dt: Time, dW: Any) -> Any:
+        mu, sigma = value
+        return jax.tree.map(jnp.add, self._drift(mu, dt), self._noise(sigma, dW))
+
+    def increment(self, t: Time, y: Any, dt: Time, dW: Any) -> Any:
+        return self.contract(self.at(t, y), dt, dW)
+
+    def drift_increment(self, t: Time, y: Any, dt: Time) -> Any:
+        return self._drift(self.drift(t, y, self.args), dt)
+
+    def noise_increment(self, t: Time, y: Any, dW: Any) -> Any:
+        return self._noise(self.diffusion(t, y, self.args), dW)
+
+    def _drift(self, mu: Any, dt: Time) -> Any:
+        return jax.tree.map(lambda m: _times(m, dt), mu)
+
+    def _noise(self, sigma: Any, dW: Any) -> Any:
+        if self.noise_type == "diagonal":
+            return jax.tree.map(jnp.multiply, sigma, dW)
+        return jax.tree.map(lambda s: _contract(s, dW), sigma)
+
+
+class AdjointSDE(eqx.Module):
+    """The continuous adjoint of a Stratonovich SDE of increment F(t, y). The state is (y, a_y, a_arrays), and
+
+        dy = F,   da_y = -a_y dF/dy,   da_arrays = -a_y dF/darrays,
+
+    to be solved backwards. `sde(arrays)` is the SDE. Li, Wong, Chen, Duvenaud (2020),
+    arXiv 2001.01328, section 3.
+    """
+
+    sde: Callable[[Any], SDE] = eqx.field(static=True)
+    arrays: Any
+
+    def at(self, t: Time, y: Any) -> tuple[Time, Any]:
+        return t, y  # pulled back in `contract`, once the cotangent and the increment are known
+
+    def contract(self, value: tuple[Time, Any], dt: Time, dW: Any) -> Any:
+        return self.increment(*value, dt, dW)
+
+    def increment(self, t: Time, y: Any, dt: Time, dW: Any) -> Any:
+        return self._pull(y, lambda sde, y: sde.increment(t, y, dt, dW))
+
+    def drift_increment(self, t: Time, y: Any, dt: Time) -> Any:
+        return self._pull(y, lambda sde, y: sde.drift_increment(t, y, dt))
+
+    def noise_increment(self, t: Time, y: Any, dW: Any) -> Any:
+        return self._pull(y, lambda sde, y: sde.noise_increment(t, y, dW))
+
+    def _pull(self, state: Any, F: Callable[[SDE, Any], Any]) -> Any:
+        y, a_y, _ = state
+        dy, pull = jax.vjp(lambda y, arrays: F(self.sde(arrays), y), y, self.arrays)
+        return dy, *jax.tree.map(jnp.negative, pull(a_y))

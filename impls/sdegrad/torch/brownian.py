@@ -1,0 +1,230 @@
+"""The Brownian Interval: exact increments over any interval, in constant memory on a known grid.
+
+After Kidger, Foster, Li, Lyons (2021), "Efficient and accurate gradients for neural SDEs", with another
+structure: cells of a grid of step `dt`, each with its own counter-based seed, and a tree inside a cell only
+for queries that are not on the grid.
+"""
+
+import warnings
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any, SupportsIndex
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sdegrad.grid import EPS64, Grid, make_grid
+from sdegrad.torch.brownian_base import (
+    QueryOrderError,
+    SampledBrownian,
+    TimeLike,
+    check_interval,
+    check_options,
+    check_sample,
+    relative_spacing,
+)
+from sdegrad.torch.cell_tree import CellTree
+from sdegrad.torch.cells import GridCells
+from sdegrad.torch.levy import Increment, join, levy_area, space_time_integral
+from sdegrad.torch.seeds import Normals, check_entropy, derive, root_seed, time_counter
+
+_SLACK = 8  # ulps of the dtype of a query, beside one per step: as sdegrad.grid
+
+
+class BrownianInterval(SampledBrownian):
+    """Brownian motion on [t0, t1], queried by intervals: `bm(ta, tb)` is W(tb) - W(ta).
+
+    On the grid t0, t0 + dt, ..., t1 the path is a pure function of (entropy, shape, dtype, device, grid).
+    Inside a cell it is exact in law, jointly for all queries; there it depends on the queries and their order
+    only within 1/64 of the cell, or, with `halfway_tree`, not at all. A query time within (k + 8) ulp of grid
+    time k means that grid time; ulp of the dtype of the query, float64 for Python numbers.
+
+    A result may be a view of what the object keeps: do not write into it.
+    """
+
+    def __init__(
+        self,
+        t0: TimeLike = 0.0,
+        t1: TimeLike = 1.0,
+        size: Sequence[int] | None = None,
+        dtype: torch.dtype | None = None,
+        device: str | torch.device | None = None,
+        entropy: SupportsIndex | None = None,
+        dt: TimeLike | None = None,
+        tol: TimeLike = 0.0,
+        pool_size: int = 8,
+        cache_size: int | None = 45,
+        halfway_tree: bool = False,
+        levy_area_approximation: str = "none",
+        W: Float[Tensor, "*shape"] | None = None,
+        H: Float[Tensor, "*shape"] | None = None,
+    ) -> None:
+        """
+        t0, t1: the ends, finite, t0 <= t1.
+        size: the shape of a sample, (*paths, noise); () and (paths,) are scalar Brownian motions, whose Levy
+            area is zero. dtype: floating, torch's default if None. device: the CPU if None. All three follow
+            W or H if given.
+        entropy: the seed, a non-negative integer of any size; from torch's global generator if None.
+        dt: the step of the grid, best that of the solver: steps of the grid cost one draw each, in any order,
+            and memory does not grow with their number. If None the whole interval is one cell: each new query
+            time then costs a walk down a tree, and about 200 bytes.
+        tol: off the grid, times are rounded to within `tol` (0: within the resolution of float64).
+        halfway_tree: off the grid, halve intervals down to `tol`, so that a value does not depend on other
+            queries. Without a `tol` this is some fifty halvings per query.
+        levy_area_approximation: "none"; "space-time" for U; "davie" or "foster" for U and an approximate A.
+            That A has the exact covariance with W and H over a grid cell and the exact variance; over unions
+            of cells it obeys Chen's relation; over a piece of a cell it is drawn given the W and H of the
+            piece, since an approximate A cannot be bridged: so A over the pieces of a cell does not add up to
+            that of the cell.
+        W, H: condition on the increment, on the space-time Levy area, over [t0, t1].
+        pool_size, cache_size: without effect, accepted for torchsde's sake. Seeds need no pool of entropy,
+            and what is kept is bounded by bytes (a few MiB, or a few samples), not by entries.
+
+        ValueError for anything else.
+        """
+        ends = check_interval(t0, t1)
+        self._sample = check_sample(size, dtype, device, {"W": W, "H": H})
+        self._levy_area = check_options(dt, tol, levy_area_approximation)
+        self._has_area = self._levy_area in ("davie", "foster")
+        self._entropy = check_entropy(entropy)
+        self.dt, self.tol, self.halfway_tree = dt, tol, halfway_tree
+        self.pool_size, self.cache_size = pool_size, cache_size
+        if dt is None:
+            self.grid = Grid(*ends, ends[1] - ends[0] or 1.0, 1)
+        else:
+            self.grid = make_grid(*ends, float(dt), max(map(relative_spacing, (t0, t1, dt))))
+        self.t0, self.t1 = ends
+        self._late = (self.grid.time(self.grid.steps - 1) + self.t1) / 2
+
+        root = root_seed(self._entropy)
+        self._tree_seed, self._area_seed = derive(root, 1), derive(root, 2)
+        self._normals = normals = Normals(self._sample)
+        tracks_h = self._levy_area != "none" or H is not None
+        self._cells = GridCells(self.grid, normals, derive(root, 0), tracks_h, W, H)
+        self._tree = CellTree(normals, float(tol), halfway_tree)
+        self._rows: dict[int, Tensor] = {}
+
+    def cell(self, k: int, return_U: bool = False, return_A: bool = False) -> Any:
+        """The increment over grid cell k, from grid time k to k + 1; with U and A as a call gives them.
+
+        ValueError unless 0 <= k < grid.steps.
+        """
+        W = self._rows.get(k)
+        if W is None:
+            W = self._seek(k)
+        if not (return_U or return_A):
+            return W
+        return self._answer(self._cell(k, return_A), return_U, return_A)
+
+    def __call__(self, ta: TimeLike, tb: TimeLike | None = None, return_U: bool = False, return_A: bool = False) -> Any:
+        """W(tb) - W(ta) [*shape], and if asked U [*shape], A [*shape, noise]; bm(t) is bm(t0, t), and warns.
+
+        ValueError if ta > tb, or if a time is beyond [t0, t1] by more than a few ulp of its dtype.
+        """
+        if tb is None:
+            warnings.warn("a Brownian interval is asked for intervals; bm(t) costs what bm(t0, t) does.", stacklevel=2)
+            ta, tb = self.t0, ta
+        floats = type(ta) is float and type(tb) is float
+        eps = EPS64 if floats else max(relative_spacing(ta), relative_spacing(tb))
+        a, b = float(ta), float(tb)
+        if a > b:
+            raise QueryOrderError(f"a query needs ta <= tb, got ta={a}, tb={b}; exchange the two and negate W.")
+        i, on_i = self._locate(a, eps)
+        j, on_j = self._locate(b, eps)
+        if on_i and on_j and j == i + 1:
+            return self.cell(i, return_U, return_A)
+        pieces = []
+        if not on_i:
+            pieces.append(self._inside(i, a, b if i == j else self.grid.time(i + 1), return_A))
+            i += 1
+        if i < j:
+            pieces.append(self._union(i, j, return_A))
+        if not on_j and i <= j:
+            pieces.append(self._inside(j, self.grid.time(j), b, return_A))
+        return self._answer(reduce(join, pieces) if pieces else self._nothing(), return_U, return_A)
+
+    def _seek(self, k: int) -> Tensor:
+        if not 0 <= k < self.grid.steps:
+            raise ValueError(f"there is no cell {k} on the grid of {self.grid.steps} cells; they count from 0.")
+        self._rows = self._cells.block(k).rows()
+        return self._rows[k]
+
+    def _locate(self, t: float, eps: float) -> tuple[int, bool]:
+        """(k, True) for grid time k; (k, False) between grid times k and k + 1."""
+        t0, dt = self.grid.t0, self.grid.dt
+        if t > self._late:
+            k, at = self.grid.steps, self.t1
+        elif t == t:
+            k = max(round((t - t0) / dt), 0)
+            at = t0 + k * dt
+        else:
+            raise ValueError("a query time is NaN; pass finite times.")
+        if t == at or abs(t - at) <= (k + _SLACK) * eps * max(abs(t0), abs(at)):
+            return k, True
+        if not t0 <= t <= self.t1:
+            raise ValueError(
+                f"the query at {t} is outside [t0, t1] = [{t0}, {self.t1}]; make a BrownianInterval that covers it."
+            )
+        return (k if t > at else k - 1), False
+
+    def _cell(self, k: int, area: bool) -> Increment:
+        cell = self._cells.cell(k)
+        return self._with_area(cell, derive(self._area_seed, k)) if area else cell
+
+    def _union(self, i: int, j: int, area: bool) -> Increment:
+        return reduce(join, (self._cell(k, True) for k in range(i, j))) if area else self._cells.union(i, j)
+
+    def _inside(self, k: int, ta: float, tb: float, area: bool) -> Increment:
+        """Over [ta, tb] within cell k."""
+        ends = self.grid.time(k), self.grid.time(k + 1)
+        piece = self._tree.increment(self._cells.cell(k), *ends, derive(self._tree_seed, k), ta, tb)
+        if not area:
+            return piece
+        seed = derive(derive(derive(self._area_seed, k), time_counter(ta)), time_counter(tb))
+        return self._with_area(piece, seed)
+
+    def _with_area(self, piece: Increment, seed: int) -> Increment:
+        if not self._has_area or len(self.shape) < 2 or piece.H is None:
+            return piece
+        normals = self._normals(seed, (*self.shape, self.shape[-1]))
+        return piece._replace(A=levy_area(self._levy_area, piece.h, piece.W, piece.H, normals))
+
+    def _nothing(self) -> Increment:
+        zero = torch.zeros(self.shape, dtype=self.dtype, device=self.device)
+        return self._with_area(Increment(0.0, zero, zero), 0)
+
+    def _answer(self, of: Increment, return_U: bool, return_A: bool) -> Any:
+        if not (return_U or return_A):
+            return of.W
+        U, A = None, of.A
+        if of.H is not None and self._levy_area != "none":
+            U = space_time_integral(of.h, of.W, of.H)
+        if A is None and self._has_area:
+            A = torch.zeros_like(of.W)  # of a scalar motion
+        return (of.W, *((U,) if return_U else ()), *((A,) if return_A else ()))
+
+    @property
+    def entropy(self) -> int:
+        return self._entropy
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(t0={self.t0}, t1={self.t1}, size={self.shape}, dtype={self.dtype}, "
+            f"device={self.device}, entropy={self.entropy}, dt={self.dt}, tol={self.tol}, "
+            f"halfway_tree={self.halfway_tree}, levy_area_approximation={self.levy_area_approximation!r})"
+        )
+
+
+def brownian_interval_like(
+    y: Tensor,
+    t0: TimeLike = 0.0,
+    t1: TimeLike = 1.0,
+    size: Sequence[int] | None = None,
+    dtype: torch.dtype | None = None,
+    device: str | torch.device | None = None,
+    **kwargs: Any,
+) -> BrownianInterval:
+    """A `BrownianInterval` of the size, dtype and device of `y`, where these are not given."""
+    size = y.shape if size is None else size
+    return BrownianInterval(t0, t1, size, dtype or y.dtype, device or y.device, **kwargs)

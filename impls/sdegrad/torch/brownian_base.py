@@ -1,0 +1,135 @@
+"""What every Brownian motion offers to a solver, and the checks of what makes one."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sdegrad.grid import EPS64
+from sdegrad.torch.levy import LEVY_AREAS, LevyArea
+from sdegrad.torch.seeds import Sample
+
+TimeLike = float | int | Tensor | np.floating
+
+
+class QueryOrderError(ValueError, RuntimeError):
+    """A query with ta > tb. A RuntimeError too, for that is what torchsde raises."""
+
+
+class BaseBrownian(ABC):
+    """A Brownian motion, known by its increments: `bm(ta, tb)` is W(tb) - W(ta), of shape `bm.shape`.
+
+    With `return_U`, `return_A` a tuple (W, U), (W, A) or (W, U, A): U [*shape] is the integral of W - W(ta)
+    over [ta, tb], A [*shape, noise] the Levy area; either is None where `levy_area_approximation` does not
+    provide it.
+    """
+
+    @abstractmethod
+    def __call__(self, ta: Any, tb: Any = None, return_U: bool = False, return_A: bool = False) -> Any: ...
+
+    @abstractmethod
+    def __repr__(self) -> str: ...
+
+    @property
+    @abstractmethod
+    def dtype(self) -> torch.dtype: ...
+
+    @property
+    @abstractmethod
+    def device(self) -> torch.device: ...
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    @abstractmethod
+    def levy_area_approximation(self) -> LevyArea: ...
+
+    def size(self) -> tuple[int, ...]:
+        return self.shape
+
+
+class SampledBrownian(BaseBrownian):
+    """The Brownian motions of this library: they know what their sample is."""
+
+    _sample: Sample
+    _levy_area: LevyArea = "none"
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self._sample.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self._sample.device
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._sample.shape
+
+    @property
+    def levy_area_approximation(self) -> LevyArea:
+        return self._levy_area
+
+
+def relative_spacing(t: TimeLike) -> float:
+    """The unit in the last place, relative, of the dtype of a time; that of float64 for Python numbers."""
+    if isinstance(t, Tensor) and t.is_floating_point():
+        return torch.finfo(t.dtype).eps
+    return float(np.finfo(t.dtype).eps) if isinstance(t, np.floating) else EPS64
+
+
+def check_interval(t0: TimeLike, t1: TimeLike) -> tuple[float, float]:
+    start, end = float(t0), float(t1)
+    if not (math.isfinite(start) and math.isfinite(end) and start <= end):
+        raise ValueError(f"the ends must be finite with t0 <= t1, got t0={start}, t1={end}; exchange or bound them.")
+    return start, end
+
+
+def check_options(dt: TimeLike | None, tol: TimeLike, levy_area_approximation: str) -> LevyArea:
+    if dt is not None and not (math.isfinite(dt) and dt > 0):
+        raise ValueError(f"dt must be a positive finite number or None, got dt={dt}; pass the step of the solver.")
+    if not (math.isfinite(tol) and tol >= 0):
+        raise ValueError(f"tol must be finite and not negative, got tol={tol}; pass 0 for the resolution of float64.")
+    for known in LEVY_AREAS:
+        if levy_area_approximation == known:
+            return known
+    raise ValueError(f"levy_area_approximation must be one of {LEVY_AREAS}, got {levy_area_approximation!r}.")
+
+
+def check_sample(
+    size: Sequence[int] | None,
+    dtype: torch.dtype | None,
+    device: str | torch.device | None,
+    given: dict[str, Tensor | None],
+) -> Sample:
+    """Shape, dtype and device of a sample, on which the arguments and the tensors `given` must agree."""
+    tensors = {name: x for name, x in given.items() if x is not None}
+    if size is None and not tensors:
+        raise ValueError("the shape of a sample is not known; pass size=(paths, noise), or W or H of that shape.")
+    sizes = {} if size is None else {"size": _check_size(size)}
+    dtypes = {} if dtype is None else {"dtype": dtype}
+    shape = _one("shape", sizes | {name: tuple(x.shape) for name, x in tensors.items()})
+    kind = _one("dtype", dtypes | {name: x.dtype for name, x in tensors.items()} or {"": torch.get_default_dtype()})
+    if not kind.is_floating_point:
+        raise ValueError(f"the dtype must be floating, got {kind}; pass e.g. dtype=torch.float32.")
+    places = {} if device is None else {"device": torch.empty(0, device=device).device}
+    place = _one("device", places | {name: x.device for name, x in tensors.items()} or {"": torch.device("cpu")})
+    return Sample(shape, kind, place)
+
+
+def _check_size(size: Any) -> tuple[int, ...]:
+    if not isinstance(size, Sequence) or not all(isinstance(n, int) and n >= 0 for n in size):
+        raise ValueError(f"size must be a tuple of non-negative integers, got {size!r}; pass e.g. size=(paths, noise).")
+    return tuple(size)
+
+
+def _one(what: str, by_name: dict[str, Any]) -> Any:
+    if len(set(by_name.values())) > 1:
+        raise ValueError(f"the {what} must be the same in all arguments, got {by_name}; leave out all but one.")
+    return next(iter(by_name.values()))

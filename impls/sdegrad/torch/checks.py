@@ -1,0 +1,159 @@
+"""What is asked of a solve before it starts. Every function here raises ValueError for what it refuses."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sdegrad.grid import EPS64, check_times
+from sdegrad.methods import FACTS, NoiseType, SDEType
+from sdegrad.torch.levy import LEVY_AREAS, LevyArea
+from sdegrad.torch.methods import SCHEMES
+from sdegrad.torch.sde import Field, check_types
+from sdegrad.torch.types import State, Time
+
+ADJOINTS = ("backprop", "reversible", "checkpoint", "backsolve")
+
+
+class Times(NamedTuple):
+    """ts, dt: on the host; dtype: of the times given to the SDE; eps: relative spacing of the given `ts`."""
+
+    ts: list[float]
+    dt: float
+    dtype: torch.dtype
+    eps: float
+
+
+class Start(NamedTuple):
+    """Drift and diffusion at the start, and the shape (*paths, noise) of the Brownian motion.
+
+    f0 and g0 are None where the SDE defines g only in products with dW.
+    """
+
+    f0: Tensor | None
+    g0: Tensor | None
+    noise: tuple[int, ...]
+
+
+def check_sde(sde: Any) -> None:
+    for name in ("noise_type", "sde_type"):
+        if not hasattr(sde, name):
+            raise ValueError(f"{type(sde).__name__} has no attribute {name}; set it, or derive from BaseSDE.")
+    check_types(sde.noise_type, sde.sde_type)
+
+
+def check_method(method: str | None, sde_type: SDEType, noise_type: NoiseType) -> str:
+    """The method, by default one for the calculus and the noise of the SDE."""
+    method = default_method(sde_type, noise_type) if method is None else method
+    if method not in SCHEMES:
+        raise ValueError(f"unknown method {method!r}; the methods are {', '.join(SCHEMES)}.")
+    known = FACTS[method]
+    fitting = [name for name in SCHEMES if sde_type in FACTS[name].sde_types and noise_type in FACTS[name].order]
+    if sde_type not in known.sde_types:
+        raise ValueError(
+            f"method {method!r} converges in the {known.sde_type} sense, but the SDE has sde_type {sde_type!r}; "
+            f"use one of {', '.join(fitting)}, or convert the drift and change sde_type."
+        )
+    if noise_type not in known.order:
+        raise ValueError(
+            f"method {method!r} is for {', '.join(known.order)} noise, but the SDE has noise_type {noise_type!r}; "
+            f"use one of {', '.join(fitting)}."
+        )
+    return method
+
+
+def default_method(sde_type: SDEType, noise_type: NoiseType) -> str:
+    if sde_type == "stratonovich":
+        return "midpoint"
+    return "euler" if noise_type == "general" else "srk"
+
+
+def check_levy_area(bm: Any, needed: LevyArea, method: str) -> None:
+    having = getattr(bm, "levy_area_approximation", "none")
+    enough = {"none": LEVY_AREAS, "space-time": LEVY_AREAS[1:]}.get(needed, ("davie", "foster"))
+    if having not in enough:
+        raise ValueError(
+            f"method {method!r} needs a Brownian motion with the Levy area {needed!r}, but bm has {having!r}; pass "
+            f"BrownianInterval(..., levy_area_approximation={needed!r}), leave bm out, or use another method."
+        )
+
+
+def check_adjoint(adjoint: str, method: str) -> None:
+    if adjoint not in ADJOINTS:
+        raise ValueError(f"unknown adjoint {adjoint!r}; it must be one of {', '.join(ADJOINTS)}.")
+    if adjoint == "reversible" and not FACTS[method].reversible:
+        having = ", ".join(name for name in SCHEMES if FACTS[name].reversible)
+        raise ValueError(f"method {method!r} has no reversible adjoint; use {having}, or another adjoint.")
+
+
+def check_state(y0: Any) -> None:
+    if not isinstance(y0, Tensor) or not y0.is_floating_point():
+        what = str(y0.dtype) if isinstance(y0, Tensor) else type(y0).__name__
+        raise ValueError(f"y0 must be a tensor of a floating dtype, got {what}; convert it, e.g. y0.float().")
+    if y0.dim() == 0 or y0.numel() == 0:
+        raise ValueError(f"y0 must have the shape (*paths, dim) and be non-empty, got {tuple(y0.shape)}.")
+    if not torch.isfinite(y0).all():
+        raise ValueError("y0 has NaN or infinite entries; the solve would spread them to every output.")
+
+
+def read_times(ts: Any, dt: Any, dtype: torch.dtype) -> Times:
+    """The output times and the step; `dtype` is that of the state, for times that are Python numbers."""
+    for name, value in (("ts", ts), ("dt", dt)):
+        if isinstance(value, Tensor) and value.requires_grad:
+            raise ValueError(f"{name} requires a gradient, which is not computed; pass {name}.detach().")
+    eps = EPS64
+    if isinstance(ts, Tensor):
+        if ts.dim() != 1:
+            raise ValueError(f"ts must have one axis, got the shape {tuple(ts.shape)}.")
+        if ts.is_floating_point():
+            dtype, eps = ts.dtype, torch.finfo(ts.dtype).eps
+        ts = ts.tolist()
+    try:
+        times, step = [float(t) for t in ts], float(dt)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"ts must be numbers in a sequence or tensor, dt a number; got {ts}, {dt}.") from error
+    check_times(times, step)
+    return Times(times, step, dtype, eps)
+
+
+def evaluate_start(field: Field, noise_type: str, t0: Time, y0: State, bm: Any) -> Start:
+    """The field at the start, evaluated once; its shapes must fit the state and the noise type."""
+    if not field.has_g:
+        if bm is None or not hasattr(bm, "shape"):
+            raise ValueError("the noise dimension is unknown: define g or f_and_g, or pass a bm with a shape.")
+        increment = field.increment(t0, y0, 1.0, y0.new_zeros(tuple(bm.shape)))
+        _check_shape("the drift plus the diffusion product", increment, y0, tuple(y0.shape))
+        return Start(None, None, tuple(bm.shape))
+    f0, g0 = field.f_and_g(t0, y0)
+    _check_shape("the drift", f0, y0, tuple(y0.shape))
+    if noise_type == "diagonal":
+        _check_shape("the diffusion (diagonal noise)", g0, y0, tuple(y0.shape))
+        return Start(f0, g0, tuple(y0.shape))
+    channels = g0.shape[-1] if noise_type != "scalar" and g0.dim() == y0.dim() + 1 else 1
+    _check_shape(f"the diffusion ({noise_type} noise)", g0, y0, (*y0.shape, channels))
+    return Start(f0, g0, (*y0.shape[:-1], channels))
+
+
+def _check_shape(what: str, value: Any, y0: State, expected: tuple[int, ...]) -> None:
+    got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+    if got != expected:
+        raise ValueError(
+            f"{what} must have the shape {expected} for a state of shape {tuple(y0.shape)}, got {got}; "
+            "reshape or expand what the SDE returns, or correct its noise_type."
+        )
+
+
+def check_callable(bm: Any) -> None:
+    if not callable(bm):
+        raise ValueError(f"bm must be callable as bm(ta, tb), got a {type(bm).__name__}; or leave it out.")
+
+
+def check_noise(noise: Any, shape: tuple[int, ...], y0: State) -> None:
+    """`noise`, the first increment, [*paths, noise], and its Levy area, of the dtype and on the device of the state."""
+    for dW in noise if isinstance(noise, tuple) else (noise,):
+        got = (tuple(dW.shape), dW.dtype, dW.device) if isinstance(dW, Tensor) else type(dW).__name__
+        if got not in ((shape, y0.dtype, y0.device), ((*shape, shape[-1]), y0.dtype, y0.device)):
+            raise ValueError(
+                f"bm gave an increment of {got}, but the SDE and y0 need {(shape, y0.dtype, y0.device)}; "
+                "make it with that shape, dtype and device, or leave bm out."
+            )

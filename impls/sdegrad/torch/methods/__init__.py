@@ -1,0 +1,40 @@
+"""The methods by name; what is true of each stands in `sdegrad.methods.FACTS`."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sdegrad.torch.methods import (
+    euler,
+    euler_heun,
+    heun,
+    log_ode,
+    midpoint,
+    milstein,
+    reversible_heun,
+    srk,
+)
+from sdegrad.torch.types import Scheme
+
+# A scheme, or scheme(sde_type, noise_type, *, options) -> Scheme where it depends on these.
+SCHEMES: dict[str, Scheme | Callable[..., Scheme]] = {
+    "euler": euler.SCHEME,
+    "euler_heun": euler_heun.SCHEME,
+    "heun": heun.SCHEME,
+    "log_ode": log_ode.scheme,
+    "midpoint": midpoint.SCHEME,
+    "milstein": milstein.scheme,
+    "reversible_heun": reversible_heun.SCHEME,
+    "srk": srk.scheme,
+}
+
+
+def make_scheme(method: str, sde_type: str, noise_type: str, options: Mapping[str, Any]) -> Scheme:
+    """The scheme of `method` for an SDE of these types. ValueError for an option that it does not have."""
+    entry = SCHEMES[method]
+    takes = [] if isinstance(entry, Scheme) else inspect.getfullargspec(entry).kwonlyargs
+    for name, value in options.items():
+        if name not in takes:
+            having = f"its options are {', '.join(takes)}" if takes else "it has no options"
+            raise ValueError(f"{method!r} does not take the option {name}={value!r}; {having}.")
+    return entry if isinstance(entry, Scheme) else entry(sde_type, noise_type, **options)

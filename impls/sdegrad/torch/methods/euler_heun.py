@@ -1,0 +1,20 @@
+"""Euler-Heun: Euler for the drift, Heun for the noise. Stratonovich.
+
+Strong order 1 for commutative noise, 1/2 for general noise. Kloeden and Platen, Numerical Solution of
+Stochastic Differential Equations (1992), section 4.9.
+"""
+
+from typing import Any
+
+from sdegrad.torch.sde import Field
+from sdegrad.torch.types import Scheme, SolverState, solution_only
+
+
+def step(field: Field, state: SolverState, t0: Any, t1: Any, dt: float, dW: Any) -> SolverState:
+    (y,) = state
+    n0 = field.noise(t0, y, dW)
+    n1 = field.noise(t1, y + n0, dW)
+    return (y + field.drift(t0, y, dt) + 0.5 * (n0 + n1),)
+
+
+SCHEME = Scheme(solution_only, step)

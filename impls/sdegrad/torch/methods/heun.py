@@ -1,0 +1,20 @@
+"""Heun (the trapezoidal rule). Stratonovich. Strong order 1 for commutative noise, 1/2 for general noise.
+
+Burrage, Burrage and Tian, Numerical methods for strong solutions of stochastic differential equations: an
+overview, Proc. R. Soc. Lond. A 460 (2004), 373-402.
+"""
+
+from typing import Any
+
+from sdegrad.torch.sde import Field
+from sdegrad.torch.types import Scheme, SolverState, solution_only
+
+
+def step(field: Field, state: SolverState, t0: Any, t1: Any, dt: float, dW: Any) -> SolverState:
+    (y,) = state
+    k0 = field.increment(t0, y, dt, dW)
+    k1 = field.increment(t1, y + k0, dt, dW)
+    return (y + 0.5 * (k0 + k1),)
+
+
+SCHEME = Scheme(solution_only, step)

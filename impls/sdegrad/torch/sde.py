@@ -1,0 +1,179 @@
+"""The SDE as its author writes it (`BaseSDE`), and as a method uses it (`Field`).
+
+With noise_type "diagonal" the diffusion is [*paths, dim] and acts entry by entry; with "scalar" it is
+[*paths, dim, 1], with "additive" and "general" [*paths, dim, noise], and acts as a matrix. What depends on
+that is chosen here once, not in the loop over the steps.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import torch
+from torch import Tensor, nn
+
+from sdegrad.methods import NOISE_TYPES, NoiseType, SDEType
+from sdegrad.torch.types import Diffusion, Noise, State
+
+SDE_TYPES = get_args(SDEType)
+
+# The keys of the argument `names`, and the methods that they rename.
+ROLES = {
+    "drift": "f",
+    "diffusion": "g",
+    "drift_and_diffusion": "f_and_g",
+    "diffusion_prod": "g_prod",
+    "drift_and_diffusion_prod": "f_and_g_prod",
+    "prior_drift": "h",
+}
+
+
+class BaseSDE(nn.Module):
+    """A module with the two attributes that a solver needs to know.
+
+    noise_type: "diagonal", "additive", "scalar" or "general"; sde_type: "ito" or "stratonovich". A subclass
+    defines the drift f(t, y) [*paths, dim] and the diffusion g(t, y): [*paths, dim] if diagonal, else
+    [*paths, dim, noise]. ValueError for other types.
+    """
+
+    def __init__(self, noise_type: str, sde_type: str) -> None:
+        super().__init__()
+        check_types(noise_type, sde_type)
+        self.noise_type = noise_type
+        self.sde_type = sde_type
+
+
+class SDEIto(BaseSDE):
+    def __init__(self, noise_type: str) -> None:
+        super().__init__(noise_type, "ito")
+
+
+class SDEStratonovich(BaseSDE):
+    def __init__(self, noise_type: str) -> None:
+        super().__init__(noise_type, "stratonovich")
+
+
+def check_types(noise_type: Any, sde_type: Any) -> None:
+    if noise_type not in NOISE_TYPES:
+        raise ValueError(f"unknown noise_type {noise_type!r}; it must be one of {', '.join(NOISE_TYPES)}.")
+    if sde_type not in SDE_TYPES:
+        raise ValueError(f"unknown sde_type {sde_type!r}; it must be one of {', '.join(SDE_TYPES)}.")
+
+
+def _product_diagonal(g: State, dW: State) -> State:
+    return g * dW
+
+
+def _product_scalar(g: Diffusion, dW: Noise) -> State:
+    return g.squeeze(-1) * dW
+
+
+def _product_matrix(g: Diffusion, dW: Noise) -> State:
+    return (g @ dW.unsqueeze(-1)).squeeze(-1)
+
+
+def _outer_matrix(a: State, dW: Noise) -> Diffusion:
+    return a.unsqueeze(-1) * dW.unsqueeze(-2)
+
+
+# noise type -> (g dW; a dW^T, by which the adjoint a of g dW becomes that of g)
+_PRODUCTS: dict[NoiseType, tuple[Callable[..., Tensor], Callable[..., Tensor]]] = {
+    "diagonal": (_product_diagonal, _product_diagonal),
+    "scalar": (_product_scalar, _outer_matrix),
+    "additive": (_product_matrix, _outer_matrix),
+    "general": (_product_matrix, _outer_matrix),
+}
+
+
+@dataclass(frozen=True)
+class Field:
+    """The vector field, in the forms that the methods ask for.
+
+    f_and_g(t, y) -> (f, g); increment(t, y, dt, dW) -> f dt + g dW; drift(t, y, dt) -> f dt;
+    noise(t, y, dW) -> g dW; g(t, y) -> g; entries(t, y) -> g as it is multiplied with dW entry by entry, if the noise
+    is diagonal or scalar; combine(f, g, dt, dW) -> f dt + g dW; outer(a, dW) -> a dW^T, the adjoint of g.
+    has_g: whether the SDE defines g itself, and not only its product with dW.
+    """
+
+    f_and_g: Callable[..., Any]
+    increment: Callable[..., Any]
+    drift: Callable[..., Any]
+    noise: Callable[..., Any]
+    g: Callable[..., Tensor]
+    entries: Callable[..., Tensor]
+    combine: Callable[..., Tensor]
+    outer: Callable[..., Tensor]
+    has_g: bool
+
+
+def make_field(sde: Any, names: Mapping[str, str]) -> Field:
+    """The field of `sde`, an object with noise_type and some of f, g, f_and_g, g_prod, f_and_g_prod.
+
+    ValueError if it defines too little, or if `names` has an unknown key or names a method that is not there.
+    """
+    own = _own_methods(sde, names)
+    f, g, f_and_g, g_prod, f_and_prod = (own.get(role) for role in ROLES.values() if role != "h")
+    if not (f or f_and_g or f_and_prod) or not (g or f_and_g or g_prod or f_and_prod):
+        raise ValueError(
+            f"{type(sde).__name__} must define a drift f(t, y) and a diffusion g(t, y) (or f_and_g, g_prod, "
+            f"f_and_g_prod), but defines {', '.join(own) or 'none'}; if they have other names, pass `names`."
+        )
+    product, outer = _PRODUCTS[sde.noise_type]
+    f_and_g = f_and_g or (_pair(f, g) if f and g else None)
+    if not f_and_prod:
+        f_and_prod = _pair(f, g_prod) if f and g_prod else _apply(product, f_and_g) if f_and_g else None
+    f = f or (_entry(f_and_g, 0) if f_and_g else _missing("f or f_and_g"))
+    g = g or (_entry(f_and_g, 1) if f_and_g else _missing("g, g_prod or f_and_g"))
+    return Field(
+        f_and_g=f_and_g or _missing("g or f_and_g"),
+        increment=_increment(f_and_prod or _missing("f, g or f_and_g")),
+        drift=lambda t, y, dt: f(t, y) * dt,
+        noise=g_prod or (lambda t, y, dW: product(g(t, y), dW)),
+        g=g,
+        entries=(lambda t, y: g(t, y).squeeze(-1)) if sde.noise_type == "scalar" else g,
+        combine=lambda f, g, dt, dW: torch.add(product(g, dW), f, alpha=dt),
+        outer=outer,
+        has_g=f_and_g is not None,
+    )
+
+
+def _own_methods(sde: Any, names: Mapping[str, str]) -> dict[str, Callable[..., Any]]:
+    """What the SDE defines itself, by role."""
+    for key, name in names.items():
+        if key not in ROLES:
+            raise ValueError(f"unknown key {key!r} in names; the keys are {', '.join(ROLES)}.")
+        if not hasattr(sde, name):
+            raise ValueError(f"names maps {key!r} to {name!r}, but {type(sde).__name__} has no such method.")
+    methods = {role: getattr(sde, names.get(key, role), None) for key, role in ROLES.items()}
+    return {role: method for role, method in methods.items() if method is not None}
+
+
+def _pair(first: Callable[..., Any], second: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda t, y, *dW: (first(t, y), second(t, y, *dW))
+
+
+def _entry(joint: Callable[..., Any], i: int) -> Callable[..., Any]:
+    return lambda t, y: joint(t, y)[i]
+
+
+def _apply(product: Callable[..., Tensor], f_and_g: Callable[..., Any]) -> Callable[..., Any]:
+    def f_and_prod(t: Any, y: Any, dW: Any) -> tuple[Tensor, Tensor]:
+        f, g = f_and_g(t, y)
+        return f, product(g, dW)
+
+    return f_and_prod
+
+
+def _increment(f_and_prod: Callable[..., Any]) -> Callable[..., Tensor]:
+    def increment(t: Any, y: Any, dt: float, dW: Any) -> Tensor:
+        f, g_dW = f_and_prod(t, y, dW)
+        return torch.add(g_dW, f, alpha=dt)
+
+    return increment
+
+
+def _missing(what: str) -> Callable[..., Any]:
+    def fail(*_: Any) -> Any:
+        raise ValueError(f"this method needs {what}, which the SDE does not define; add it, or use another.")
+
+    return fail

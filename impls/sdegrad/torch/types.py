@@ -1,0 +1,63 @@
+"""The names of the axes, and what a solver is made of.
+
+paths: the batch, any number of axes; dim: the state; noise: the Brownian motion; outputs: the times in `ts`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from jaxtyping import Float
+from torch import Tensor
+
+from sdegrad.torch.levy import LevyArea
+
+Number = float | int | Tensor
+Times = Tensor | Sequence[float | int]
+
+Time = Float[Tensor, ""]
+State = Float[Tensor, "*paths dim"]
+Noise = Float[Tensor, "*paths noise"]
+Diffusion = Float[Tensor, "*paths dim noise"]  # that of diagonal noise is a State
+Outputs = Float[Tensor, "outputs *paths dim"]
+
+
+class SpaceTime(NamedTuple):
+    """An increment with its space-time Levy area, W and H [*paths, noise]."""
+
+    W: Tensor
+    H: Tensor
+
+
+class Area(NamedTuple):
+    """An increment with its Levy area, W [*paths, noise] and A [*paths, noise, noise]."""
+
+    W: Tensor
+    A: Tensor
+
+
+SolverState = tuple[Any, ...]
+"""What a method carries from step to step; the first entry is the solution."""
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """A one-step method.
+
+    start(y0, f0, g0) -> state, from the drift and the diffusion at the initial time.
+    step(field, state, t0, t1, dt, dW) -> state at t1; dt is a float, negative when it runs backwards.
+    pull(field, vjp, state, adjoint, dt, dW) -> the adjoint at t0, from it and the state at t1. Only a method
+    whose step is undone by a step with (-dt, -dW) has one.
+    levy_area: the least that the Brownian motion must provide, and what dW is: the increment itself for "none",
+    `SpaceTime` for "space-time", `Area` for "foster".
+    """
+
+    start: Callable[..., SolverState]
+    step: Callable[..., SolverState]
+    pull: Callable[..., tuple[Tensor, ...]] | None = None
+    levy_area: LevyArea = "none"
+
+
+def solution_only(y0: Any, f0: Any, g0: Any) -> SolverState:  # noqa: ARG001
+    """The start of a method whose state is the solution alone."""
+    return (y0,)

@@ -1,0 +1,136 @@
+"""The walk over the grid: which times and increments a pass meets, the same bitwise in both directions."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sdegrad.grid import Grid
+from sdegrad.torch.checks import Start
+from sdegrad.torch.levy import LevyArea
+from sdegrad.torch.sde import Field
+from sdegrad.torch.types import Area, Scheme, SolverState, SpaceTime, Time
+
+_CHUNK = 256  # grid times made at once: few enough to be held for any number of steps
+
+
+class Step(NamedTuple):
+    """From grid time k to grid time k + 1."""
+
+    k: int
+    t0: Time
+    t1: Time
+    dt: float
+    dW: Any
+
+
+@dataclass(frozen=True)
+class Walk:
+    """The grid, and the Brownian motion on it: increment(k) is that of [grid.time(k), grid.time(k + 1)], with the Levy
+    area that the scheme asks for."""
+
+    grid: Grid
+    increment: Callable[[int], Any]
+    dtype: torch.dtype
+    device: torch.device
+
+    def forward(self, start: int = 0, stop: int | None = None) -> Iterator[Step]:
+        """The steps from grid time `start` to grid time `stop` (the end, if None)."""
+        stop = self.grid.steps if stop is None else stop
+        times = self.times(range(start, stop + 1))
+        t0 = next(times)
+        for k, t1 in enumerate(times, start):
+            yield Step(k, t0, t1, self.grid.step(k), self.increment(k))
+            t0 = t1
+
+    def backward(self) -> Iterator[Step]:
+        """All steps, the last one first."""
+        times = self.times(range(self.grid.steps, -1, -1))
+        t1 = next(times)
+        for k, t0 in zip(range(self.grid.steps - 1, -1, -1), times, strict=True):
+            yield Step(k, t0, t1, self.grid.step(k), self.increment(k))
+            t1 = t0
+
+    def times(self, indices: Sequence[int]) -> Iterator[Time]:
+        """The grid times as tensors on the device, rounded once from the float64 of the grid."""
+        for i in range(0, len(indices), _CHUNK):
+            chunk = [self.grid.time(k) for k in indices[i : i + _CHUNK]]
+            yield from torch.tensor(chunk, dtype=self.dtype, device=self.device).unbind()
+
+
+@dataclass(frozen=True)
+class Solve:
+    """A solve, checked and ready to run. outputs: for each output time (k, w) as `Grid.outputs` gives them.
+
+    start: the field at the initial time.
+    """
+
+    scheme: Scheme
+    field: Field
+    walk: Walk
+    outputs: tuple[tuple[int, float], ...]
+    start: Start
+
+    def run(self, y0: Tensor) -> tuple[Tensor, SolverState]:
+        """The outputs [outputs, *paths, dim] and the state at the end; autograd sees every step of it."""
+        ys, state = self.begin(y0)
+        later, state = self.advance(state, 0, self.walk.grid.steps)
+        return torch.stack(ys + later), state
+
+    def begin(self, y0: Tensor) -> tuple[list[Tensor], SolverState]:
+        """The outputs at the initial time, and the state there."""
+        return [y0 for k, _ in self.outputs if k == 0], self.scheme.start(y0, self.start.f0, self.start.g0)
+
+    def advance(self, state: SolverState, start: int, stop: int) -> tuple[list[Tensor], SolverState]:
+        """The outputs after grid time `start` and up to `stop`, and the state there, from that at `start`."""
+        step, field, ys = self.scheme.step, self.field, []
+        pending = [(k, w) for k, w in reversed(self.outputs) if start < k <= stop]
+        for k, t0, t1, dt, dW in self.walk.forward(start, stop):
+            after = step(field, state, t0, t1, dt, dW)
+            while pending and pending[-1][0] == k + 1:
+                ys.append(torch.lerp(state[0], after[0], pending.pop()[1]))
+            state = after
+        return ys, state
+
+    def weights(self) -> dict[int, list[tuple[int, float]]]:
+        """The adjoint of interpolation: by grid index k, the outputs i that z_k enters, with which weight."""
+        weights: dict[int, list[tuple[int, float]]] = {}
+        for i, (k, w) in enumerate(self.outputs):
+            weights.setdefault(k, []).append((i, w))
+            if w < 1:
+                weights.setdefault(k - 1, []).append((i, 1 - w))
+        return weights
+
+
+def increments(bm: Any, grid: Grid, eps: float, levy_area: LevyArea = "none") -> Callable[[int], Any]:
+    """The increments of `bm` over the cells of `grid`, by index, with what `levy_area` names; `eps` is that of the
+    dtype of the times.
+
+    A Brownian motion with the same cells is asked for them by index, any other by the grid times as floats.
+    Ends within 8 ulp are the same ends: a float32 end time fits a Brownian motion up to a float64 one.
+    """
+    ulps = grid.tolerance(0, eps)
+    ask = _by_time(bm, grid, ulps)
+    if hasattr(bm, "cell") and bm.grid.dt == grid.dt and grid.steps <= bm.grid.steps:
+        own = bm.grid.t0, bm.grid.time(grid.steps)
+        if abs(own[0] - grid.t0) <= ulps and abs(own[1] - grid.t1) <= ulps:
+            ask = bm.cell
+    if levy_area == "none":
+        return ask
+    if levy_area == "foster":
+        return lambda k: Area(*ask(k, return_A=True))
+
+    def space_time(k: int) -> SpaceTime:
+        W, U = ask(k, return_U=True)
+        return SpaceTime(W, U / grid.step(k) - 0.5 * W)
+
+    return space_time
+
+
+def _by_time(bm: Any, grid: Grid, ulps: float) -> Callable[..., Any]:
+    t0, t1 = float(getattr(bm, "t0", grid.t0)), float(getattr(bm, "t1", grid.t1))
+    ends = {0: t0} if abs(t0 - grid.t0) <= ulps else {}
+    ends |= {grid.steps: t1} if abs(t1 - grid.t1) <= ulps else {}
+    return lambda k, **areas: bm(ends.get(k, grid.time(k)), ends.get(k + 1, grid.time(k + 1)), **areas)

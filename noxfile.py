@@ -1,0 +1,83 @@
+"""Every command of the project: nox -s tests verify bench regress report lint typecheck.
+
+All but lint share one environment, .nox/suite: it takes a minute and two gigabytes. It is made from the dependency
+groups of pyproject.toml under constraints.txt, and again when one of the two changes.
+"""
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+import nox
+
+nox.options.default_venv_backend = "virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "typecheck", "tests"]
+
+ROOT = Path(__file__).parent
+SHARED = ROOT / ".nox" / "suite"
+PYTHON = SHARED / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+CONSTRAINED = {"PIP_CONSTRAINT": str(ROOT / "constraints.txt")}
+
+
+def run(session: nox.Session, *command: str, success_codes: tuple[int, ...] = (0,)) -> None:
+    """`python -m command` in the shared environment, which is made or renewed if need be."""
+    wanted = hashlib.sha256(
+        b"".join((ROOT / f).read_bytes() for f in ("pyproject.toml", "constraints.txt"))
+    ).hexdigest()
+    stamp = SHARED / "made-from"
+    if not stamp.exists() or stamp.read_text() != wanted:
+        session.log("making the environment .nox/suite (about a minute, once)")
+        groups = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "typecheck")
+        session.run(sys.executable, "-m", "virtualenv", "--quiet", str(SHARED), external=True)
+        pip = (str(PYTHON), "-m", "pip", "install", "--quiet")
+        session.run(*pip, *groups, env=CONSTRAINED, external=True)
+        session.run(*pip, "--no-deps", "--editable", str(ROOT), env=CONSTRAINED, external=True)
+        stamp.write_text(wanted)
+    session.run(str(PYTHON), "-m", *command, env=CONSTRAINED, external=True, success_codes=success_codes)
+
+
+@nox.session(venv_backend="none")
+def tests(session: nox.Session) -> None:
+    """All tests, the fast statistical ones among them. Arguments go to pytest."""
+    run(session, "pytest", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def bench(session: nox.Session) -> None:
+    """The main job: measure every implementation on the same work, write the report, print the headline table."""
+    run(session, "suite.run", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def verify(session: nox.Session) -> None:
+    """Check what the libraries claim, and write reports/out/verification.csv. Exits 1 if a claim of ours fails."""
+    run(session, "suite.verify", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def report(session: nox.Session) -> None:
+    """Write the report again from the results. Arguments: a results file, --out FOLDER."""
+    run(session, "reports", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def regress(session: nox.Session) -> None:
+    """Our own numbers at HEAD against a base commit (default: the one before); exits non-zero if one got worse."""
+    run(session, "suite.regress", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def typecheck(session: nox.Session) -> None:
+    """Pyright, on everything but the tests."""
+    run(session, "pyright")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff: rules and format."""
+    session.env |= CONSTRAINED
+    session.install("ruff")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")

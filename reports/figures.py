@@ -1,0 +1,82 @@
+"""The table of figures, and the one for the README. A figure without data is left out, with the reason."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from reports import accuracy, cost, plotting
+from reports.frame import STEPPING, Frame, apart, groups, measured, standalone, work_columns
+from reports.plotting import NoData, Plot
+from reports.tables import SUBJECT
+
+
+def _ratios(rows: Frame) -> Frame:
+    """The ratios that say something: not those of sdegrad to itself."""
+    return standalone(rows[~rows["implementation"].str.startswith("sdegrad")])
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A figure: how it is drawn, of which measures, by which columns it falls into several, of which rows."""
+
+    draw: Callable[[Frame, Frame], Plot]
+    measures: Sequence[str]
+    split: Sequence[str]
+    pick: Callable[[Frame], Frame] = lambda rows: rows
+
+
+_BY_WORK = work_columns(*STEPPING, "method", "adjoint")
+_BY_PROBLEM = ("problem", "noise_type")
+
+FIGURES: dict[str, Spec] = {
+    "gradient_error": Spec(accuracy.gradient_error, ("gradient_error",), _BY_WORK),
+    "gradient_time": Spec(cost.gradient_time, ("gradient_time",), _BY_PROBLEM, standalone),
+    "gradient_time_ratio": Spec(cost.gradient_time_ratio, ("gradient_time_ratio",), _BY_PROBLEM, _ratios),
+    "gradient_memory": Spec(cost.gradient_memory, ("gradient_memory",), _BY_PROBLEM),
+    "work_precision_gradient": Spec(accuracy.work_precision_gradient, ("gradient_error",), _BY_WORK),
+    "strong_error": Spec(accuracy.strong_error, ("strong_error",), _BY_WORK),
+    "work_precision_strong": Spec(accuracy.work_precision_strong, ("strong_error",), _BY_WORK),
+    "solve_time": Spec(cost.solve_time, ("solve_time",), _BY_PROBLEM, standalone),
+    "evaluations": Spec(cost.evaluations, accuracy.COUNTS, (), standalone),
+    "brownian_time": Spec(cost.brownian_time, ("brownian_time",), _BY_PROBLEM, standalone),
+}
+
+
+def draw(frame: Frame) -> tuple[dict[str, Plot], dict[str, str]]:
+    """All figures of one setting by name, and of those left out the reason."""
+    drawn: dict[str, Plot] = {}
+    left_out: dict[str, str] = {}
+    for name, spec in FIGURES.items():
+        rows = spec.pick(measured(frame, *spec.measures))
+        if rows.empty:
+            left_out[name] = f"no {', '.join(spec.measures)} was measured that belongs here."
+            continue
+        columns = apart(rows, spec.split)
+        for work, part in groups(rows, columns) if columns else [({}, rows)]:
+            full = "-".join([name, *(f"{v:g}" if isinstance(v, float) else str(v) for v in work.values())])
+            try:
+                drawn[full] = spec.draw(part, frame)
+            except NoData as reason:
+                left_out[full] = str(reason)
+    return drawn, left_out
+
+
+@plotting.in_style
+def headline(frame: Frame) -> Plot:
+    """How fast and how exact: gradient times relative to sdegrad, and gradient errors against their time."""
+    ratios = _ratios(measured(frame, "gradient_time_ratio"))
+    ratios = ratios[ratios["method"] == SUBJECT]
+    errors = accuracy.timed(measured(frame, "gradient_error"), frame)
+    if ratios.empty or errors.empty:
+        raise NoData("the headline needs gradient_time_ratio of reversible Heun, and timed gradient_error rows.")
+    _, ratios = next(groups(ratios, _BY_PROBLEM))
+    _, errors = next(groups(errors, _BY_WORK))
+    figure, (left, right) = plotting.canvas("Gradients of neural SDEs: how fast, how exact", 2, width=5.0, height=3.7)
+    cost.ratio_panel(left, ratios, frame)
+    left.set_title("Time of a gradient with reversible Heun", loc="left")
+    accuracy.precision_panel(right, errors, frame)
+    right.set_title("Error of a gradient against its time", loc="left")
+    right.set(xlabel="wall-clock time", ylabel="relative L1 error of the gradient")
+    plotting.log_axis(right.xaxis, "s")
+    plotting.legend(figure, errors, frame, by="implementation method adjoint")
+    work = f"left: {plotting.shared_work(ratios)}; right: {plotting.shared_work(errors)}"
+    return plotting.finish(figure, ratios, "", work)

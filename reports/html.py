@@ -1,0 +1,81 @@
+"""The report: one HTML file that needs nothing else, and every figure beside it as PNG and SVG."""
+
+from base64 import b64encode
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from reports import figures, tables, words
+from reports.frame import Frame, groups, settings
+from suite import results
+
+_MISSING = ("status", "implementation", "measure", "problem", "method", "adjoint", "reason")
+
+
+def write(frame: Frame, out: Path) -> Path:
+    """Write everything into `out`, in place of an earlier report; nothing is written until all is drawn.
+
+    Returns the path of index.html.
+    """
+    files: dict[str, bytes] = {}
+    parts = [_part(part, "" if k == 1 else f"-{k}", files) for k, part in enumerate(settings(frame), start=1)]
+    page = _page(frame, parts)
+    (out / "figures").mkdir(parents=True, exist_ok=True)
+    for old in (out / "figures").glob("*"):
+        if old.name not in files and old.suffix in (".png", ".svg"):
+            old.unlink()
+    for name, content in files.items():
+        (out / "figures" / name).write_bytes(content)
+    index = out / "index.html"
+    index.write_text(page, encoding="utf-8")
+    return index
+
+
+def _part(frame: Frame, suffix: str, files: dict[str, bytes]) -> Mapping[str, Any]:
+    """What the page says of one setting; its figures are added to `files`."""
+    drawn, left_out = figures.draw(frame)
+    plots = []
+    for name, plot in drawn.items():
+        svg = plot.svg()
+        files |= {f"{name}{suffix}.svg": svg, f"{name}{suffix}.png": plot.png()}
+        plots.append({"name": name + suffix, "caption": plot.caption, "svg": b64encode(svg).decode("ascii")})
+    return {
+        "place": words.place(frame),
+        "versions": _versions(frame),
+        "headline": Markup(tables.headline(frame, everything=True).html()),  # cells are escaped there
+        "plots": plots,
+        "left_out": left_out,
+    }
+
+
+def _versions(frame: Frame) -> str:
+    told = [" ".join(filter(None, who.values())) for who, _ in groups(frame[frame["status"] == "ok"], results.SUBJECT)]
+    return "; ".join(told) + "."
+
+
+def _page(frame: Frame, parts: list[Mapping[str, Any]]) -> str:
+    missing = frame.loc[frame["status"] != "ok", list(_MISSING)].drop_duplicates()
+    shown = frame.map(_text)
+    constant = {c: shown[c].iloc[0] for c in shown if shown[c].nunique() == 1}
+    columns = [c for c in shown if c not in constant]
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+    )
+    return environment.get_template("template.html").render(
+        parts=parts,
+        missing_columns=_MISSING,
+        missing=missing.to_numpy().tolist(),
+        constant=", ".join(f"{c} {v}" for c, v in constant.items() if v),
+        columns=columns,
+        rows=shown[columns].to_numpy().tolist(),
+    )
+
+
+def _text(value: Any) -> str:
+    return "" if value != value else f"{value:.6g}" if isinstance(value, float) else str(value)

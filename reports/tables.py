@@ -1,0 +1,172 @@
+"""Tables as plain values, three ways to write one, and the headline: cost and accuracy of each library."""
+
+import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from reports import words
+from reports.frame import (
+    SIZE,
+    STEPPING,
+    Frame,
+    groups,
+    implementations,
+    measured,
+    standalone,
+    varying,
+    work_columns,
+)
+
+Cell = tuple[str, ...]  # lines
+
+# The method that the headline compares, where it was measured; gradient errors and evaluations are of all.
+SUBJECT = "reversible_heun"
+_WORDED = ("problem", "noise_type", "method", "adjoint", *SIZE, "dt", "steps", "rtol", "dtype")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells are tuples of lines; the first column holds the work, the others one implementation each."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    note: str = ""
+
+    def text(self, first: int = 40) -> str:
+        """For the terminal: aligned columns, the first wrapped at `first` characters."""
+        rows = [(tuple(textwrap.wrap(" ".join(row[0]), first)), *row[1:]) for row in self.rows]
+        lines = [[(c,) for c in self.columns], *rows]
+        widths = [max(len(line) for row in lines for line in row[k] or ("",)) for k in range(len(self.columns))]
+        rule = "  ".join("-" * w for w in widths)
+        head, *blocks = ("\n".join(_block(row, widths)) for row in lines)
+        return "\n".join([head, rule, "\n\n".join(blocks), rule, self.note]).rstrip()
+
+    def markdown(self) -> str:
+        def line(cells: list[str]) -> str:
+            return "| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |"
+
+        head = [line(list(self.columns)), "|" + " --- |" * len(self.columns)]
+        body = [line(["<br>".join(cell) for cell in row]) for row in self.rows]
+        return "\n".join(head + body) + (f"\n\n{self.note}" if self.note else "")
+
+    def html(self) -> str:
+        head = "".join(f"<th>{escape(c)}</th>" for c in self.columns)
+        body = "\n".join(
+            "<tr>" + "".join(f"<td>{'<br>'.join(map(escape, cell))}</td>" for cell in row) + "</tr>"
+            for row in self.rows
+        )
+        note = f"<p>{escape(self.note)}</p>" if self.note else ""
+        return f"<table><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table>{note}"
+
+
+def _block(row: list[Cell] | tuple[Cell, ...], widths: list[int]) -> list[str]:
+    depth = max(len(cell) for cell in row)
+    padded = [(*cell, *[""] * (depth - len(cell))) for cell in row]
+    return [
+        "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in zip(*padded, strict=True)
+    ]
+
+
+def _most_steps(frame: Frame) -> Frame:
+    columns = ["measure", *work_columns(*STEPPING, "adjoint")]
+    return frame[frame["steps"] == frame.groupby(columns, dropna=False)["steps"].transform("max")]
+
+
+def _largest(frame: Frame) -> Frame:
+    columns = ["implementation", *work_columns(*STEPPING)]
+    largest = frame.sort_values("value", kind="stable").drop_duplicates(columns, keep="last")
+    return largest.sort_index().assign(dt=float("nan"), steps=float("nan"))
+
+
+@dataclass(frozen=True)
+class _Line:
+    """One kind of row: the measure, what it is called, which rows are shown, and whether of all methods."""
+
+    measure: str
+    name: str
+    pick: Callable[[Frame], Frame]
+    every_method: bool = False
+
+
+_LINES = (
+    _Line("gradient_time", "gradient", standalone),
+    _Line("solve_time", "solve", standalone),
+    _Line("brownian_time", "Brownian motion", standalone),
+    _Line("gradient_memory", "memory of a gradient", _most_steps),
+    _Line("gradient_error", "gradient error, largest over all dt", _largest, every_method=True),
+    _Line("strong_order", "strong order", lambda rows: rows),
+)
+
+
+def headline(frame: Frame, *, everything: bool = False) -> Table:
+    """The table of one setting. `everything`: all methods, not only reversible Heun.
+
+    Where several adjoints meet in one row each cell names its own. What was timed beside an error is left
+    to the figures.
+    """
+    names = implementations(frame)
+    rows = [row for line in _LINES for row in _rows(frame, line, names, everything)]
+    note = "×: relative to sdegrad in the same framework, paired by round. [ ]: 95 % confidence interval."
+    return Table(("work", *names), tuple(rows + _evaluations(frame, names)), note)
+
+
+def _rows(frame: Frame, line: _Line, names: list[str], everything: bool) -> list[tuple[Cell, ...]]:
+    rows = frame[frame["measure"] == line.measure]
+    if not (line.every_method or everything) and SUBJECT in set(rows["method"]):
+        rows = rows[rows["method"] == SUBJECT]
+    good, missing = line.pick(measured(rows, line.measure)), rows[rows["status"] != "ok"]
+    worded = [*_WORDED, *varying(good, (c for c in work_columns() if c not in _WORDED))]
+    columns = ["implementation", *work_columns()]
+    ratios = measured(frame, f"{line.measure}_ratio")[[*columns, "value", "low", "high"]]
+    good = good.merge(ratios, on=columns, how="left", suffixes=("", "_ratio"))
+    table = []
+    for work, part in groups(good, work_columns("adjoint")):
+        adjoints = part["adjoint"].unique()
+        shared = work | {"adjoint": adjoints[0] if len(adjoints) == 1 else ""}
+        cells = [_cell(part[part["implementation"] == n], len(adjoints) > 1) for n in names]
+        reasons = [_why_not(missing[missing["implementation"] == n], work) for n in names]
+        first = (f"{line.name}, {words.work(shared, worded)}",)
+        table.append((first, *(cell or why for cell, why in zip(cells, reasons, strict=True))))
+    return table
+
+
+def _why_not(missing: Frame, work: Mapping[str, Any]) -> Cell:
+    """That the work was skipped or failed, if so. Such rows have no step size, the skipped no adjoint."""
+    for column in work_columns(*STEPPING, "adjoint"):
+        value = work[column]
+        missing = missing[missing[column].isna() if value != value else missing[column] == value]
+    return (missing["status"].iloc[-1],) if len(missing) else ("–",)
+
+
+def _cell(rows: Frame, name_adjoint: bool) -> Cell:
+    lines: list[str] = []
+    for _, r in rows.iterrows():
+        lines.append(words.quantity(r["value"], r["unit"], r["low"], r["high"]))
+        if r["value_ratio"] == r["value_ratio"] and not r["implementation"].startswith("sdegrad"):
+            lines.append(f"{words.number(r['value_ratio'])}×{words.interval(r['low_ratio'], r['high_ratio'])}")
+        if name_adjoint:
+            lines.append(words.adjoint(r["adjoint"]))
+    return tuple(lines)
+
+
+def _evaluations(frame: Frame, names: list[str]) -> list[tuple[Cell, ...]]:
+    """Evaluations of the drift per step, of a solve and of a gradient."""
+    counts = standalone(measured(frame, "nfe_drift", "nfe_drift_vjp"))
+    counts = counts.drop_duplicates(["implementation", "method", "adjoint", "measure"])
+    table = []
+    for work, part in groups(counts, ["method"]):
+        cells = [_count_cell(part[part["implementation"] == n]) for n in names]
+        table.append(((f"drift evaluations per step, {words.method(work['method'])}",), *cells))
+    return table
+
+
+def _count_cell(rows: Frame) -> Cell:
+    lines = []
+    for work, part in groups(rows, ["adjoint"]):
+        counts = part.set_index("measure")["value"]
+        evaluations = f"{counts.get('nfe_drift', 0.0):.3g}"
+        vjps = f" + {counts.get('nfe_drift_vjp', 0.0):.3g} vjp, {work['adjoint']}" if work["adjoint"] else ""
+        lines.append(f"{evaluations}{vjps or ', solve'}")
+    return tuple(lines) or ("–",)

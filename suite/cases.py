@@ -1,0 +1,158 @@
+"""What is measured: one table of cases. The bench, the asv classes and the head-to-heads all take their work here.
+
+A case is one comparison: the same work for every implementation. Where libraries differ in how they get a gradient,
+`adjoints` says what is asked for, in order of preference; an implementation is measured with the first it supports.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from suite.problems import Problem, SDEType, make
+
+Kind = Literal["time", "memory", "nfe", "gradient_error", "strong_error", "brownian"]
+Preset = Literal["smoke", "bench", "full"]
+
+EXACT = (
+    "reversible",
+    "checkpoint",
+    "backprop",
+)  # the gradient of the discrete solve, in the least memory on offer
+BEST = ("reversible", "backsolve")  # a gradient that stores no trajectory
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """dts: the step sizes. steps follow from t1. adjoints: (None,) for the solve alone. outputs: number of times,
+    evenly spaced, start and end included. told_dt: whether a library's Brownian motion is told the step size even
+    where its users must do so by hand. presets: the runs that have it."""
+
+    kind: Kind
+    problem: str = "mlp"
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    t1: float = 1.0
+    sde_type: SDEType = "stratonovich"
+    method: str = "reversible_heun"
+    adjoints: tuple[str | None, ...] = (None,)
+    dts: tuple[float, ...] = (0.01,)
+    outputs: int = 2
+    told_dt: bool = False
+    dtype: Literal["float32", "float64"] = "float32"
+    seed: int = 0
+    presets: tuple[Preset, ...] = ("bench", "full")
+
+    def make(self) -> Problem:
+        return make(self.problem, **self.sizes, t1=self.t1, seed=self.seed, sde_type=self.sde_type)
+
+    @property
+    def ts(self) -> tuple[float, ...]:
+        last = self.outputs - 1
+        return tuple(self.t1 * i / last for i in range(self.outputs))
+
+    def __str__(self) -> str:
+        sizes = ", ".join(f"{name} {value}" for name, value in self.sizes.items())
+        what = {"time": "time of the solve" if self.adjoints == (None,) else "time of the gradient"}.get(
+            self.kind, self.kind
+        )
+        return " ".join(filter(None, (what.replace("_", " "), self.method, self.problem, sizes and f"({sizes})")))
+
+
+SMOKE: tuple[Preset, ...] = ("smoke",)
+ALWAYS: tuple[Preset, ...] = ("smoke", "bench", "full")
+BENCH: tuple[Preset, ...] = ("bench", "full")
+FULL: tuple[Preset, ...] = ("full",)
+
+
+def _sizes(paths: int, dim: int, hidden: int) -> dict[str, int]:
+    return {"paths": paths, "dim": dim, "hidden": hidden}
+
+
+def dyadic(*exponents: int) -> tuple[float, ...]:
+    return tuple(2.0**-e for e in exponents)
+
+
+MIDDLE = _sizes(128, 16, 32)
+
+
+def _time() -> Iterator[Case]:
+    yield Case(kind="time", sizes=MIDDLE, adjoints=EXACT, presets=ALWAYS)
+    # Whole time units: where accumulating float32 times, as torchsde does, costs no extra work.
+    yield Case(kind="time", sizes=MIDDLE, t1=100.0, dts=(1.0,), adjoints=EXACT)
+    yield Case(kind="time", sizes=MIDDLE, adjoints=EXACT, told_dt=True)
+    yield Case(kind="time", sizes=MIDDLE)
+    for sizes, presets in (
+        (_sizes(1, 8, 8), BENCH),
+        (_sizes(2560, 32, 64), BENCH),
+        (_sizes(32768, 16, 16), FULL),
+    ):
+        yield Case(kind="time", sizes=sizes, adjoints=EXACT, presets=presets)
+        yield Case(kind="time", sizes=sizes, presets=FULL)
+        yield Case(kind="time", sizes=sizes, t1=100.0, dts=(1.0,), adjoints=EXACT, presets=FULL)
+
+
+def _memory() -> Iterator[Case]:
+    yield Case(kind="memory", sizes=MIDDLE, dts=(0.1, 0.01), adjoints=EXACT, presets=SMOKE)
+    yield Case(kind="memory", sizes=MIDDLE, dts=(0.1, 0.03125, 0.01, 0.003125, 0.001), adjoints=EXACT)
+    yield Case(kind="memory", sizes=MIDDLE, dts=(0.1, 0.01, 0.001), adjoints=("backprop",), presets=FULL)
+
+
+def _nfe() -> Iterator[Case]:
+    small: dict[str, Any] = {"kind": "nfe", "sizes": _sizes(4, 4, 8), "dts": (1 / 16, 1 / 32)}
+    yield Case(**small, adjoints=EXACT, presets=ALWAYS)
+    yield Case(**small)
+    for method in ("midpoint", "heun", "euler_heun"):
+        yield Case(**small, method=method)
+        yield Case(**small, method=method, adjoints=BEST)
+    yield Case(**small, sde_type="ito", method="euler")
+
+
+def _gradient_error() -> Iterator[Case]:
+    paper: dict[str, Any] = {"kind": "gradient_error", "problem": "neural", "dtype": "float64"}
+    yield Case(**paper, adjoints=BEST, dts=dyadic(0, 4), presets=SMOKE)
+    for method in ("reversible_heun", "heun", "midpoint"):
+        yield Case(**paper, method=method, adjoints=BEST, dts=dyadic(0, 2, 4, 6, 8), presets=("bench",))
+        yield Case(**paper, method=method, adjoints=BEST, dts=dyadic(*range(11)), presets=FULL)
+    for problem in ("mlp_additive", "mlp_scalar", "mlp_general"):
+        yield Case(
+            kind="gradient_error",
+            problem=problem,
+            adjoints=BEST,
+            dts=dyadic(*range(11)),
+            dtype="float64",
+            presets=FULL,
+        )
+
+
+def _strong_error() -> Iterator[Case]:
+    many: dict[str, Any] = {"kind": "strong_error", "sizes": {"paths": 4096}, "dtype": "float64"}
+    yield Case(**many, problem="gbm", dts=dyadic(3, 4, 5), presets=SMOKE)
+    for problem, presets in (("gbm", BENCH), ("scalar", BENCH), ("ou", FULL), ("additive", FULL)):
+        for method in ("reversible_heun", "heun", "midpoint", "euler_heun"):
+            yield Case(**many, problem=problem, method=method, dts=dyadic(3, 4, 5, 6, 7), presets=presets)
+    yield Case(**many, problem="gbm", sde_type="ito", method="euler", dts=dyadic(3, 4, 5, 6, 7))
+
+
+def _brownian() -> Iterator[Case]:
+    for paths, presets in ((1, BENCH), (2560, BENCH), (32768, FULL)):
+        yield Case(kind="brownian", problem="", method="doubly_sequential", sizes={"paths": paths}, presets=presets)
+
+
+CASES: tuple[Case, ...] = (*_time(), *_memory(), *_nfe(), *_gradient_error(), *_strong_error(), *_brownian())
+PROBLEM_NAMES = sorted({case.problem for case in CASES if case.problem})
+METHOD_NAMES = sorted({case.method for case in CASES})
+
+
+def select(preset: Preset, problems: Iterable[str] = (), methods: Iterable[str] = ()) -> list[Case]:
+    """The cases of a preset; of these problems and methods only, if any are named. ValueError for an unknown name."""
+    for what, asked, known in (("problem", problems, PROBLEM_NAMES), ("method", methods, METHOD_NAMES)):
+        for name in asked:
+            if name not in known:
+                raise ValueError(f"unknown {what} {name!r}; the bench has: {', '.join(known)}.")
+    problems, methods = set(problems), set(methods)
+    return [
+        case
+        for case in CASES
+        if preset in case.presets
+        and (not problems or case.problem in problems)
+        and (not methods or case.method in methods)
+    ]

@@ -1,0 +1,129 @@
+"""Who claims what, where it is written, and how it is checked: one table.
+
+A claim is checked by a measurement with an interval and a bound. The intervals are of joint confidence 0.95 over the
+whole table (Bonferroni). A control is a claim that is false by construction: the check must reject it.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from suite.cases import dyadic
+from suite.harness import METHODS
+
+Check = Literal["order", "gradient", "law"]
+
+# Reversible Heun's round-off, relative L1, where the Lipschitz constant times T is at most 2.
+EXACT_GRADIENT = 1e-13
+# How far below the claimed order the fitted slope may lie: step sizes are finite, orders are limits.
+ORDER_MARGIN = 0.05
+ORDER_DTS = dyadic(5, 6, 7, 8, 9)
+GRADIENT_DTS = (1.0, 0.5, 0.1, 0.07, 0.05, 0.02, 0.01, 2.0**-7)
+
+SOURCES: Mapping[str, Mapping[str, str]] = {
+    "order": {
+        "sdegrad_torch": "sdegrad.methods.METHODS",
+        "sdegrad_jax": "sdegrad.methods.METHODS",
+        "torchsde": "torchsde 0.2.6: attribute strong_order of its solvers",
+        "diffrax": "diffrax 0.7.2: docstrings and strong_order() of its solvers",
+    },
+    "gradient": {
+        "sdegrad_torch": "README: gradients exact to rounding",
+        "sdegrad_jax": "README: gradients exact to rounding",
+        "torchsde": "torchsde 0.2.6: documentation of adjoint_reversible_heun",
+    },
+    "law": {
+        "sdegrad_torch": "docstring of sdegrad.torch.BrownianInterval",
+        "sdegrad_jax": "docstring of sdegrad.jax.BrownianInterval",
+        "torchsde": "torchsde 0.2.6: docstring of BrownianInterval",
+    },
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """`expected` is the order (at least), the gradient error (at most), or the ratio of variances (equal to)."""
+
+    check: Check
+    implementation: str
+    subject: str
+    claim: str
+    expected: float
+    case: Mapping[str, Any] = field(default_factory=dict)
+    control: bool = False
+
+    @property
+    def source(self) -> str:
+        return "control: false by construction" if self.control else SOURCES[self.check][self.implementation]
+
+
+# problem with an exact solution -> its noise type
+EXACT_PROBLEMS = {"gbm": "diagonal", "scalar": "scalar", "ou": "additive"}
+
+
+def _orders() -> Iterator[Claim]:
+    for name in SOURCES["order"]:
+        for method, facts in METHODS.items():
+            for problem, noise_type in EXACT_PROBLEMS.items():
+                order = facts.order[noise_type]  # pyright: ignore[reportArgumentType]
+                yield Claim(
+                    check="order",
+                    implementation=name,
+                    subject=f"{method}, {noise_type} noise",
+                    claim=f"strong order {order:g}",
+                    expected=order,
+                    case={"problem": problem, "method": method, "sde_type": facts.sde_type},
+                )
+        # Ito's Euler converges to another process; against the Stratonovich solution it has no order at all.
+        yield Claim(
+            check="order",
+            implementation=name,
+            subject="euler against the Stratonovich solution",
+            claim="strong order 0.5",
+            expected=0.5,
+            case={"problem": "gbm", "method": "euler", "sde_type": "ito", "solution": "stratonovich"},
+            control=True,
+        )
+
+
+def _gradients() -> Iterator[Claim]:
+    for name in SOURCES["gradient"]:
+        for problem in ("mlp", "mlp_additive", "mlp_scalar", "mlp_general"):
+            yield Claim(
+                check="gradient",
+                implementation=name,
+                subject=f"reversible_heun, {problem}",
+                claim="gradients of the reversible adjoint are exact to rounding for every dt",
+                expected=EXACT_GRADIENT,
+                case={"problem": problem, "adjoint": "reversible", "method": "reversible_heun"},
+            )
+        yield Claim(
+            check="gradient",
+            implementation=name,
+            subject="reversible_heun, mlp, loss scaled by 1 + 1e-9",
+            claim="gradients of the reversible adjoint are exact to rounding for every dt",
+            expected=EXACT_GRADIENT,
+            case={"problem": "mlp", "adjoint": "reversible", "method": "reversible_heun", "scale": 1 + 1e-9},
+            control=True,
+        )
+
+
+def _laws() -> Iterator[Claim]:
+    for name in SOURCES["law"]:
+        for dt, where in ((0.125, "on and off a grid of 1/8"), (None, "without a grid")):
+            claim: dict[str, Any] = {
+                "check": "law",
+                "implementation": name,
+                "claim": "increments over any intervals have the exact joint law",
+                "expected": 1.0,
+            }
+            yield Claim(**claim, subject=f"Brownian Interval {where}", case={"dt": dt})
+        yield Claim(
+            **claim,
+            subject="Brownian Interval, scaled by 1.01",
+            case={"dt": 0.125, "scale": 1.01},
+            control=True,
+        )
+
+
+CLAIMS: tuple[Claim, ...] = (*_orders(), *_gradients(), *_laws())

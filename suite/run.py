@@ -1,0 +1,215 @@
+"""The bench: `python -m suite.run` measures the cases of a preset and writes reports/out/results.csv as it goes.
+
+An interrupted run is resumed where it stopped, if commit, source, versions, machine and threads are the same; rows
+of another run are moved aside, never overwritten.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from suite import harness, results
+from suite.cases import METHOD_NAMES, PROBLEM_NAMES, Case, Preset, select
+from suite.context import ROOT, Context, context
+from suite.results import ResultsError, Row
+from suite.worker import Worker
+
+OUT = ROOT / "reports" / "out"
+ASV = ROOT / ".asv" / "results"
+HEAD_TO_HEADS = "pytest-benchmark.json"
+DEVICES = ("cpu", "cuda")
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="nox -s bench --", description="Measure SDE solvers on the same work and write a report."
+    )
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--smoke", action="store_true", help="a few cases, under two minutes")
+    size.add_argument("--full", action="store_true", help="everything; takes hours")
+    several = {"action": "append", "default": [], "metavar": "NAME"}
+    parser.add_argument("--implementation", **several, help=f"only these: {', '.join(harness.names())}")
+    parser.add_argument("--problem", **several, help=f"only these: {', '.join(PROBLEM_NAMES)}")
+    parser.add_argument("--method", **several, help=f"only these: {', '.join(METHOD_NAMES)}")
+    parser.add_argument("--device", **several, help="cpu (the default) or cuda; may be given twice")
+    parser.add_argument("--threads", type=int, default=_cores(), help="processor cores to use (default: all)")
+    parser.add_argument("--out", type=Path, default=OUT, help="folder of results.csv and the report")
+    return parser.parse_args(arguments)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def check(asked: argparse.Namespace) -> tuple[list[Case], list[str], list[str]]:
+    """(cases, implementations, devices) that were asked for; ValueError for what there is not, before any work."""
+    preset: Preset = "smoke" if asked.smoke else "full" if asked.full else "bench"
+    cases = select(preset, asked.problem, asked.method)
+    if not cases:
+        raise ValueError(
+            f"the {preset} run has no case with problem {asked.problem or 'any'} and method {asked.method or 'any'}; "
+            "use fewer filters, or --full."
+        )
+    names = asked.implementation or list(harness.names())
+    for name in names:
+        if name not in harness.names():
+            raise ValueError(f"unknown implementation {name!r}; known are: {', '.join(harness.names())}.")
+    devices = asked.device or ["cpu"]
+    for device in devices:
+        if device not in DEVICES:
+            raise ValueError(f"unknown device {device!r}; known are: {', '.join(DEVICES)}.")
+    if not 1 <= asked.threads <= _cores():
+        raise ValueError(f"--threads must be from 1 to {_cores()} on this machine, got {asked.threads}.")
+    reasons = {(name, device): harness.why_not(name, device) for name in names for device in devices}
+    for name in asked.implementation:
+        if all(reasons[name, device] for device in devices):
+            raise ValueError(f"{name!r} cannot run: {reasons[name, devices[0]]}")
+    if all(reasons.values()):
+        told = " ".join(dict.fromkeys(str(reason) for reason in reasons.values()))
+        raise ValueError(f"nothing can run on device {', '.join(devices)!r}: {told} Use --device cpu.")
+    return cases, names, devices
+
+
+class Store:
+    """results.csv and, beside it, which (case, device, implementation) are done: rewritten whole at every change."""
+
+    def __init__(self, folder: Path, of: Context) -> None:
+        self.path, self._done_path, self._context = folder / "results.csv", folder / "done.json", of
+        self.rows: list[Row] = results.read(self.path) if self.path.exists() else []
+        self.aside: Path | None = None
+        if any(row["run"] != of.run for row in self.rows):
+            self.aside = folder / f"results-{self.rows[-1]['run']}.csv"
+            results.write(self.aside, self.rows)
+            self.rows = []
+        stored = json.loads(self._done_path.read_text()) if self.rows and self._done_path.exists() else {}
+        self._done: set[str] = set(stored.get(of.run, ()))
+
+    def missing(self, case: Case, device: str, names: Sequence[str]) -> list[str]:
+        """Those still to be measured: of a comparison of times all, as soon as one is missing."""
+        missing = [name for name in names if _mark(case, device, name) not in self._done]
+        return list(names) if missing and case.kind in ("time", "brownian") else missing
+
+    def add(self, row: Row) -> None:
+        c = self._context
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        shared = {
+            "run": c.run,
+            "time": now,
+            "commit": c.commit,
+            "dirty": c.dirty,
+            "machine": c.machine,
+            "threads": c.threads,
+        }
+        self.rows.append(row | {name: str(value) for name, value in shared.items()})
+        results.write(self.path, self.rows)
+
+    def finish(self, case: Case, device: str, names: Sequence[str]) -> None:
+        self._done |= {_mark(case, device, name) for name in names}
+        temporary = self._done_path.with_suffix(".tmp")
+        temporary.write_text(json.dumps({self._context.run: sorted(self._done)}))
+        temporary.replace(self._done_path)
+
+
+def _mark(case: Case, device: str, name: str) -> str:
+    return f"{hashlib.sha256(repr(case).encode()).hexdigest()[:16]} {device} {name}"
+
+
+class Progress:
+    """One line a case; on a terminal, what is being done is shown in place."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._begin, self._live = total, time.monotonic(), sys.stderr.isatty()
+        self._head = ""
+
+    def case(self, number: int, name: str, device: str) -> None:
+        minutes, seconds = divmod(int(time.monotonic() - self._begin), 60)
+        self._head = f"[{number}/{self._total} {minutes:02d}:{seconds:02d}] {name}" + (
+            f" on {device}" if device != "cpu" else ""
+        )
+        self._show(self._head, "\n" if not self._live else "")
+
+    def tell(self, name: str, what: str) -> None:
+        if self._live:
+            self._show(f"{self._head}: {name}, {what}", "")
+
+    def note(self, text: str) -> None:
+        self._show(text, "\n")
+
+    def _show(self, text: str, end: str) -> None:
+        erase = "\r\x1b[2K" if self._live else ""
+        print(f"{erase}{text}", end=end, file=sys.stderr, flush=True)
+
+
+def bench(asked: argparse.Namespace, where: Context) -> None:
+    cases, names, devices = check(asked)
+    store = Store(asked.out, where)
+    todo = [(case, device) for device in devices for case in cases if store.missing(case, device, names)]
+    total = len(cases) * len(devices)
+    progress = Progress(total)
+    if store.aside:
+        progress.note(f"The results of another run were moved to {store.aside}.")
+    if len(todo) < total:
+        progress.note(f"{total - len(todo)} of {total} cases are measured already.")
+    budget = harness.Budget(seconds=1.5) if asked.smoke else harness.Budget()
+    worker = Worker(asked.threads)
+    try:
+        for number, (case, device) in enumerate(todo, start=total - len(todo) + 1):
+            progress.case(number, str(case), device)
+            missing = store.missing(case, device, names)
+            for row in worker.measure(case, missing, device, budget, progress.tell):
+                store.add(row)
+                if row["status"] == "failed":
+                    progress.note(f"  failed: {row['implementation']}: {row['reason']}")
+            store.finish(case, device, missing)
+    finally:
+        worker.close()
+        progress.note("")
+
+
+def report(asked: argparse.Namespace) -> int:
+    """Render what is there, asv's and pytest-benchmark's results too; the exit code of the report."""
+    command = [sys.executable, "-m", "reports", str(asked.out / "results.csv"), "--out", str(asked.out)]
+    for option, found in (("--asv", ASV), ("--pytest-benchmark", asked.out / HEAD_TO_HEADS)):
+        command += [option, str(found)] if found.exists() else []
+    return subprocess.run(command, cwd=ROOT).returncode
+
+
+def other_tools(asked: argparse.Namespace, dirty: bool) -> None:
+    """The head-to-heads of pytest-benchmark and, for the history, asv at this commit."""
+    pytest = ("pytest", "tests/compare", "--benchmark-enable", f"--benchmark-json={asked.out / HEAD_TO_HEADS}")
+    subprocess.run([sys.executable, "-m", *pytest], cwd=ROOT)
+    if dirty:
+        print("asv is left out: it would file the numbers of changed sources under the last commit.", file=sys.stderr)
+        return
+    asv = (sys.executable, "-m", "asv")
+    subprocess.run([*asv, "machine", "--yes"], cwd=ROOT, stdout=subprocess.DEVNULL)
+    subprocess.run([*asv, "run", "-E", "existing", "--set-commit-hash", "HEAD"], cwd=ROOT)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0: measured and reported; 2: the input cannot be used, nothing was overwritten; 130: interrupted."""
+    asked = parse(arguments)
+    asked.out = asked.out.resolve()
+    try:
+        where = context(asked.threads)
+        bench(asked, where)
+        if asked.full:
+            other_tools(asked, where.dirty)
+        return report(asked)
+    except (ValueError, ResultsError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; what was measured is kept, the same command goes on from here.", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

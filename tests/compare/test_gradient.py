@@ -1,0 +1,32 @@
+"""Head to head with pytest-benchmark: `python -m pytest tests/compare --benchmark-enable --benchmark-json=FILE`.
+
+Without --benchmark-enable each is run once, as a test that it works. The report reads the JSON: extra_info carries
+the columns of the results table.
+"""
+
+import pytest
+from sdegrad.registry import IMPLEMENTATIONS
+
+from suite.cases import EXACT
+from suite.harness import Subject, choose
+from suite.history import find
+from suite.results import SUBJECT, WORK
+
+SIZE = "128x16x32"
+TASKS = {
+    "gradient_time": find("time", SIZE, adjoints=EXACT, t1=1.0, told_dt=False),
+    "solve_time": find("time", SIZE, adjoints=(None,)),
+}
+
+
+@pytest.mark.parametrize("name", IMPLEMENTATIONS)
+@pytest.mark.parametrize("measure", TASKS)
+def test_time(benchmark, measure, name):
+    case = TASKS[measure]
+    subject = choose(name, case, "cpu")
+    assert isinstance(subject, Subject)
+    run = subject.implementation.prepare(subject.task(case.dts[0]))
+    benchmark.group = str(case)
+    row = subject.row(measure, dt=case.dts[0])
+    benchmark.extra_info.update({column: row[column] for column in (*SUBJECT, *WORK, "measure")})
+    benchmark.pedantic(run, rounds=10, warmup_rounds=2, iterations=1)

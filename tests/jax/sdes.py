@@ -1,0 +1,66 @@
+"""The SDEs and paths of the tests. Lipschitz constant times the time span is below 2 everywhere."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+PATHS, DIM, NOISE = 2, 3, 2
+NOISE_DIM = {"diagonal": DIM, "additive": NOISE, "scalar": 1, "general": NOISE}
+
+
+def drift(t, y, args):
+    return jnp.tanh(y @ args["a"] + t)
+
+
+DIFFUSION = {
+    "diagonal": lambda t, y, args: jax.nn.sigmoid(y * args["b"][:, 0] + t),
+    "additive": lambda t, y, args: jnp.broadcast_to((1 + t) * args["b"], (*y.shape, NOISE)),
+    "scalar": lambda t, y, args: jnp.tanh(y @ args["a"] + t)[..., None],
+    "general": lambda t, y, args: jnp.sin(y[..., None] * args["b"] + (y @ args["a"])[..., None]),
+}
+
+
+def parameters():
+    rng = np.random.default_rng(0)
+    return {
+        "a": jnp.asarray(0.3 * rng.normal(size=(DIM, DIM))),
+        "b": jnp.asarray(0.3 * rng.normal(size=(DIM, NOISE))),
+    }
+
+
+def initial():
+    return jnp.asarray(np.random.default_rng(1).normal(size=(PATHS, DIM)))
+
+
+class TablePath(eqx.Module):
+    """A Brownian path sampled on a fine grid of [0, 1] and linear between."""
+
+    W: jax.Array
+
+    @classmethod
+    def sample(cls, shape, points=1024, seed=2):
+        steps = np.random.default_rng(seed).normal(size=(points, *shape)) / points**0.5
+        return cls(jnp.asarray(np.concatenate([np.zeros((1, *shape)), np.cumsum(steps, axis=0)])))
+
+    def evaluate(self, t0, t1=None, left=True, use_levy=False):
+        del left, use_levy  # as diffrax calls it
+        return self.at(t1) - self.at(t0)
+
+    def at(self, t):
+        x = jnp.asarray(t) * (len(self.W) - 1)
+        k = jnp.clip(jnp.floor(x).astype(jnp.int32), 0, len(self.W) - 2)
+        return self.W[k] + (x - k.astype(x.dtype)) * (self.W[k + 1] - self.W[k])
+
+
+class HashPath(eqx.Module):
+    """White noise hashed from the bits of the two times: an ulp in either gives another increment."""
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+
+    def evaluate(self, t0, t1):
+        bits = jax.lax.bitcast_convert_type(jnp.stack([t0, t1]), jnp.uint32).ravel()
+        key = jax.random.key(0)
+        for i in range(4):
+            key = jax.random.fold_in(key, bits[i])
+        return jax.random.normal(key, self.shape) * jnp.sqrt(t1 - t0)

@@ -1,0 +1,357 @@
+"""From a results file to tables, figures, page and README. All values are synthetic, see synthetic.py."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from matplotlib.lines import Line2D
+
+from reports import figures, readme, tables, words
+from reports.__main__ import main
+from reports.frame import apart, implementations, join, measured, settings, standalone, tidy, work_columns
+from reports.plotting import NoData
+from suite import results
+from tests.reports.synthetic import DTS, FRAMEWORKS, METHODS, bench, row
+
+
+@pytest.fixture(scope="module")
+def frame(rows):
+    return settings(tidy(rows))[0]
+
+
+@pytest.fixture(scope="module")
+def drawn(frame):
+    return figures.draw(frame)
+
+
+# Frame
+
+
+def test_numbers_are_numbers_and_the_last_row_counts():
+    frame = tidy([row("diffrax", "solve_time", 1.0, batch=3), row("diffrax", "solve_time", 2.0, batch=3)])
+    assert frame["value"].tolist() == [2.0]
+    assert frame["batch"].tolist() == [3.0]
+    assert frame["dt"].isna().all()
+
+
+def test_text_for_a_number_is_refused():
+    with pytest.raises(results.ResultsError, match="dt holds 'small'"):
+        tidy([row("diffrax", "solve_time", 1.0, dt="small")])
+
+
+def test_settings_are_kept_apart_and_of_runs_the_last_counts():
+    rows = [row("diffrax", "solve_time", 1.0), row("diffrax", "solve_time", 2.0, run="r2")]
+    rows += [row("diffrax", "solve_time", 3.0, device="cuda"), row("diffrax", "solve_time", 9.0, tool="asv")]
+    assert [part["value"].tolist() for part in settings(tidy(rows))] == [[2.0], [3.0]]
+
+
+def test_other_tools_stand_in_where_the_bench_has_not_run():
+    (part,) = settings(tidy([row("diffrax", "solve_time", 9.0, tool="asv")]))
+    assert part["value"].tolist() == [9.0]
+
+
+def test_known_implementations_come_first():
+    rows = [row(name, "solve_time", 1.0) for name in ("mine", "diffrax", "sdegrad_torch")]
+    assert implementations(tidy(rows)) == ["sdegrad_torch", "diffrax", "mine"]
+
+
+def test_join_is_strict_about_the_work():
+    work = {"method": "heun", "dt": 0.5, "dtype": "float64"}
+    errors = tidy([row("diffrax", "strong_error", 0.1, **work)])
+    same, other = (row("diffrax", "solve_time", 2.0, **work | {"dtype": d}) for d in ("float64", "float32"))
+    assert join(errors, tidy([same]))["cost"].tolist() == [2.0]
+    assert join(errors, tidy([other])).empty
+
+
+def test_apart_names_no_more_columns_than_needed():
+    frame = tidy([row("diffrax", "solve_time", 1.0, problem=p, batch=b, dim=b) for p, b in (("a", 1), ("b", 2))])
+    assert apart(frame, work_columns()) == ["problem"]
+    assert apart(frame, ("dtype",)) == []
+
+
+# Words
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ((0.0123, "s", 0.0121, 0.0126), "12.3 ms [12.1, 12.6]"),
+        ((1.5e-5, "s"), "15.0 µs"),
+        ((3 * 2**20, "B"), "3.00 MiB"),
+        ((3.4e-16, "1"), "3.4e-16"),
+        ((0.0, "1"), "0"),
+        ((1.012, "1", 0.98, 1.04), "1.01 [0.980, 1.04]"),
+    ],
+)
+def test_quantities_in_words(arguments, text):
+    assert words.quantity(*arguments) == text
+
+
+def test_work_in_words():
+    given = {
+        "problem": "mlp",
+        "hidden": 32.0,
+        "method": "reversible_heun",
+        "noise_type": "diagonal",
+        "noise_dim": 4.0,
+    }
+    given |= {
+        "batch": 128.0,
+        "dt": 0.01,
+        "steps": 100.0,
+        "adjoint": "",
+        "rtol": float("nan"),
+        "dtype": "float32",
+    }
+    text = "neural SDE mlp, hidden 32, reversible Heun, batch 128, 100 steps of 0.01, float32"
+    assert words.work(given, given) == text
+    assert words.work(given | {"noise_type": "general"}, ["noise_type", "noise_dim"]) == "general noise, noise dim 4"
+
+
+# Tables
+
+
+def test_headline_has_each_figure_and_its_ratio(frame):
+    table = tables.headline(frame)
+    assert table.columns == ("work", *FRAMEWORKS)
+    cells = {r[0][0]: r[1:] for r in table.rows}
+    work = "neural SDE mlp, reversible Heun, batch 128, dim 16, hidden 32, 100 steps of 0.01, float32"
+    ours, torchsde, _, diffrax = cells[f"gradient, {work}"]
+    assert re.fullmatch(r"\S+ ms \[\S+, \S+\]", ours[0])
+    assert ours[1:] == ("reversible adjoint",)
+    assert re.fullmatch(r"\d\.\d\d× \[\d\.\d\d, \d\.\d\d\]", torchsde[1])
+    assert diffrax[-1] == "checkpoint adjoint"
+    midpoint = next(c for w, c in cells.items() if w.startswith("gradient error") and "midpoint" in w)
+    assert midpoint[-1] == ("skipped",)
+    assert [w for w in cells if w.startswith("strong order")] == [
+        "strong order, gbm, reversible Heun, batch 4096, dim 1, float64"
+    ]
+    assert cells["drift evaluations per step, reversible Heun"][0] == ("2 + 1 vjp, reversible", "1, solve")
+
+
+def test_gradient_error_in_the_headline_is_the_largest_over_dt(frame):
+    errors = measured(frame, "gradient_error")
+    mine = errors[(errors["implementation"] == "torchsde") & (errors["method"] == "heun")]
+    cell = next(r for r in tables.headline(frame).rows if "gradient error" in r[0][0] and " Heun" in r[0][0])[2]
+    assert cell == (words.number(mine["value"].max()),)
+
+
+def test_times_beside_an_error_are_not_in_the_headline(frame):
+    assert not any(r[0][0].startswith(("solve, gbm", "gradient, neural SDE,")) for r in tables.headline(frame).rows)
+    assert len(standalone(frame)) < len(frame)
+
+
+def test_everything_shows_the_methods_that_the_headline_leaves_out(frame):
+    orders = [r for r in tables.headline(frame, everything=True).rows if r[0][0].startswith("strong order")]
+    assert len(orders) == len(METHODS)
+
+
+def test_one_table_three_ways():
+    table = tables.Table(("work", "a|b"), ((("solve, <small>",), ("1 ms", "2×")), (("other",), ("–",))), "note")
+    lines = ["work            a|b", "--------------  ----", "solve, <small>  1 ms", "                2×"]
+    assert table.text() == "\n".join([*lines, "", "other           –", "--------------  ----", "note"])
+    assert "| work | a\\|b |\n| --- | --- |\n| solve, <small> | 1 ms<br>2× |" in table.markdown()
+    assert "<td>solve, &lt;small&gt;</td><td>1 ms<br>2×</td>" in table.html()
+
+
+# Figures
+
+
+def test_every_figure_is_drawn(drawn):
+    plots, left_out = drawn
+    assert set(plots) == set(figures.FIGURES)
+    assert left_out == {}
+
+
+@pytest.mark.parametrize("name", figures.FIGURES)
+def test_figure_is_a_picture_with_a_caption(drawn, name):
+    plot = drawn[0][name]
+    png = plot.png()
+    assert png.startswith(b"\x89PNG")
+    assert len(png) > 20_000
+    assert plot.svg().endswith(b"</svg>\n")
+    assert re.search(r"\d.*\.$", plot.caption)
+    assert plot.figure.dpi >= 150
+    assert any("commit 01234567" in text.get_text() for text in plot.figure.texts)
+    for axes in plot.figure.axes:
+        assert axes.has_data()
+        assert axes.get_xlabel() or axes.get_xticklabels()
+
+
+def test_the_same_rows_give_the_same_picture(drawn, frame):
+    again, _ = figures.draw(frame[frame["measure"] == "gradient_memory"])
+    assert again["gradient_memory"].svg() == drawn[0]["gradient_memory"].svg()
+
+
+def _lines(axes):
+    """The series of an axes: its lines with markers."""
+    return [line for line in axes.get_lines() if line.get_marker() not in ("None", "", None)]
+
+
+def test_gradient_error_has_a_panel_for_each_implementation_and_a_line_for_each_method(drawn):
+    panels = drawn[0]["gradient_error"].figure.axes
+    assert [axes.get_title("left") for axes in panels] == list(FRAMEWORKS)
+    assert [len(_lines(axes)) for axes in panels] == [3, 3, 3, 2]
+    assert all(len(line.get_xdata()) == len(DTS) for axes in panels for line in _lines(axes))
+    assert min(line.get_ydata().min() for line in _lines(panels[0])) == 1e-18  # an exact zero is still seen
+
+
+def test_strong_error_names_the_fitted_orders(drawn, frame):
+    panels = drawn[0]["strong_error"].figure.axes
+    assert [axes.get_title("left") for axes in panels] == ["midpoint", "Heun", "reversible Heun"]
+    order = measured(frame, "strong_order").query("implementation == 'diffrax' and method == 'heun'").iloc[0]
+    labels = [text.get_text() for text in panels[1].get_legend().get_texts()]
+    assert f"diffrax {order['value']:.2f} [{order['low']:.2f}, {order['high']:.2f}]" in labels
+
+
+@pytest.mark.parametrize("name", ["work_precision_gradient", "work_precision_strong"])
+def test_work_precision_has_time_and_evaluations(drawn, name):
+    by_time, by_count = drawn[0][name].figure.axes
+    assert len(_lines(by_time)) == len(_lines(by_count)) == 11  # 4 x 3, less what diffrax skips
+    costs = [line.get_xdata() for line in _lines(by_count)]
+    assert {round(c.max() / c.min()) for c in costs} == {1024 if name.endswith("gradient") else 256}
+
+
+def test_colour_and_marker_mean_the_same_everywhere(drawn):
+    seen = {}
+    for name in ("gradient_time", "gradient_memory", "work_precision_strong"):
+        (legend,) = drawn[0][name].figure.legends
+        for handle, text in zip(legend.legend_handles, legend.get_texts(), strict=True):
+            assert isinstance(handle, Line2D)
+            seen.setdefault(text.get_text(), set()).add((handle.get_color(), handle.get_marker()))
+    assert all(len(looks) == 1 for looks in seen.values())
+    assert len({looks.copy().pop()[0] for name, looks in seen.items() if name in FRAMEWORKS}) == 4
+
+
+def test_several_problems_give_several_figures():
+    rows = [r | {"problem": p} for r in bench() if r["measure"] == "gradient_error" for p in ("neural", "mlp_scalar")]
+    plots, _ = figures.draw(tidy(rows))
+    assert set(plots) == {"gradient_error-neural", "gradient_error-mlp_scalar"}
+
+
+def test_a_figure_without_data_is_left_out_with_the_reason():
+    plots, left_out = figures.draw(
+        tidy([row("mine", "strong_error", 0.1 * dt, method="new", dt=dt) for dt in (0.5, 0.25)])
+    )
+    assert set(plots) == {"strong_error"}
+    assert set(left_out) == set(figures.FIGURES) - set(plots)
+    assert left_out["gradient_memory"].startswith("no gradient_memory")
+    assert "evaluations" in left_out["work_precision_strong"]
+
+
+def test_headline_figure_needs_its_rows(frame):
+    assert len(figures.headline(frame).figure.axes) == 2
+    with pytest.raises(NoData, match="gradient_time_ratio"):
+        figures.headline(frame[frame["measure"] != "gradient_time_ratio"])
+
+
+# Page
+
+
+class _Page(HTMLParser):
+    """What the page asks of others, and whether its tags close."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.links, self.images, self.rows = [], [], [], 0
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        self.links += [given[a] for a in ("src", "href") if a in given]
+        self.images += [given["src"]] if tag == "img" else []
+        self.rows += tag == "tr"
+        assert tag not in ("link", "iframe")
+        if tag not in ("meta", "img", "input", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_report_is_one_self_contained_page(file, tmp_path, capsys, rows):
+    out = tmp_path / "out"
+    assert main([str(file), "--out", str(out)]) == 0
+    text = (out / "index.html").read_text(encoding="utf-8")
+    page = _Page(text)
+    assert page.open == []
+    assert not [link for link in page.links if not link.startswith(("data:image/svg+xml;base64,", "figures/"))]
+    assert not re.search(r"(src|href|url|import)\s*[=(]\s*[\"']?(https?:)?//", text)
+    assert len(page.images) == len(figures.FIGURES)
+    assert page.rows > len(results.latest(rows))
+    assert "diffrax does not do this." in text
+    assert "<b>no</b>" not in text
+    assert "&lt;b&gt;no&lt;/b&gt; &amp; never" in text
+    for name in figures.FIGURES:
+        assert (out / "figures" / f"{name}.png").is_file()
+        assert (out / "figures" / f"{name}.svg").is_file()
+    printed = capsys.readouterr().out
+    assert "drift evaluations per step" in printed
+    assert str(out / "index.html") in printed
+
+
+def test_two_devices_have_two_parts(tmp_path):
+    rows = [row("diffrax", "gradient_memory", 1e6, steps=s, device=d) for s in (1, 2) for d in ("cpu", "cuda")]
+    results.write(tmp_path / "results.csv", rows)
+    assert main([str(tmp_path / "results.csv"), "--out", str(tmp_path)]) == 0
+    names = {f.name for f in (tmp_path / "figures").iterdir()}
+    assert names == {f"gradient_memory{k}.{kind}" for k in ("", "-2") for kind in ("png", "svg")}
+
+
+def _spoil(text, how):
+    lines = text.splitlines(keepends=True)
+    return {
+        "cut off": text[:-40],
+        "other schema": lines[0] + "".join("0" + line[1:] for line in lines[1:]),
+        "other columns": "a,b\n1,2\n",
+        "no rows": lines[0],
+    }[how]
+
+
+@pytest.mark.parametrize("how", ["missing", "cut off", "other schema", "other columns", "no rows"])
+def test_a_file_that_cannot_be_used_is_one_line_and_overwrites_nothing(file, tmp_path, capsys, how):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "index.html").write_text("before")
+    if how == "missing":
+        file.unlink()
+    else:
+        file.write_text(_spoil(file.read_text(encoding="utf-8"), how), encoding="utf-8")
+    assert main([str(file), "--out", str(out)]) == 2
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 1
+    assert errors[0].startswith("error: ")
+    assert (out / "index.html").read_text() == "before"
+    assert not (out / "figures").exists()
+
+
+# README
+
+
+def test_readme_is_embedded_once_and_checked(file, tmp_path, capsys):
+    target = tmp_path / "README.md"
+    target.write_text(f"before\n{readme.START}\nold\n{readme.END}\nafter\n", encoding="utf-8")
+    arguments = ["--readme", str(target), "--results", str(file)]
+    assert main([*arguments, "--check"]) == 1
+    assert "old" in target.read_text(encoding="utf-8")
+    assert not (tmp_path / readme.PLOT).exists()
+    assert main(arguments) == 0
+    first = target.read_text(encoding="utf-8")
+    assert first.startswith(f"before\n{readme.START}\n| work | sdegrad_torch |")
+    assert first.endswith(f"{readme.END}\nafter\n")
+    assert "Measured on Processor X" in first
+    assert (tmp_path / readme.PLOT).read_bytes().startswith(b"\x89PNG")
+    assert main(arguments) == 0
+    assert target.read_text(encoding="utf-8") == first
+    assert main([*arguments, "--check"]) == 0
+    target.write_text(first.replace("ms", "s", 1), encoding="utf-8")
+    assert main([*arguments, "--check"]) == 1
+
+
+@pytest.mark.parametrize("text", ["no marks", f"{readme.END}\n{readme.START}", f"{readme.START * 2}{readme.END}"])
+def test_readme_without_its_marks_is_refused(file, tmp_path, capsys, text):
+    target = tmp_path / "README.md"
+    target.write_text(text, encoding="utf-8")
+    assert main(["--readme", str(target), "--results", str(file)]) == 2
+    assert "headline:start" in capsys.readouterr().err
+    assert target.read_text(encoding="utf-8") == text

@@ -1,0 +1,222 @@
+"""The contract, over every implementation: what each must support at least, and that it does what it says.
+
+On one given path all libraries that know a method must agree to rounding, step for step: the strongest test there is.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sdegrad.contract import BrownianTask, Implementation, Task
+from sdegrad.methods import METHODS, NOISE_TYPES
+from sdegrad.registry import IMPLEMENTATIONS, known, load, register
+from suite.measures import relative_l1
+from suite.noise import make_path
+from suite.problems import make
+
+STEPS = 8
+# noise type -> problem; and the sizes, kept small
+PROBLEM = {"diagonal": "mlp", "additive": "mlp_additive", "scalar": "mlp_scalar", "general": "mlp_general"}
+STRATONOVICH = ("reversible_heun", "heun", "midpoint", "euler_heun")
+OURS = ("sdegrad_torch", "sdegrad_jax")
+
+# The least that each must support: (method, adjoint), for all four noise types. `unsupported` may not shrink this.
+LEAST = {
+    **{
+        name: {
+            *((method, None) for method in (*STRATONOVICH, "euler")),
+            *((method, "backprop") for method in (*STRATONOVICH, "euler")),
+            *((method, "checkpoint") for method in (*STRATONOVICH, "euler")),
+            *((method, "backsolve") for method in ("heun", "midpoint", "euler_heun")),
+            ("reversible_heun", "reversible"),
+        }
+        for name in OURS
+    },
+    "torchsde": {
+        *((method, None) for method in (*STRATONOVICH, "euler")),
+        *((method, "backprop") for method in (*STRATONOVICH, "euler")),
+        *((method, "backsolve") for method in ("heun", "midpoint", "euler_heun")),
+        ("reversible_heun", "reversible"),
+    },
+    "diffrax": {
+        *((method, None) for method in (*STRATONOVICH, "euler")),
+        *((method, "backprop") for method in (*STRATONOVICH, "euler")),
+        *((method, "checkpoint") for method in (*STRATONOVICH, "euler")),
+        *((method, "backsolve") for method in ("heun", "midpoint", "euler_heun")),
+    },
+}
+# (kind, levy area) of the Brownian objects
+LEAST_BROWNIAN = {
+    "sdegrad_torch": {("interval", "none"), ("interval", "space-time")},
+    "torchsde": {("interval", "none"), ("interval", "space-time")},
+    "sdegrad_jax": {("interval", "none"), ("interval", "space-time")},
+    "diffrax": {("tree", "none"), ("tree", "space-time")},
+}
+# Where a library's scheme of that name is another one; both converge with the order of the table.
+OTHER_SCHEME = {
+    # Takes the diffusion of the corrector at the start of the step: another scheme where it depends on time.
+    ("diffrax", "euler_heun", "additive"),
+}
+
+
+def problem(noise_type, method="heun"):
+    return make(PROBLEM[noise_type], paths=3, dim=3, hidden=4, sde_type=METHODS[method].sde_type)
+
+
+def task(noise_type, method, adjoint=None, **changes):
+    p = problem(noise_type, method)
+    path = make_path(0.0, 1.0, 4 * STEPS, 3, p.noise_dim, seed=5)
+    values = {"dt": 1 / STEPS, "ts": (0.0, 0.375, 1.0), "noise": path, "dtype": "float64"} | changes
+    return Task(problem=p, method=method, adjoint=adjoint, **values)
+
+
+def run(name, t):
+    r = load(name).prepare(t)
+    return r.outcome(r())
+
+
+def test_every_implementation_is_tested():
+    assert set(LEAST) == set(LEAST_BROWNIAN) == set(IMPLEMENTATIONS)
+
+
+@pytest.mark.parametrize("name", IMPLEMENTATIONS)
+def test_interface(name):
+    implementation = load(name)
+    assert isinstance(implementation, Implementation)
+    assert implementation.name == name
+    assert implementation.unavailable("cpu") is None
+    version, framework = implementation.versions()
+    assert version[0].isdigit()
+    assert framework.startswith(implementation.framework)
+
+
+@pytest.mark.parametrize("name", IMPLEMENTATIONS)
+def test_supports_at_least(name):
+    for noise_type in NOISE_TYPES:
+        for method, adjoint in LEAST[name]:
+            assert load(name).unsupported(task(noise_type, method, adjoint)) is None, (noise_type, method, adjoint)
+    for kind, levy_area in LEAST_BROWNIAN[name]:
+        brownian = BrownianTask(queries=((0.0, 1.0),), shape=(2,), kind=kind, levy_area=levy_area)
+        assert load(name).unsupported(brownian) is None
+
+
+@pytest.mark.parametrize("name", IMPLEMENTATIONS)
+def test_refuses_with_a_sentence(name):
+    unknown = replace(task("diagonal", "heun"), method="no_such_method")
+    for t in (unknown, task("diagonal", "euler_heun", "reversible")):
+        reason = load(name).unsupported(t)
+        assert reason is not None
+        assert reason.endswith(".")
+
+
+@pytest.mark.parametrize("method", ["reversible_heun", "heun", "midpoint", "euler_heun", "euler"])
+@pytest.mark.parametrize("noise_type", NOISE_TYPES)
+def test_all_agree_on_a_given_path(noise_type, method):
+    t = task(noise_type, method)
+    names = [n for n in IMPLEMENTATIONS if (method, None) in LEAST[n] and (n, method, noise_type) not in OTHER_SCHEME]
+    assert len(names) >= 3
+    ys = {name: run(name, t).ys for name in names}
+    first = ys.pop(names[0])
+    assert first.shape == (3, 3, 3)
+    np.testing.assert_array_equal(first[0], t.problem.y0)
+    for name, other in ys.items():
+        np.testing.assert_allclose(other, first, rtol=0, atol=1e-12, err_msg=name)
+
+
+@pytest.mark.parametrize(("name", "method", "noise_type"), OTHER_SCHEME)
+def test_another_scheme_of_the_same_name_is_another(name, method, noise_type):
+    t = task(noise_type, method)
+    assert np.abs(run(name, t).ys - run("sdegrad_torch", t).ys).max() > 1e-6
+
+
+def test_another_path_is_noticed():
+    """The companion of the agreement: one increment off by 1e-9 is not agreement."""
+    t = task("diagonal", "heun")
+    W = t.noise.W.copy()
+    W[4:] += 1e-9
+    moved = task("diagonal", "heun", noise=type(t.noise)(t.noise.times, W, t.noise.integral))
+    with pytest.raises(AssertionError):
+        np.testing.assert_allclose(run("torchsde", moved).ys, run("torchsde", t).ys, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("noise_type", NOISE_TYPES)
+@pytest.mark.parametrize("name", LEAST)
+def test_gradients_of_the_discrete_solve_agree(name, noise_type):
+    """reversible, checkpoint and backprop differentiate the same numbers: to rounding, within a library and across."""
+    reference = run("sdegrad_torch", task(noise_type, "reversible_heun", "backprop")).gradients
+    exact = [a for m, a in LEAST[name] if m == "reversible_heun" and a in ("reversible", "checkpoint", "backprop")]
+    if noise_type in ("scalar", "additive") and name == "diffrax":
+        exact = ["backprop"]  # compiling is what takes the time here
+    for adjoint in exact:
+        gradients = run(name, task(noise_type, "reversible_heun", adjoint)).gradients
+        assert set(gradients) == {"y0", *problem(noise_type).params}
+        assert relative_l1(gradients, reference) < 1e-13, adjoint
+
+
+@pytest.mark.parametrize("name", IMPLEMENTATIONS)
+def test_continuous_adjoint_is_near_and_not_exact(name):
+    reference = run(name, task("diagonal", "heun", "backprop")).gradients
+    error = relative_l1(run(name, task("diagonal", "heun", "backsolve")).gradients, reference)
+    assert 1e-8 < error < 0.1
+
+
+@pytest.mark.parametrize("name", IMPLEMENTATIONS)
+def test_own_noise_is_a_function_of_the_seed(name):
+    same = [run(name, task("diagonal", "heun", noise=None, seed=3)).ys for _ in range(2)]
+    np.testing.assert_array_equal(*same)
+    assert np.abs(run(name, task("diagonal", "heun", noise=None, seed=4)).ys - same[0]).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", IMPLEMENTATIONS)
+def test_counts(name):
+    """Reversible Heun: one evaluation a step, whatever a library does at the start."""
+    counts = [load(name).prepare(task("diagonal", "reversible_heun", dt=dt)).count() for dt in (1 / 4, 1 / 8)]
+    assert [c.steps for c in counts] == [4, 8]
+    assert counts[1].drift - counts[0].drift == counts[1].diffusion - counts[0].diffusion == 4
+    assert counts[0].drift_vjp == 0
+
+
+@pytest.mark.parametrize("name", IMPLEMENTATIONS)
+def test_off_the_grid_of_a_given_path_is_an_error(name):
+    with pytest.raises(Exception, match=r"(?s)its grid|off its grid"):
+        run(name, task("diagonal", "heun", dt=0.15, ts=(0.0, 1.0)))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "levy_area"), [(n, *k) for n, ks in LEAST_BROWNIAN.items() for k in sorted(ks)]
+)
+def test_brownian(name, kind, levy_area):
+    """Increments add up, and have the variance of their length: 2000 samples a query, 4 queries, two-sided 1e-4."""
+    queries = ((0.0, 0.25), (0.25, 1.0), (0.0, 1.0), (0.5, 0.625))
+    b = BrownianTask(
+        queries=queries, shape=(2000,), kind=kind, levy_area=levy_area, dt=0.125, tol=2.0**-6, seed=1, dtype="float64"
+    )
+    r = load(name).brownian(b)
+    outcome = r.outcome(r())
+    assert outcome.ys.shape == (4, 2000)
+    np.testing.assert_allclose(outcome.ys[0] + outcome.ys[1], outcome.ys[2], atol=1e-12)
+    lengths = np.array([t - s for s, t in queries])
+    bound = 3.89 * np.sqrt(2 / 2000)  # normal quantile at 1e-4 / 2; the spread of a sample variance of 1
+    assert np.abs((outcome.ys**2).mean(1) / lengths - 1).max() < bound
+    assert np.abs((1.2 * outcome.ys[2]).var() - 1) > bound  # and 44 % more is seen
+    if levy_area == "space-time":
+        assert np.abs((outcome.H**2).mean(1) / (lengths / 12) - 1).max() < bound
+    else:
+        assert outcome.H is None
+
+
+def test_unknown_name():
+    with pytest.raises(ValueError, match="unknown implementation 'nobody'; known are: sdegrad_torch"):
+        load("nobody")
+
+
+def test_register_a_third_party():
+    register("another", "sdegrad.adapters.torchsde:implementation")
+    try:
+        assert "another" in known()
+        assert load("another").name == "torchsde"
+        with pytest.raises(ValueError, match="exists already"):
+            register("another", "x:y")
+    finally:
+        del IMPLEMENTATIONS["another"]

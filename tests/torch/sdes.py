@@ -1,0 +1,97 @@
+"""Small SDEs for the tests: neural ones of every noise type, and two with exact solutions."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import sdegrad.torch as sd
+
+BATCH, DIM, NOISE = 3, 2, 3
+
+
+def channels(noise_type: str) -> int:
+    return {"diagonal": DIM, "scalar": 1}.get(noise_type, NOISE)
+
+
+class Neural(sd.BaseSDE):
+    """Tanh networks with time as an input; Lipschitz constant about 1; one parameter that is not used."""
+
+    def __init__(self, noise_type: str, sde_type: str = "stratonovich", hidden: int = 4) -> None:
+        super().__init__(noise_type, sde_type)
+        out = DIM if noise_type == "diagonal" else DIM * channels(noise_type)
+        inputs = 1 if noise_type == "additive" else 1 + DIM
+        self.drift = nn.Sequential(nn.Linear(1 + DIM, hidden), nn.Tanh(), nn.Linear(hidden, DIM))
+        self.diffusion = nn.Sequential(nn.Linear(inputs, hidden), nn.Tanh(), nn.Linear(hidden, out))
+        self.unused = nn.Parameter(torch.ones(2))
+
+    def f(self, t: Tensor, y: Tensor) -> Tensor:
+        return self.drift(torch.cat((t.expand(*y.shape[:-1], 1), y), -1))
+
+    def g(self, t: Tensor, y: Tensor) -> Tensor:
+        time = t.expand(*y.shape[:-1], 1)
+        g = self.diffusion(time if self.noise_type == "additive" else torch.cat((time, y), -1))
+        return g if self.noise_type == "diagonal" else g.unflatten(-1, (DIM, -1))
+
+
+class GBM(sd.BaseSDE):
+    """dy = mu y dt + sigma y dW in either calculus."""
+
+    y0 = (1.0,)
+
+    def __init__(self, sde_type: str, mu: float = 0.3, sigma: float = 0.6) -> None:
+        super().__init__("diagonal", sde_type)
+        self.mu, self.sigma = nn.Parameter(torch.tensor(mu)), nn.Parameter(torch.tensor(sigma))
+
+    def f(self, _t: Tensor, y: Tensor) -> Tensor:
+        return self.mu * y
+
+    def g(self, _t: Tensor, y: Tensor) -> Tensor:
+        return self.sigma * y
+
+    def exact(self, t: float, y0: Tensor, W: Tensor) -> Tensor:
+        drift = self.mu - 0.5 * self.sigma**2 if self.sde_type == "ito" else self.mu
+        return y0 * torch.exp(drift * t + self.sigma * W)
+
+
+class Rotation(sd.BaseSDE):
+    """dy = (a + b J) y dt + s J y dW in either calculus, J a quarter turn: scalar noise in two dimensions."""
+
+    y0 = (1.0, 0.5)
+
+    def __init__(self, sde_type: str, a: float = -0.2, b: float = 0.5, s: float = 0.8) -> None:
+        super().__init__("scalar", sde_type)
+        self.a, self.b, self.s = a, b, s
+
+    @staticmethod
+    def turn(y: Tensor) -> Tensor:
+        return torch.stack((-y[..., 1], y[..., 0]), -1)
+
+    def f(self, _t: Tensor, y: Tensor) -> Tensor:
+        return self.a * y + self.b * self.turn(y)
+
+    def g(self, _t: Tensor, y: Tensor) -> Tensor:
+        return self.s * self.turn(y).unsqueeze(-1)
+
+    def exact(self, t: float, y0: Tensor, W: Tensor) -> Tensor:
+        growth = self.a + 0.5 * self.s**2 if self.sde_type == "ito" else self.a
+        angle = self.b * t + self.s * W
+        return math.exp(growth * t) * (torch.cos(angle) * y0 + torch.sin(angle) * self.turn(y0))
+
+
+def neural(noise_type: str, sde_type: str = "stratonovich", seed: int = 0, **options: Any) -> Neural:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return Neural(noise_type, sde_type, **options)
+
+
+def motion(function: Callable[..., Any], levy_area: str) -> Callable[..., Any]:
+    """`function` as a Brownian motion with a Levy area."""
+    function.levy_area_approximation = levy_area  # pyright: ignore[reportFunctionMemberAccess]
+    return function
+
+
+def state(seed: int = 0, batch: tuple[int, ...] = (BATCH,)) -> Tensor:
+    return torch.randn(*batch, DIM, generator=torch.Generator().manual_seed(seed))

@@ -1,0 +1,332 @@
+"""Gradients: the exact ones against backpropagation, the continuous one by convergence, and their memory."""
+
+import itertools
+import weakref
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
+
+import sdegrad.torch as sd
+from sdegrad.methods import FACTS, NOISE_TYPES
+from sdegrad.torch import adjoint as adjoints
+from sdegrad.torch import backsolve, methods
+from tests.torch.sdes import GBM, channels, neural, state
+
+TOLERANCE = 1e-13
+PAIRS = [(name, noise_type) for name, facts in FACTS.items() for noise_type in facts.order]
+DTS = (1.0, 0.5, 0.1, 0.07, 0.05, 0.02, 0.01, 2.0**-7)
+TS = (
+    *(tuple(np.linspace(0, 1, n).tolist()) for n in (2, 5, 11)),
+    (0.0, 0.3, 1.0),
+    (0.0, 0.013, 0.4, 0.41, 1.0),
+    (0.0, 0.001, 0.0015, 0.003, 0.25, 0.251, 0.5, 0.7501, 0.99, 0.9999, 1.0),
+)
+
+
+@pytest.fixture(autouse=True)
+def _float64():
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def gradients(sde, y0, ts, dt, adjoint, method="reversible_heun", bm=None, **options):
+    """The gradient in (y0, parameters) of a loss that tells the outputs apart, as one vector."""
+    shape = (*y0.shape[:-1], channels(sde.noise_type) if y0.shape[-1] == 2 else y0.shape[-1])
+    levy_area = methods.make_scheme(method, sde.sde_type, sde.noise_type, {}).levy_area
+    bm = bm or sd.BrownianInterval(ts[0], ts[-1], shape, dt=dt, entropy=3, levy_area_approximation=levy_area)
+    y0 = y0.clone().requires_grad_()
+    ys = sd.sdeint(sde, y0, ts, bm=bm, method=method, dt=dt, adjoint=adjoint, **options)
+    loss = (torch.linspace(1, 2, ys.numel()).reshape(ys.shape) * ys**2).sum()
+    grads = torch.autograd.grad(loss, [y0, *sde.parameters()], materialize_grads=True)
+    return torch.cat([g.reshape(-1) for g in grads])
+
+
+def distance(a, b):
+    """Relative L1 distance."""
+    return float((a - b).abs().sum() / torch.maximum(a.abs().sum(), b.abs().sum()))
+
+
+@pytest.mark.parametrize("noise_type", NOISE_TYPES)
+@pytest.mark.parametrize("dt", DTS)
+def test_reversible_is_backprop_to_round_off(noise_type, dt):
+    sde, y0 = neural(noise_type), state()
+    for ts in TS:
+        expected = gradients(sde, y0, ts, dt, "backprop")
+        assert expected.abs().sum() > 1
+        assert distance(gradients(sde, y0, ts, dt, "reversible"), expected) < TOLERANCE
+
+
+@pytest.mark.parametrize("noise_type", NOISE_TYPES)
+def test_reversible_on_a_path_asked_by_time_and_away_from_zero(noise_type):
+    sde, y0, ts = neural(noise_type), state(), (2.0, 2.31, 3.0)
+    for bm_dt in (None, 0.013):
+        bm = sd.BrownianInterval(1.5, 3.5, (3, channels(noise_type)), dt=bm_dt, entropy=1)
+        exact, retraced = (gradients(sde, y0, ts, 0.1, a, bm=bm) for a in ("backprop", "reversible"))
+        assert distance(exact, retraced) < TOLERANCE
+
+
+class Unfaithful:
+    """A Brownian motion that after `faithful` queries is off by 10^-9, less than one ulp of time makes."""
+
+    def __init__(self, bm, faithful):
+        self.bm, self.left = bm, faithful
+
+    def __call__(self, ta, tb):
+        self.left -= 1
+        return self.bm(ta, tb) * (1 if self.left >= 0 else 1 + 1e-9)
+
+
+def test_the_check_sees_unfaithful_noise():
+    sde, y0, ts = neural("general"), state(), (0.0, 1.0)
+    bm = sd.BrownianInterval(0.0, 1.0, (3, 3), dt=0.1, entropy=3)
+    expected = gradients(sde, y0, ts, 0.1, "backprop", bm=bm)
+    assert distance(gradients(sde, y0, ts, 0.1, "reversible", bm=Unfaithful(bm, 21)), expected) < TOLERANCE
+    assert distance(gradients(sde, y0, ts, 0.1, "reversible", bm=Unfaithful(bm, 11)), expected) > TOLERANCE
+
+
+@pytest.mark.parametrize("entry", range(4))
+@pytest.mark.filterwarnings("ignore:the way back")
+def test_the_check_sees_a_wrong_adjoint(entry, monkeypatch):
+    sde, y0, ts = neural("diagonal"), state(), (0.0, 0.5, 1.0)
+    expected = gradients(sde, y0, ts, 0.1, "backprop")
+    right = methods.SCHEMES["reversible_heun"]
+
+    def pull(*arguments):
+        adjoint = list(right.pull(*arguments))
+        adjoint[entry] = adjoint[entry] * (1 + 1e-11)
+        return tuple(adjoint)
+
+    monkeypatch.setitem(methods.SCHEMES, "reversible_heun", replace(right, pull=pull))
+    assert distance(gradients(sde, y0, ts, 0.1, "reversible"), expected) > TOLERANCE
+
+
+@pytest.mark.parametrize(("method", "noise_type"), PAIRS)
+def test_checkpoint_is_backprop(method, noise_type):
+    sde, y0 = neural(noise_type, FACTS[method].sde_type), state()
+    for ts, dt in itertools.product(TS[3:], (1.0, 0.07)):
+        expected = gradients(sde, y0, ts, dt, "backprop", method)
+        assert distance(gradients(sde, y0, ts, dt, "checkpoint", method), expected) < TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("method", "noise_type", "adjoint"),
+    [("reversible_heun", "general", "reversible"), *((*pair, "backprop") for pair in PAIRS)],
+)
+def test_adjoint_agrees_with_finite_differences(method, noise_type, adjoint):
+    """In y0 and in the largest weights of the diffusion, whose derivatives some methods themselves use."""
+    sde, y0, ts, h = neural(noise_type, FACTS[method].sde_type), state(), (0.0, 0.37, 1.0), 1e-6
+    levy_area = methods.make_scheme(method, sde.sde_type, noise_type, {}).levy_area
+    size = (3, channels(noise_type))
+    bm = sd.BrownianInterval(0.0, 1.0, size, dt=0.1, entropy=3, levy_area_approximation=levy_area)
+    weights = sde.diffusion[0].weight
+
+    def loss(y):
+        ys = sd.sdeint(sde, y, ts, bm=bm, method=method, dt=0.1, adjoint=adjoint)
+        return (torch.linspace(1, 2, ys.numel()).reshape(ys.shape) * ys**2).sum()
+
+    y0.requires_grad_()
+    for x, exact in zip((y0, weights), torch.autograd.grad(loss(y0), (y0, weights)), strict=True):
+        flat, slopes = x.data.view(-1), []
+        for i in range(flat.numel()):
+            value, ends = flat[i].item(), []
+            for step in (h, -h):
+                flat[i] = value + step
+                ends.append(loss(y0).item())
+            flat[i] = value
+            slopes.append((ends[0] - ends[1]) / (2 * h))
+        assert distance(torch.tensor(slopes), exact.flatten()) < 1e-7
+
+
+@pytest.mark.parametrize(
+    ("method", "noise_type", "rate"),
+    [
+        ("midpoint", "diagonal", 0.7),
+        ("midpoint", "general", 0.35),
+        ("heun", "diagonal", 0.7),
+        ("heun", "general", 0.35),
+        ("euler_heun", "diagonal", 0.7),
+        ("euler_heun", "additive", 0.7),
+        ("reversible_heun", "general", 0.35),
+        ("euler", "diagonal", 0.35),
+        ("euler", "general", 0.35),
+        ("euler", "scalar", 0.35),
+    ],
+)
+def test_backsolve_converges_to_backprop(method, noise_type, rate):
+    """The slope of log2 error over log2 dt, of 64 paths, dt from 2^-2 to 2^-7: nearly the strong order."""
+    assert _backsolve_rate(method, noise_type) > rate
+
+
+def test_the_check_sees_a_backsolve_without_ito_correction(monkeypatch):
+    monkeypatch.setattr(backsolve, "_ito", backsolve._stratonovich)
+    assert _backsolve_rate("euler", "general") < 0.2
+
+
+def _backsolve_rate(method, noise_type):
+    sde, y0 = neural(noise_type, FACTS[method].sde_type), state(batch=(64,))
+    exponents, errors = np.arange(2, 8), []
+    for exponent in exponents:
+        bm = sd.BrownianInterval(0.0, 1.0, (64, channels(noise_type)), dt=2.0**-7, entropy=3)
+        exact, solved = (
+            gradients(sde, y0, (0.0, 0.3, 1.0), 2.0**-exponent, a, method, bm) for a in ("backprop", "backsolve")
+        )
+        errors.append(distance(exact, solved))
+    return -np.polyfit(exponents, np.log2(errors), 1)[0]
+
+
+class LiveBytes(TorchDispatchMode):
+    """The peak of the bytes of the tensors made inside, as long as they live."""
+
+    def __init__(self):
+        super().__init__()
+        self.live = self.peak = 0
+        self.seen = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        for tensor in tree_iter(out):
+            if isinstance(tensor, torch.Tensor):
+                self._add(tensor.untyped_storage())
+        return out
+
+    def _add(self, storage):
+        key, size = storage._cdata, storage.nbytes()
+        if key not in self.seen:
+            self.seen.add(key)
+            self.live += size
+            self.peak = max(self.peak, self.live)
+            weakref.finalize(storage, self._remove, key, size)
+
+    def _remove(self, key, size):
+        self.seen.discard(key)
+        self.live -= size
+
+
+def waves(ta, tb):
+    """A smooth path that takes no memory."""
+    frequencies = torch.arange(1.0, 129.0).reshape(64, 2)
+    return torch.sin(frequencies * tb) - torch.sin(frequencies * ta)
+
+
+def peak(adjoint, steps, method="reversible_heun"):
+    with LiveBytes() as live:
+        gradients(neural("diagonal"), state(batch=(64,)), (0.0, 1.0), 1 / steps, adjoint, method, waves)
+    return live.peak
+
+
+@pytest.mark.parametrize(("adjoint", "method"), [("reversible", "reversible_heun"), ("backsolve", "midpoint")])
+def test_memory_does_not_grow_with_the_steps(adjoint, method):
+    """But for the times, which come in chunks of 256, two of which may be alive."""
+    assert peak(adjoint, 600, method) <= peak(adjoint, 40, method) + 2 * 256 * 8
+
+
+def test_the_memory_check_sees_backprop_and_checkpoint_grow():
+    backprop, checkpoint = ([peak(adjoint, n) for n in (40, 160)] for adjoint in ("backprop", "checkpoint"))
+    assert backprop[1] > 3 * backprop[0]
+    assert 1.4 * checkpoint[0] < checkpoint[1] < 0.4 * backprop[1]
+
+
+def test_one_evaluation_and_one_vjp_a_step():
+    counts = {"f": 0, "vjp": 0}
+
+    class Counting(sd.SDEStratonovich):
+        def f(self, _t, y):
+            counts["f"] += 1
+            y = torch.sin(y)
+            if y.requires_grad:
+                y.register_hook(lambda _: counts.update(vjp=counts["vjp"] + 1))
+            return y
+
+        def g(self, _t, y):
+            return torch.cos(y)
+
+    y0 = state().requires_grad_()
+    ys = sd.sdeint_adjoint(Counting("diagonal"), y0, (0.0, 1.0), method="reversible_heun", dt=0.1)
+    assert counts == {"f": 11, "vjp": 0}
+    ys.sum().backward()
+    assert counts == {"f": 22, "vjp": 11}
+
+
+def test_adjoint_params_that_are_not_leaves():
+    """As a context from an encoder: the gradient goes on through it."""
+    weight = torch.tensor(0.4, requires_grad=True)
+
+    class Context:
+        noise_type, sde_type = "diagonal", "stratonovich"
+
+        def __init__(self, c):
+            self.f, self.g = (lambda _t, y: c * y), (lambda _t, y: torch.sin(c * y))
+
+    results = []
+    for adjoint in ("backprop", "reversible", "backsolve"):
+        context = weight.exp()
+        bm = sd.BrownianInterval(0.0, 1.0, (3, 2), dt=2.0**-9, entropy=0)
+        options = {"adjoint": adjoint, "adjoint_params": (context,), "bm": bm, "dt": 2.0**-9}
+        ys = sd.sdeint(Context(context), state(), (0.0, 1.0), method="reversible_heun", **options)
+        results.append(torch.autograd.grad(ys.square().sum(), weight)[0])
+    assert distance(results[0], results[1]) < TOLERANCE
+    assert distance(results[0], results[2]) < 0.05
+
+
+@pytest.mark.parametrize("adjoint", ["reversible", "backsolve"])
+def test_unused_parameters_get_zero_and_frozen_ones_nothing(adjoint):
+    sde = neural("diagonal")
+    frozen = sde.drift[0].weight.requires_grad_(False)
+    y0 = state()
+    ys = sd.sdeint(sde, y0, (0.0, 1.0), method="reversible_heun", dt=0.1, adjoint=adjoint)
+    ys.sum().backward()
+    assert frozen.grad is None
+    assert y0.grad is None
+    assert torch.equal(sde.unused.grad, torch.zeros(2))
+    assert sde.drift[2].weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("method", ["reversible_heun", "midpoint"])
+def test_second_derivatives_are_refused(method):
+    y0 = state().requires_grad_()
+    ys = sd.sdeint_adjoint(neural("diagonal"), y0, (0.0, 1.0), method=method, dt=0.1)
+    (gradient,) = torch.autograd.grad(ys.square().sum(), y0, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()
+
+
+def test_a_way_back_that_goes_astray_is_told():
+    """Lipschitz constant x time of 40: round-off grows by about e^40."""
+    y0 = torch.ones(1, 1).requires_grad_()
+    sde = GBM("stratonovich", mu=-40.0, sigma=0.1)
+    ys = sd.sdeint_adjoint(sde, y0, (0.0, 1.0), method="reversible_heun", dt=1e-3)
+    with pytest.warns(UserWarning, match="smaller dt, float64"):
+        ys.sum().backward()
+
+
+@pytest.mark.parametrize("dtype", adjoints.DRIFT_LIMIT)
+def test_no_warning_where_the_way_back_is_good(dtype, recwarn):
+    sde = neural("general").to(dtype)
+    y0 = torch.zeros(3, 2, dtype=dtype).requires_grad_()
+    sd.sdeint_adjoint(sde, y0, (0.0, 1.0), method="reversible_heun", dt=1e-2).sum().backward()
+    assert not [w for w in recwarn if "way back" in str(w.message)]
+
+
+def test_sdeint_adjoint_chooses_as_it_says():
+    sde, y0, ts = neural("diagonal"), state().requires_grad_(), (0.0, 1.0)
+
+    def through_adjoint(**options):
+        bm = sd.BrownianInterval(0.0, 1.0, (3, 2), dt=0.1, entropy=3)
+        ys = sd.sdeint_adjoint(sde, y0, ts, bm=bm, dt=0.1, **options)
+        return torch.autograd.grad((torch.linspace(1, 2, 12).reshape(2, 3, 2) * ys**2).sum(), y0)[0].flatten()
+
+    def through_sdeint(adjoint, method):
+        return gradients(sde, y0.detach(), ts, 0.1, adjoint, method)[:6]
+
+    reversible = through_sdeint("reversible", "reversible_heun")
+    assert torch.equal(through_adjoint(method="reversible_heun"), reversible)
+    named = through_adjoint(method="reversible_heun", adjoint_method="adjoint_reversible_heun")
+    assert torch.equal(named, reversible)
+    assert torch.equal(through_adjoint(), through_sdeint("backsolve", "midpoint"))
+    assert torch.equal(through_adjoint(method="heun"), through_sdeint("backsolve", "heun"))
+    assert not torch.equal(through_adjoint(method="heun", adjoint_method="midpoint"), through_adjoint(method="heun"))

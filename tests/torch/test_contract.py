@@ -1,0 +1,156 @@
+"""Bad input is refused, before any work, by a ValueError that names the value and what to do."""
+
+import math
+import warnings
+
+import pytest
+import torch
+
+import sdegrad.torch as sd
+from tests.torch.sdes import neural, state
+
+Y0 = state()
+TS = (0.0, 1.0)
+
+
+class Shapes(sd.BaseSDE):
+    """Drift and diffusion of given shapes."""
+
+    def __init__(self, noise_type, f, g):
+        super().__init__(noise_type, "stratonovich")
+        self.shapes = f, g
+
+    def f(self, _t, y):
+        return y.new_zeros(self.shapes[0])
+
+    def g(self, _t, y):
+        return y.new_zeros(self.shapes[1])
+
+
+class Untyped:
+    def f(self, _t, y):
+        return y
+
+    g = f
+
+
+class Typed(Untyped):
+    noise_type, sde_type = "diagonal", "stratonovich"
+
+
+class Odd(Untyped):
+    noise_type, sde_type = "diagonal", "malliavin"
+
+
+class Empty:
+    noise_type, sde_type = "diagonal", "stratonovich"
+
+
+DIAGONAL = neural("diagonal")
+BM = sd.BrownianInterval(0.0, 1.0, (3, 2), dt=0.1)
+SPACE_TIME = sd.BrownianInterval(0.0, 1.0, (3, 3), dt=0.1, levy_area_approximation="space-time")
+
+# what is said -> the call that must be refused
+REFUSED = {
+    "no attribute noise_type": lambda: sd.sdeint(Untyped(), Y0, TS),
+    "unknown sde_type 'malliavin'; it must be one of ito, stratonovich": lambda: sd.sdeint(Odd(), Y0, TS),
+    "unknown noise_type 'white'; it must be one of diagonal": lambda: sd.SDEIto("white"),
+    "must define a drift": lambda: sd.sdeint(Empty(), Y0, TS),
+    "unknown method 'rk4'; the methods are euler": lambda: sd.sdeint(DIAGONAL, Y0, TS, method="rk4"),
+    "'euler' converges in the ito sense, but the SDE has sde_type 'stratonovich'": lambda: sd.sdeint(
+        DIAGONAL, Y0, TS, method="euler"
+    ),
+    "'heun' converges in the stratonovich sense": lambda: sd.sdeint(neural("diagonal", "ito"), Y0, TS, method="heun"),
+    "unknown adjoint 'magic'": lambda: sd.sdeint(DIAGONAL, Y0, TS, adjoint="magic"),
+    "'heun' has no reversible adjoint; use reversible_heun": lambda: sd.sdeint(
+        DIAGONAL, Y0, TS, method="heun", adjoint="reversible"
+    ),
+    "'milstein' is for diagonal, additive, scalar noise, but the SDE has noise_type 'general'; use one of": lambda: (
+        sd.sdeint(neural("general"), Y0, TS, method="milstein")
+    ),
+    "'srk' converges in the ito sense": lambda: sd.sdeint(DIAGONAL, Y0, TS, method="srk"),
+    "'srk' needs a Brownian motion with the Levy area 'space-time', but bm has 'none'": lambda: sd.sdeint(
+        neural("diagonal", "ito"), Y0, TS, bm=BM
+    ),
+    "'log_ode' needs .* Levy area 'foster', but bm has 'space-time'": lambda: sd.sdeint(
+        neural("general"), Y0, TS, method="log_ode", bm=SPACE_TIME
+    ),
+    "'midpoint' does not take the option a=1; it has no options": lambda: sd.sdeint(DIAGONAL, Y0, TS, options={"a": 1}),
+    "'milstein' does not take the option a=1; its options are grad_free": lambda: sd.sdeint(
+        DIAGONAL, Y0, TS, method="milstein", options={"a": 1}
+    ),
+    "adjoint_method 'milstein' cannot": lambda: sd.sdeint_adjoint(DIAGONAL, Y0, TS, adjoint_method="milstein"),
+    "adjoint_method 'adjoint_reversible_heun' cannot": lambda: sd.sdeint_adjoint(
+        DIAGONAL, Y0, TS, method="heun", adjoint_method="adjoint_reversible_heun"
+    ),
+    "pass adjoint_params|no nn.Module": lambda: sd.sdeint_adjoint(Typed(), Y0, TS),
+    "floating dtype, got torch.int64": lambda: sd.sdeint(DIAGONAL, torch.ones(3, 2, dtype=torch.int64), TS),
+    r"shape \(\*paths, dim\) and be non-empty, got \(\)": lambda: sd.sdeint(DIAGONAL, torch.tensor(1.0), TS),
+    r"non-empty, got \(0, 2\)": lambda: sd.sdeint(DIAGONAL, torch.ones(0, 2), TS),
+    "y0 has NaN": lambda: sd.sdeint(DIAGONAL, Y0 * math.nan, TS),
+    "y0 has NaN or inf": lambda: sd.sdeint(DIAGONAL, Y0 / 0, TS),
+    "at least two times": lambda: sd.sdeint(DIAGONAL, Y0, (0.0,)),
+    "0.2 follows 0.5": lambda: sd.sdeint(DIAGONAL, Y0, (0.0, 0.5, 0.2)),
+    "1.0 follows 1.0": lambda: sd.sdeint(DIAGONAL, Y0, torch.tensor([0.0, 1.0, 1.0])),
+    "inf follows 0.0": lambda: sd.sdeint(DIAGONAL, Y0, (0.0, math.inf)),
+    r"one axis, got the shape \(1, 2\)": lambda: sd.sdeint(DIAGONAL, Y0, torch.tensor([[0.0, 1.0]])),
+    "ts requires a gradient": lambda: sd.sdeint(DIAGONAL, Y0, torch.tensor(TS, requires_grad=True)),
+    "got dt=0.0": lambda: sd.sdeint(DIAGONAL, Y0, TS, dt=0.0),
+    "got dt=-0.1": lambda: sd.sdeint(DIAGONAL, Y0, TS, dt=-0.1),
+    "got dt=nan": lambda: sd.sdeint(DIAGONAL, Y0, TS, dt=math.nan),
+    r"drift must have the shape \(3, 2\) for a state of shape \(3, 2\), got \(3, 1\)": lambda: sd.sdeint(
+        Shapes("diagonal", (3, 1), (3, 2)), Y0, TS
+    ),
+    r"diffusion \(diagonal noise\) must have the shape \(3, 2\) .* got \(3, 2, 2\)": lambda: sd.sdeint(
+        Shapes("diagonal", (3, 2), (3, 2, 2)), Y0, TS
+    ),
+    r"diffusion \(scalar noise\) must have the shape \(3, 2, 1\) .* got \(3, 2, 4\)": lambda: sd.sdeint(
+        Shapes("scalar", (3, 2), (3, 2, 4)), Y0, TS
+    ),
+    r"diffusion \(general noise\) must .* got \(3, 2\)": lambda: sd.sdeint(Shapes("general", (3, 2), (3, 2)), Y0, TS),
+    r"diffusion \(additive noise\) must .* got \(2, 4\)": lambda: sd.sdeint(Shapes("additive", (3, 2), (2, 4)), Y0, TS),
+    r"bm gave an increment of \(\(3, 2\), .* but the SDE and y0 need \(\(3, 3\), ": lambda: sd.sdeint(
+        neural("general"), Y0, TS, bm=BM
+    ),
+    "an increment of .*float32.* but the SDE and y0 need .*float64": lambda: sd.sdeint(
+        neural("diagonal").double(), Y0.double(), TS, bm=BM
+    ),
+    r"bm gave an increment of \(\(5,\), ": lambda: sd.sdeint(DIAGONAL, Y0, TS, bm=lambda *_: torch.ones(5)),
+    "bm gave an increment of float": lambda: sd.sdeint(DIAGONAL, Y0, TS, bm=lambda ta, tb: tb - ta),
+    "bm must be callable": lambda: sd.sdeint(DIAGONAL, Y0, TS, bm=torch.ones(3, 2)),
+    "unknown key 'dirft' in names": lambda: sd.sdeint(DIAGONAL, Y0, TS, names={"dirft": "f"}),
+    "has no such method": lambda: sd.sdeint(DIAGONAL, Y0, TS, names={"drift": "mu"}),
+}
+
+
+@pytest.mark.parametrize("message", REFUSED)
+def test_refused(message):
+    with pytest.raises(ValueError, match=message):
+        REFUSED[message]()
+
+
+@pytest.mark.parametrize("function", [sd.sdeint, sd.sdeint_adjoint])
+@pytest.mark.parametrize(
+    "argument",
+    [{"adaptive": True}, {"logqp": True}, {"extra": True}, {"extra_solver_state": ()}],
+)
+def test_what_is_not_available_says_so(function, argument):
+    (name,) = argument
+    with pytest.raises(NotImplementedError, match=name):
+        function(DIAGONAL, Y0, TS, **argument)
+    assert function(DIAGONAL, Y0, TS, dt=0.1, options={}).shape == (2, 3, 2)
+
+
+@pytest.mark.parametrize("argument", [{"adjoint_adaptive": True}, {"adjoint_options": {"a": 1}}])
+def test_what_is_not_available_in_the_adjoint_says_so(argument):
+    with pytest.raises(NotImplementedError, match=next(iter(argument))):
+        sd.sdeint_adjoint(DIAGONAL, Y0, TS, **argument)
+
+
+@pytest.mark.parametrize("function", [sd.sdeint, sd.sdeint_adjoint])
+def test_unknown_arguments_are_told_but_do_no_harm(function):
+    with pytest.warns(UserWarning, match="unexpected arguments step"):
+        function(DIAGONAL, Y0, TS, dt=0.1, step=3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        function(DIAGONAL, Y0, TS, dt=0.1)
