@@ -298,7 +298,8 @@ def memory(subject: Subject, tell: Tell) -> Iterator[Row]:
         tell(subject.name, f"memory at dt={dt}")
         run = subject.implementation.prepare(subject.task(dt))
         _checked(run, run())
-        peak = run.device_memory() if subject.device != "cpu" else peak_memory(run)
+        known = run.memory()
+        peak = peak_memory(run) if known is None else known
         yield subject.row(main_measure(subject.case), peak, dt, samples=1)
 
 

@@ -44,7 +44,7 @@ MEASURES: Mapping[str, str] = {
     "compile_time": "s",  # preparation up to and with the first call
     "solve_time_ratio": "1",  # to sdegrad in the same framework, paired by round in one run
     "gradient_time_ratio": "1",
-    "solve_memory": "B",  # peak above what was there before the call
+    "solve_memory": "B",  # peak above what was there before the call; in JAX as XLA has planned it
     "gradient_memory": "B",
     "nfe_drift": "1/step",
     "nfe_diffusion": "1/step",

@@ -146,8 +146,9 @@ class Run(Protocol):
         """Do the work once more with counting vector fields, untimed."""
         ...
 
-    def device_memory(self) -> int:
-        """Peak bytes of one call above what was there before, by the accelerator's own counters. Never on the CPU."""
+    def memory(self) -> int | None:
+        """Peak bytes of one call above what was there before, where the framework knows them: by the accelerator's
+        counters, or as the compiler has planned them. None where only watching the allocators can tell."""
         ...
 
 

@@ -5,8 +5,8 @@ the columns of the results table.
 """
 
 import pytest
-from sdegrad.registry import IMPLEMENTATIONS
 
+from sdegrad.registry import IMPLEMENTATIONS
 from suite.cases import EXACT
 from suite.harness import Subject, choose
 from suite.history import find

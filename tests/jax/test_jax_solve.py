@@ -52,10 +52,10 @@ def test_agrees_with_diffrax_on_a_given_path(method):
     theirs = diffrax.diffeqsolve(
         terms, PEERS[method](), 0.0, 1.0, dt, y0, args=parameters(), saveat=diffrax.SaveAt(ts=jnp.asarray(ts))
     ).ys
-    ours = own(method, "general", y0, ts, dt, path)
-    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12)
+    solve = jax.jit(lambda W: own(method, "general", y0, ts, dt, TablePath(W)))
+    np.testing.assert_allclose(solve(path.W), theirs, rtol=0, atol=1e-12)
     with pytest.raises(AssertionError):
-        np.testing.assert_allclose(own(method, "general", y0, ts, dt, TablePath(path.W * (1 + 1e-9))), theirs, 0, 1e-12)
+        np.testing.assert_allclose(solve(path.W * (1 + 1e-9)), theirs, rtol=0, atol=1e-12)
 
 
 def test_outputs_between_grid_times_are_interpolated():
@@ -86,11 +86,11 @@ def test_order_without_noise(method):
 
 
 def strong_order(method, sde_type, drift_rate):
-    """(slope, its standard error) of log2 RMS error against log2 dt over dt = 2^-3 .. 2^-6, for geometric Brownian
+    """(slope, its standard error) of log2 RMS error against log2 dt over dt = 2^-4 .. 2^-6, for geometric Brownian
     motion dy = drift_rate y dt + 0.8 y dW, from 25 batches of 200 paths."""
     paths = TablePath.sample((5000,), points=64, seed=7)
     exact = jnp.exp((drift_rate - (0.32 if sde_type == "ito" else 0)) + 0.8 * paths.W[-1])
-    dts = 2.0 ** -np.arange(3, 7)
+    dts = 2.0 ** -np.arange(4, 7)
     errors = []
     for dt in dts:
         ys = sdeint(

@@ -203,7 +203,7 @@ class JaxRun:
         calls = len(self.task.problem.y0) if self._by_path else 1  # a callback under vmap is called for every path
         return Counts(steps=steps, **{what: total // calls for what, total in counter.items()})
 
-    def device_memory(self) -> int:
+    def memory(self) -> int:
         return planned_memory(self._compiled)
 
 
@@ -233,5 +233,5 @@ class JaxBrownianRun:
     def count(self) -> Counts:
         return Counts(steps=len(self.task.queries), drift=0, diffusion=0)
 
-    def device_memory(self) -> int:
+    def memory(self) -> int:
         return planned_memory(self._compiled)

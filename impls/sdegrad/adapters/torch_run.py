@@ -33,6 +33,17 @@ def synchronise(device: str) -> None:
         torch.cuda.synchronize()
 
 
+def allocated(run: Callable[[], Any], device: str) -> int | None:
+    """Peak bytes that a call allocates on the device, by its counters; None on the CPU, which has none."""
+    if device == "cpu":
+        return None
+    run()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    run()
+    return torch.cuda.max_memory_allocated() - before
+
+
 class ProblemSDE(torch.nn.Module):
     """A `Problem` as the module with f, g, noise_type and sde_type that torchsde's API expects."""
 
@@ -152,12 +163,8 @@ class TorchRun:
         steps = make_grid(self.task.ts[0], self.task.ts[-1], self.task.dt, torch.finfo(self.y0.dtype).eps).steps
         return Counts(steps=steps, **counter)
 
-    def device_memory(self) -> int:
-        self()
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        self()
-        return torch.cuda.max_memory_allocated() - before
+    def memory(self) -> int | None:
+        return allocated(self, self.task.device)
 
 
 class TorchBrownianRun:
@@ -186,9 +193,5 @@ class TorchBrownianRun:
     def count(self) -> Counts:
         return Counts(steps=len(self.task.queries), drift=0, diffusion=0)
 
-    def device_memory(self) -> int:
-        self()
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        self()
-        return torch.cuda.max_memory_allocated() - before
+    def memory(self) -> int | None:
+        return allocated(self, self.task.device)

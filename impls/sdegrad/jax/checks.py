@@ -82,15 +82,19 @@ def check_method(method: str, sde_type: str, noise_type: str, adjoint: str, adjo
 
 def check_state(y0: Any) -> Any:
     """y0 as a tree of arrays of strong dtype."""
-    y0 = jax.tree.map(jnp.asarray, y0)
     if not jax.tree.leaves(y0):
         raise ValueError("y0 has no arrays; pass the initial state [*batch, dim].")
-    for leaf in jax.tree.leaves(y0):
-        if not jnp.issubdtype(leaf.dtype, jnp.inexact):
-            raise ValueError(f"y0 must be of a floating dtype, got {leaf.dtype}; convert it, e.g. y0.astype(float).")
-        if not isinstance(leaf, Tracer) and not bool(jnp.all(jnp.isfinite(leaf))):
-            raise ValueError("y0 has NaN or infinite entries; pass a finite initial state.")
-    return jax.tree.map(lambda y: jax.lax.convert_element_type(y, y.dtype), y0)
+    return jax.tree.map(_check_array, y0)
+
+
+def _check_array(y: Any) -> jax.Array:
+    dtype = jnp.result_type(y)
+    if not jnp.issubdtype(dtype, jnp.inexact):
+        raise ValueError(f"y0 must be of a floating dtype, got {dtype}; convert it, e.g. y0.astype(float).")
+    # In NumPy, because under jit an operation of JAX on a concrete array gives a traced one.
+    if not isinstance(y, Tracer) and not np.all(np.isfinite(np.asarray(y))):
+        raise ValueError("y0 has NaN or infinite entries; pass a finite initial state.")
+    return jax.lax.convert_element_type(y, dtype)
 
 
 def check_path(bm: Any, ts: tuple[float, ...], eps: float) -> None:

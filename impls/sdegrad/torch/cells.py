@@ -18,7 +18,7 @@ from sdegrad.torch.seeds import Normals, derive
 
 _BLOCK_NUMBERS = 2**15  # per block of several cells: large enough to hide the cost of the call
 _BLOCK_CELLS = 128
-_CACHE_BYTES = 2**20
+_CACHE_BYTES = 2**17  # small against any solve, so that memory is flat in the number of steps
 _ROW_OVERHEAD = 512  # bytes of Python objects
 
 

@@ -13,7 +13,7 @@ from sdegrad.torch.levy import LevyArea
 from sdegrad.torch.sde import Field
 from sdegrad.torch.types import Area, Scheme, SolverState, SpaceTime, Time
 
-_CHUNK = 256  # grid times made at once: few enough to be held for any number of steps
+_CHUNK = 64  # grid times made at once: few enough to be held for any number of steps
 
 
 class Step(NamedTuple):

@@ -32,7 +32,8 @@ SCHEMES: dict[str, Scheme | Callable[..., Scheme]] = {
 def make_scheme(method: str, sde_type: str, noise_type: str, options: Mapping[str, Any]) -> Scheme:
     """The scheme of `method` for an SDE of these types. ValueError for an option that it does not have."""
     entry = SCHEMES[method]
-    takes = [] if isinstance(entry, Scheme) else inspect.getfullargspec(entry).kwonlyargs
+    parameters = [] if isinstance(entry, Scheme) else inspect.signature(entry).parameters.values()
+    takes = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
     for name, value in options.items():
         if name not in takes:
             having = f"its options are {', '.join(takes)}" if takes else "it has no options"

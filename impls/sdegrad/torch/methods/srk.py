@@ -34,7 +34,7 @@ assert math.isclose(sum(a * sum(row) for a, row in zip(ALPHA, B0, strict=False))
 assert all(abs(x - y) < 1e-15 for x, y in zip(_TOTALS + _SLOPES, (1, 0, 0, 0, 0, 1, 0, 0), strict=True))
 
 
-def _sum(y: Tensor, weights: Sequence[float], values: Sequence[Tensor]) -> Tensor:
+def _sum(y: Tensor, weights: Sequence[float | int], values: Sequence[Tensor]) -> Tensor:
     for weight, value in zip(weights, values, strict=False):
         if weight:
             y = y.add(value, alpha=weight)
