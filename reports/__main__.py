@@ -30,6 +30,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, default=OUT, help="where the report goes, default: %(default)s")
     parser.add_argument("--asv", type=Path, help="add the results in this directory (.asv/results)")
     parser.add_argument("--pytest-benchmark", type=Path, help="add the results in this file (--benchmark-json)")
+    parser.add_argument(
+        "--verification", type=Path, default=OUT / "verification.csv", help="claims to tell with them: %(default)s"
+    )
     parser.add_argument("--readme", type=Path, help="put the headline into this file, and its plot beside the results")
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the README is out of date")
     return parser
@@ -40,7 +43,8 @@ def _report(options: argparse.Namespace) -> int:
     rows += readers.from_asv(options.asv) if options.asv else []
     rows += readers.from_pytest_benchmark(options.pytest_benchmark) if options.pytest_benchmark else []
     frame = tidy(rows)
-    index = html.write(frame, options.out)
+    claims = readers.from_verification(options.verification) if options.verification.exists() else []
+    index = html.write(frame, options.out, claims)
     for part in settings(frame):
         print(f"\n{words.place(part)}\n\n{tables.headline(part).text()}")
     print(f"\nreport: {index}")

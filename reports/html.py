@@ -1,7 +1,7 @@
 """The report: one HTML file that needs nothing else, and every figure beside it as PNG and SVG."""
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,21 @@ from reports import figures, tables, words
 from reports.frame import Frame, groups, settings
 from suite import results
 
+Claims = Sequence[Mapping[str, str]]
+
+_NUMBERS = ("expected", "measured", "low", "high")
+_CLAIM = ("implementation", "version", "subject", "claim", "source", *_NUMBERS, "verdict", "reason")
 _MISSING = ("status", "implementation", "measure", "problem", "method", "adjoint", "reason")
 
 
-def write(frame: Frame, out: Path) -> Path:
+def write(frame: Frame, out: Path, claims: Claims = ()) -> Path:
     """Write everything into `out`, in place of an earlier report; nothing is written until all is drawn.
 
-    Returns the path of index.html.
+    claims: the rows of a verification, told with the results. Returns the path of index.html.
     """
     files: dict[str, bytes] = {}
     parts = [_part(part, "" if k == 1 else f"-{k}", files) for k, part in enumerate(settings(frame), start=1)]
-    page = _page(frame, parts)
+    page = _page(frame, parts, claims)
     (out / "figures").mkdir(parents=True, exist_ok=True)
     for old in (out / "figures").glob("*"):
         if old.name not in files and old.suffix in (".png", ".svg"):
@@ -56,7 +60,15 @@ def _versions(frame: Frame) -> str:
     return "; ".join(told) + "."
 
 
-def _page(frame: Frame, parts: list[Mapping[str, Any]]) -> str:
+def _claims(claims: Claims) -> list[list[str]]:
+    return [[_number(claim[c]) if c in _NUMBERS else claim[c] for c in _CLAIM] for claim in claims]
+
+
+def _number(text: str) -> str:
+    return words.number(float(text)) if text else ""
+
+
+def _page(frame: Frame, parts: list[Mapping[str, Any]], claims: Claims) -> str:
     missing = frame.loc[frame["status"] != "ok", list(_MISSING)].drop_duplicates()
     shown = frame.map(_text)
     constant = {c: shown[c].iloc[0] for c in shown if shown[c].nunique() == 1}
@@ -69,6 +81,8 @@ def _page(frame: Frame, parts: list[Mapping[str, Any]]) -> str:
     )
     return environment.get_template("template.html").render(
         parts=parts,
+        claim_columns=_CLAIM,
+        claims=_claims(claims),
         missing_columns=_MISSING,
         missing=missing.to_numpy().tolist(),
         constant=", ".join(f"{c} {v}" for c, v in constant.items() if v),

@@ -5,6 +5,7 @@ which each run rewrites; a benchmark that it no longer describes cannot be read 
 """
 
 import ast
+import csv
 import itertools
 import json
 import math
@@ -20,6 +21,15 @@ from suite import measures, results
 PREFIXES = {"time_": "_time", "timeraw_": "_time", "mem_": "_memory", "track_": ""}
 SIZE = ("batch", "dim", "hidden")  # of the parameter `size`, e.g. "128x16x32"
 ROUNDS = 6  # the fewest from which a median has an interval of 95 %
+
+
+def from_verification(file: Path) -> list[dict[str, str]]:
+    """The claims in verification.csv. ResultsError for a file without its columns."""
+    with file.open(encoding="utf-8", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    if not rows or not {"claim", "verdict", "reason"} <= rows[0].keys() or None in rows[-1].values():
+        raise results.ResultsError(f"{file} has no claims or is cut off; delete it and run `nox -s verify` again.")
+    return rows
 
 
 def from_asv(results_dir: Path) -> list[dict[str, str]]:

@@ -27,13 +27,13 @@ class Errors:
     version = "1"
 
     def track_gradient_error(self, implementation: str, method: str) -> float:
-        from suite.harness import gradient_error
+        from suite.measuring import gradient_error
 
         case = find("gradient_error", method=method)
         return _value(gradient_error(subject(implementation, case), _quiet), "gradient_error")
 
     def track_strong_error(self, implementation: str, method: str) -> float:
-        from suite.harness import strong_error
+        from suite.measuring import strong_error
 
         case = find("strong_error", method=method, problem="gbm")
         return _value(strong_error(subject(implementation, case), _quiet), "strong_error")
@@ -47,7 +47,7 @@ class Cost:
     version = "1"
 
     def track_gradient_memory(self, implementation: str) -> float:
-        from suite.harness import memory
+        from suite.measuring import memory
 
         case = find("memory", adjoints=EXACT)
         return _value(memory(subject(implementation, case), _quiet), "gradient_memory")
@@ -55,7 +55,7 @@ class Cost:
     track_gradient_memory.unit = "B"  # pyright: ignore[reportFunctionMemberAccess]
 
     def track_nfe_drift(self, implementation: str) -> float:
-        from suite.harness import nfe
+        from suite.measuring import nfe
 
         case = find("nfe", method="reversible_heun", adjoints=EXACT)
         return _value(nfe(subject(implementation, case), _quiet), "nfe_drift")

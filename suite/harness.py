@@ -1,19 +1,8 @@
-"""The one place where the suite meets sdegrad: cases become tasks, tasks become measured rows.
+"""The one place where the suite meets sdegrad: which implementation does what of a case, and the rows it gives."""
 
-A measurement yields rows (without the columns of the run) as they come, and calls `tell(implementation, what)`
-before anything that may take long or may not come back.
-"""
-
-import gc
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path as FilePath
 from typing import Any
-
-import numpy as np
 
 from sdegrad.contract import BrownianTask, Counts, Implementation, Run, Task, sum_of_squares
 from sdegrad.grid import make_grid
@@ -21,28 +10,14 @@ from sdegrad.methods import METHODS
 from sdegrad.registry import known, load
 from suite import measures
 from suite.cases import Case
-from suite.noise import Path, make_path
-from suite.results import MEASURES, row
+from suite.noise import Path
+from suite.results import MEASURES, Row, row
 
-__all__ = ["METHODS", "BrownianTask", "Task", "load", "sum_of_squares"]  # for the rest of the suite
+# What the rest of the suite needs of sdegrad, it takes from here.
+__all__ = ["METHODS", "BrownianTask", "Counts", "Run", "Task", "load", "make_grid", "sum_of_squares"]
 
-Tell = Callable[[str, str], None]
-Row = dict[str, str]
-
-BASELINE = {"torch": "sdegrad_torch", "jax": "sdegrad_jax"}
 OWN = {False: "own", True: "own, told dt"}  # noise_source
 INTERVALS = 100  # of the Brownian access pattern
-REFINE = 4  # the given path is this much finer than the smallest step, for exact solutions that integrate it
-MIN_ROUNDS = 7  # the fewest from which the median has a distribution-free interval of 95 % with an outlier to spare
-SHORT = 0.5  # seconds for the time beside a precision
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How long a comparison of times may take: `seconds` per implementation, at most `rounds`, at least MIN_ROUNDS."""
-
-    seconds: float = 6.0
-    rounds: int = 60
 
 
 @dataclass(frozen=True)
@@ -182,197 +157,9 @@ def choose(name: str, case: Case, device: str) -> Subject | str:
     return " ".join(dict.fromkeys(reasons))
 
 
-def measure(case: Case, names: Sequence[str], device: str, budget: Budget, tell: Tell) -> Iterator[Row]:
-    """All rows of a case. What an implementation cannot do is a skipped row, what it fails at a failed one."""
-    subjects = []
-    for name in names:
-        tell(name, "choosing")
-        reason = why_not(name, device)
-        chosen = choose(name, case, device) if reason is None else reason
-        if isinstance(chosen, str):
-            yield work_row(case, device, name, main_measure(case), status="skipped", reason=chosen)
-        else:
-            subjects.append(chosen)
-    if case.kind in ("time", "brownian"):
-        yield from _times(case, subjects, budget, tell)
-        return
-    one = {"memory": memory, "nfe": nfe, "gradient_error": gradient_error, "strong_error": strong_error}[case.kind]
-    for subject in subjects:
-        try:
-            yield from one(subject, tell)
-        except Exception as failure:
-            yield failed(subject, failure)
-
-
-def failed(subject: Subject, failure: BaseException) -> Row:
-    return subject.row(main_measure(subject.case), status="failed", reason=describe(failure))
-
-
 def describe(failure: BaseException) -> str:
     text = " ".join(str(failure).split())
     return f"{type(failure).__name__}: {text[:300]}" if text else type(failure).__name__
-
-
-class Diverged(ArithmeticError):
-    """A solver whose outputs or gradients are not finite."""
-
-
-def _checked(run: Run, result: Any) -> Any:
-    outcome = run.outcome(result)
-    for what, array in {"outputs": outcome.ys, **(outcome.gradients or {})}.items():
-        if not np.isfinite(array).all():
-            raise Diverged(f"{what} are not finite; the solver diverged, a smaller dt may help.")
-    return outcome
-
-
-def _prepare(subject: Subject, tell: Tell) -> tuple[Run, float]:
-    """The run, called once and checked, and the seconds from nothing to the end of that call."""
-    tell(subject.name, "preparing")
-    begin = time.perf_counter()
-    if subject.case.kind == "brownian":
-        run = subject.implementation.brownian(subject.brownian_task(subject.adjoint))
-    else:
-        run = subject.implementation.prepare(subject.task(subject.case.dts[0]))
-    result = run()
-    seconds = time.perf_counter() - begin
-    _checked(run, result)
-    return run, seconds
-
-
-def _clock(run: Run) -> float:
-    begin = time.perf_counter()
-    run()
-    return time.perf_counter() - begin
-
-
-def _times(case: Case, subjects: Sequence[Subject], budget: Budget, tell: Tell) -> Iterator[Row]:
-    """Times in rounds: every implementation once a round, in turn, so that what disturbs one disturbs all."""
-    runs: dict[str, tuple[Subject, Run]] = {}
-    dt = case.dts[0] if case.kind == "time" else None
-    for subject in subjects:
-        try:
-            run, seconds = _prepare(subject, tell)
-        except Exception as failure:
-            yield failed(subject, failure)
-        else:
-            runs[subject.name] = subject, run
-            if case.kind == "time":
-                yield subject.row("compile_time", seconds, dt, samples=1)
-    clocks = _rounds({name: run for name, (_, run) in runs.items()}, budget, tell)
-    what = main_measure(case)
-    for name, (subject, _) in runs.items():
-        yield subject.row(what, measures.median(clocks[name]), dt, samples=len(clocks[name]))
-        base = BASELINE.get(subject.implementation.framework)
-        if base in clocks and base != name:
-            ratio = measures.paired_ratio(clocks[name], clocks[base])
-            yield subject.row(f"{what}_ratio", ratio, dt, samples=len(clocks[name]))
-
-
-def _rounds(runs: dict[str, Run], budget: Budget, tell: Tell) -> dict[str, np.ndarray]:
-    clocks: dict[str, list[float]] = {name: [] for name in runs}
-    end = time.perf_counter() + budget.seconds * len(runs)
-    names = list(runs)
-    gc.collect()
-    for number in range(budget.rounds):
-        if number >= MIN_ROUNDS and time.perf_counter() > end:
-            break
-        for name in names:
-            tell(name, f"round {number + 1}")
-            clocks[name].append(_clock(runs[name]))
-        names.append(names.pop(0))
-    return {name: np.array(seconds) for name, seconds in clocks.items()}
-
-
-def _short_time(run: Run) -> np.ndarray:
-    """The times of one run alone, for about half a second: what stands beside a precision."""
-    clocks = [_clock(run) for _ in range(MIN_ROUNDS)]
-    end = time.perf_counter() + SHORT
-    while time.perf_counter() < end and len(clocks) < 40:
-        clocks.append(_clock(run))
-    return np.array(clocks)
-
-
-def memory(subject: Subject, tell: Tell) -> Iterator[Row]:
-    """Peak memory of one call at every step size."""
-    for dt in subject.case.dts:
-        tell(subject.name, f"memory at dt={dt}")
-        run = subject.implementation.prepare(subject.task(dt))
-        _checked(run, run())
-        known = run.memory()
-        peak = peak_memory(run) if known is None else known
-        yield subject.row(main_measure(subject.case), peak, dt, samples=1)
-
-
-def peak_memory(work: Callable[[], Any]) -> int:
-    """Peak bytes that one call of `work` allocates, by every allocator of the process. Slow: never while timing."""
-    import memray
-
-    with tempfile.TemporaryDirectory() as folder:
-        record = FilePath(folder) / "memray.bin"
-        gc.collect()
-        with memray.Tracker(record):
-            work()
-        return memray.FileReader(record).metadata.peak_memory
-
-
-def nfe(subject: Subject, tell: Tell) -> Iterator[Row]:
-    """Evaluations per step, from two step sizes, so that what a solver does once is not counted."""
-    tell(subject.name, "counting")
-    coarse, fine = (subject.implementation.prepare(subject.task(dt)).count() for dt in subject.case.dts)
-    yield from _nfe_rows(subject, coarse, fine)
-
-
-def _nfe_rows(subject: Subject, coarse: Counts, fine: Counts) -> Iterator[Row]:
-    steps = fine.steps - coarse.steps
-    for what in ("drift", "diffusion", "drift_vjp", "diffusion_vjp"):
-        if subject.adjoint is not None or not what.endswith("vjp"):
-            yield subject.row(f"nfe_{what}", (getattr(fine, what) - getattr(coarse, what)) / steps)
-
-
-def given_path(case: Case) -> Path:
-    """The Brownian path that every implementation gets in this case."""
-    problem = case.make()
-    steps = REFINE * make_grid(0.0, case.t1, min(case.dts)).steps
-    return make_path(0.0, case.t1, steps, problem.y0.shape[0], problem.noise_dim, seed=case.seed + 1)
-
-
-def gradient_error(subject: Subject, tell: Tell) -> Iterator[Row]:
-    """The adjoint against backpropagation through the same solver, on the same path."""
-    path = given_path(subject.case)
-    counts = []
-    for dt in subject.case.dts:
-        tell(subject.name, f"gradient error at dt={dt}")
-        run = subject.implementation.prepare(subject.task(dt, path))
-        reference = subject.implementation.prepare(subject.task(dt, path, adjoint="backprop"))
-        gradients = [_checked(r, r()).gradients for r in (run, reference)]
-        yield subject.row("gradient_error", measures.relative_l1(*gradients), dt, samples=1)
-        clocks = _short_time(run)
-        yield subject.row("gradient_time", measures.median(clocks), dt, samples=len(clocks))
-        if len(counts) < 2:
-            counts.append(run.count())
-    yield from _nfe_rows(subject, *counts)
-
-
-def strong_error(subject: Subject, tell: Tell) -> Iterator[Row]:
-    case, path = subject.case, given_path(subject.case)
-    problem = case.make()
-    if problem.exact is None:
-        raise ValueError(f"the problem {case.problem!r} has no exact solution to measure a strong error against.")
-    exact = problem.exact(path, problem.y0, problem.params)
-    squares, counts = [], []
-    for dt in case.dts:
-        tell(subject.name, f"strong error at dt={dt}")
-        run = subject.implementation.prepare(subject.task(dt, path))
-        end = _checked(run, run()).ys[-1]
-        squares.append(measures.squared_errors(end, exact))
-        yield subject.row("strong_error", measures.strong_error(end, exact), dt, samples=len(end))
-        clocks = _short_time(run)
-        yield subject.row("solve_time", measures.median(clocks), dt, samples=len(clocks))
-        if len(counts) < 2:
-            counts.append(run.count())
-    yield from _nfe_rows(subject, *counts)
-    order = measures.order(np.array(case.dts), np.array(squares))
-    yield subject.row("strong_order", order, samples=len(exact))
 
 
 def names() -> tuple[str, ...]:

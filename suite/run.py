@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from suite import harness, results
+from suite import harness, measuring, results
 from suite.cases import METHOD_NAMES, PROBLEM_NAMES, Case, Preset, select
 from suite.context import ROOT, Context, context
 from suite.results import ResultsError, Row
@@ -157,7 +157,7 @@ def bench(asked: argparse.Namespace, where: Context) -> None:
         progress.note(f"The results of another run were moved to {store.aside}.")
     if len(todo) < total:
         progress.note(f"{total - len(todo)} of {total} cases are measured already.")
-    budget = harness.Budget(seconds=1.5) if asked.smoke else harness.Budget()
+    budget = measuring.Budget(seconds=1.5) if asked.smoke else measuring.Budget()
     worker = Worker(asked.threads)
     try:
         for number, (case, device) in enumerate(todo, start=total - len(todo) + 1):

@@ -18,11 +18,11 @@ def _serve(pipe: Any, threads: int) -> None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt ends
     warnings.simplefilter("ignore")
-    from suite import harness
+    from suite import measuring
 
     while True:
         case, names, device, budget = pipe.recv()
-        for row in harness.measure(case, names, device, budget, lambda *told: pipe.send(("tell", told))):
+        for row in measuring.measure(case, names, device, budget, lambda *told: pipe.send(("tell", told))):
             pipe.send(("row", row))
         pipe.send(("done", None))
 

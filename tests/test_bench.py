@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from sdegrad.registry import IMPLEMENTATIONS
-from suite import harness, results, run
+from suite import harness, measuring, results, run
 from suite.cases import CASES, Case, select
 from suite.context import context
 from suite.worker import Worker
 
 QUICK = Case(kind="nfe", sizes={"paths": 2, "dim": 2, "hidden": 2}, dts=(0.25, 0.125))
-BUDGET = harness.Budget(seconds=0.1)
+BUDGET = measuring.Budget(seconds=0.1)
 
 
 def quiet(name, what):
@@ -59,8 +59,9 @@ def test_a_device_that_is_not_there(tmp_path, capsys, monkeypatch):
 
 
 def test_a_device_that_is_not_there_beside_one_that_is(monkeypatch):
-    monkeypatch.setattr(harness, "why_not", lambda name, device: None if device == "cpu" else "no device here.")
-    rows = list(harness.measure(QUICK, ["torchsde"], "cuda", BUDGET, quiet))
+    for module in (harness, measuring):
+        monkeypatch.setattr(module, "why_not", lambda name, device: None if device == "cpu" else "no device here.")
+    rows = list(measuring.measure(QUICK, ["torchsde"], "cuda", BUDGET, quiet))
     assert [(r["status"], r["device"], r["reason"]) for r in rows] == [("skipped", "cuda", "no device here.")]
     assert run.check(run.parse(["--device", "cpu", "--device", "cuda"]))[2] == ["cpu", "cuda"]
 
@@ -68,7 +69,7 @@ def test_a_device_that_is_not_there_beside_one_that_is(monkeypatch):
 def test_a_missing_library(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(IMPLEMENTATIONS, "absent", "no_such_library.adapter:implementation")
     assert "no_such_library is not installed; install it" in str(harness.why_not("absent", "cpu"))
-    rows = list(harness.measure(QUICK, ["absent"], "cpu", BUDGET, quiet))
+    rows = list(measuring.measure(QUICK, ["absent"], "cpu", BUDGET, quiet))
     assert [r["status"] for r in rows] == ["skipped"]
     assert run.main(["--implementation", "absent", "--out", str(tmp_path)]) == 2
     assert "error: 'absent' cannot run: no_such_library is not installed" in capsys.readouterr().err
@@ -202,7 +203,7 @@ def test_a_failure_costs_its_own_row(name, reason, tmp_path, monkeypatch):
 
 def test_times_are_paired_and_checked():
     case = Case(kind="time", sizes={"paths": 2, "dim": 2, "hidden": 2}, dts=(0.25,), adjoints=("reversible",))
-    rows = list(harness.measure(case, ["sdegrad_torch", "torchsde", "diffrax"], "cpu", BUDGET, quiet))
+    rows = list(measuring.measure(case, ["sdegrad_torch", "torchsde", "diffrax"], "cpu", BUDGET, quiet))
     found = {(r["implementation"], r["measure"]): r for r in rows}
     assert found["diffrax", "gradient_time"]["status"] == "skipped"
     assert "no reversible adjoint" in found["diffrax", "gradient_time"]["reason"]
@@ -224,14 +225,14 @@ def test_gradient_error_tells_exact_from_approximate():
             dts=(0.5, 0.25),
             dtype="float64",
         )
-        rows = list(harness.measure(case, ["sdegrad_torch"], "cpu", BUDGET, quiet))
+        rows = list(measuring.measure(case, ["sdegrad_torch"], "cpu", BUDGET, quiet))
         worst[method] = max(float(r["value"]) for r in rows if r["measure"] == "gradient_error")
     assert worst["reversible_heun"] < 1e-13 < 1e-6 < worst["heun"]
 
 
 def test_strong_error_and_order():
     case = Case(kind="strong_error", problem="gbm", sizes={"paths": 1000}, dts=(1 / 8, 1 / 16, 1 / 32), dtype="float64")
-    rows = list(harness.measure(case, ["sdegrad_torch"], "cpu", BUDGET, quiet))
+    rows = list(measuring.measure(case, ["sdegrad_torch"], "cpu", BUDGET, quiet))
     order = next(r for r in rows if r["measure"] == "strong_order")
     assert float(order["low"]) < 1.0 + 0.1
     assert float(order["high"]) > 0.9
@@ -243,7 +244,7 @@ def test_peak_memory_sees_what_is_allocated():
     def work():
         return np.ones(1_000_000).sum()
 
-    assert 8_000_000 <= harness.peak_memory(work) < 8_800_000
+    assert 8_000_000 <= measuring.peak_memory(work) < 8_800_000
 
 
 def test_the_cases_are_sound():

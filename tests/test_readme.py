@@ -15,7 +15,7 @@ import torch
 import sdegrad.torch
 from sdegrad.methods import METHODS
 from sdegrad.torch.methods import SCHEMES, heun
-from suite import harness
+from suite import measuring
 from suite.cases import Case
 from suite.problems import PROBLEMS
 
@@ -65,7 +65,7 @@ def test_adding_a_solver(monkeypatch):
     monkeypatch.setitem(METHODS, "trapezium", METHODS["heun"])
     monkeypatch.setitem(sys.modules["sdegrad.methods"].FACTS, "trapezium", METHODS["heun"])
     case = Case(kind="nfe", method="trapezium", sizes={"paths": 2, "dim": 2, "hidden": 2}, dts=(0.25, 0.125))
-    rows = list(harness.measure(case, ["sdegrad_torch"], "cpu", harness.Budget(), lambda *_: None))
+    rows = list(measuring.measure(case, ["sdegrad_torch"], "cpu", measuring.Budget(), lambda *_: None))
     assert {r["measure"]: float(r["value"]) for r in rows} == {"nfe_drift": 2.0, "nfe_diffusion": 2.0}
     sde = torch.nn.Module()
     sde.noise_type, sde.sde_type, sde.f, sde.g = "diagonal", "ito", lambda t, y: y, lambda t, y: y
@@ -79,7 +79,7 @@ def test_adding_a_problem(monkeypatch):
     case = Case(
         kind="strong_error", problem="another", sizes={"paths": 200}, dts=(0.25, 0.125, 0.0625), dtype="float64"
     )
-    rows = list(harness.measure(case, ["sdegrad_torch"], "cpu", harness.Budget(), lambda *_: None))
+    rows = list(measuring.measure(case, ["sdegrad_torch"], "cpu", measuring.Budget(), lambda *_: None))
     assert [r["status"] for r in rows if r["measure"] == "strong_order"] == ["ok"]
 
 

@@ -41,16 +41,23 @@ _COMMUTATIVE: dict[NoiseType, float] = {"diagonal": 1.0, "additive": 1.0, "scala
 _EULER: dict[NoiseType, float] = {"diagonal": 0.5, "additive": 1.0, "scalar": 0.5, "general": 0.5}
 _MILSTEIN: dict[NoiseType, float] = {"diagonal": 1.0, "additive": 1.0, "scalar": 1.0}
 _SRK: dict[NoiseType, float] = {"diagonal": 1.5, "additive": 1.5, "scalar": 1.5}
+_SMOOTH: dict[NoiseType, float] = {"additive": 1.5}
 
 # log_ode has order 1 for general noise with the true Levy area; with an approximate one (Davie's, Foster's) 1/2.
+# mccallum_foster has the calculus and the orders of its base, here midpoint, and twice its cost.
 FACTS: dict[str, Method] = {
+    "ees25": Method(_STRATONOVICH, _COMMUTATIVE, (3, 3)),
+    "ees27": Method(_STRATONOVICH, _COMMUTATIVE, (4, 4)),
     "euler": Method(_ITO, _EULER, (1, 1)),
     "euler_heun": Method(_STRATONOVICH, _COMMUTATIVE, (1, 2)),
     "heun": Method(_STRATONOVICH, _COMMUTATIVE, (2, 2)),
     "log_ode": Method(_STRATONOVICH, _COMMUTATIVE, (2, 2)),
+    "mccallum_foster": Method(_STRATONOVICH, _COMMUTATIVE, (4, 4), reversible=True),
     "midpoint": Method(_STRATONOVICH, _COMMUTATIVE, (2, 2)),
     "milstein": Method(_BOTH, _MILSTEIN, (1, 1)),
     "reversible_heun": Method(_STRATONOVICH, _COMMUTATIVE, (1, 1), reversible=True),
+    "shark": Method(_BOTH, _SMOOTH, (2, 2)),
+    "sra1": Method(_BOTH, _SMOOTH, (2, 3)),
     "srk": Method(_ITO, _SRK, (3, 4)),
 }
 

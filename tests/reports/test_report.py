@@ -355,3 +355,20 @@ def test_readme_without_its_marks_is_refused(file, tmp_path, capsys, text):
     assert main(["--readme", str(target), "--results", str(file)]) == 2
     assert "headline:start" in capsys.readouterr().err
     assert target.read_text(encoding="utf-8") == text
+
+
+def test_claims_are_told(rows, tmp_path):
+    """With a verification beside the results the page has its verdicts; a file that is cut off is an error."""
+    from reports import __main__ as command
+
+    table, claims, out = tmp_path / "results.csv", tmp_path / "verification.csv", tmp_path / "out"
+    results.write(table, rows)
+    head = "implementation,version,subject,claim,source,expected,measured,low,high,verdict,reason\n"
+    claims.write_text(head + "somebody,1,a method,strong order 1,a book,1.0,0.503,0.49,0.51,fails,\n")
+    arguments = [str(table), "--out", str(out), "--verification", str(claims)]
+    assert command.main(arguments) == 0
+    page = (out / "index.html").read_text()
+    assert "Claims checked" in page
+    assert "<td>0.503</td>" in page
+    claims.write_text(head + "somebody,1,a method")
+    assert command.main(arguments) == 2

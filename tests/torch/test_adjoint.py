@@ -14,6 +14,7 @@ import sdegrad.torch as sd
 from sdegrad.methods import FACTS, NOISE_TYPES
 from sdegrad.torch import adjoint as adjoints
 from sdegrad.torch import backsolve, methods
+from sdegrad.torch.methods import mccallum_foster
 from tests.torch.sdes import GBM, channels, neural, state
 
 TOLERANCE = 1e-13
@@ -37,7 +38,7 @@ def _float64():
 def gradients(sde, y0, ts, dt, adjoint, method="reversible_heun", bm=None, **options):
     """The gradient in (y0, parameters) of a loss that tells the outputs apart, as one vector."""
     shape = (*y0.shape[:-1], channels(sde.noise_type) if y0.shape[-1] == 2 else y0.shape[-1])
-    levy_area = methods.make_scheme(method, sde.sde_type, sde.noise_type, {}).levy_area
+    levy_area = methods.make_scheme(method, sde.sde_type, sde.noise_type, options.get("options", {})).levy_area
     bm = bm or sd.BrownianInterval(ts[0], ts[-1], shape, dt=dt, entropy=3, levy_area_approximation=levy_area)
     y0 = y0.clone().requires_grad_()
     ys = sd.sdeint(sde, y0, ts, bm=bm, method=method, dt=dt, adjoint=adjoint, **options)
@@ -59,6 +60,22 @@ def test_reversible_is_backprop_to_round_off(noise_type, dt):
         expected = gradients(sde, y0, ts, dt, "backprop")
         assert expected.abs().sum() > 1
         assert distance(gradients(sde, y0, ts, dt, "reversible"), expected) < TOLERANCE
+
+
+BASES = [
+    *((noise_type, base) for noise_type in NOISE_TYPES for base in mccallum_foster.ANY_NOISE),
+    *(("additive", base) for base in ("shark", "sra1")),
+]
+
+
+@pytest.mark.parametrize(("noise_type", "base"), BASES)
+def test_mccallum_foster_is_exact_too(noise_type, base):
+    """With the coupling 0.99 round-off on the way back grows to three times itself in 100 steps."""
+    method, options = "mccallum_foster", {"base": base, "coupling": 0.99}
+    sde, y0 = neural(noise_type), state()
+    for ts, dt in ((TS[3], 1.0), (TS[4], 0.07), (TS[5], 0.01)):
+        exact, retraced = (gradients(sde, y0, ts, dt, a, method, options=options) for a in ("backprop", "reversible"))
+        assert distance(exact, retraced) < TOLERANCE
 
 
 @pytest.mark.parametrize("noise_type", NOISE_TYPES)
@@ -97,11 +114,13 @@ def test_the_check_sees_a_wrong_adjoint(entry, monkeypatch):
     right = methods.SCHEMES["reversible_heun"]
 
     def pull(*arguments):
-        adjoint = list(right.pull(*arguments))
+        before, adjoint = right.reversal.pull(*arguments)
+        adjoint = list(adjoint)
         adjoint[entry] = adjoint[entry] * (1 + 1e-11)
-        return tuple(adjoint)
+        return before, tuple(adjoint)
 
-    monkeypatch.setitem(methods.SCHEMES, "reversible_heun", replace(right, pull=pull))
+    wrong = replace(right, reversal=replace(right.reversal, pull=pull))
+    monkeypatch.setitem(methods.SCHEMES, "reversible_heun", wrong)
     assert distance(gradients(sde, y0, ts, 0.1, "reversible"), expected) > TOLERANCE
 
 
@@ -155,6 +174,12 @@ def test_adjoint_agrees_with_finite_differences(method, noise_type, adjoint):
         ("euler", "diagonal", 0.35),
         ("euler", "general", 0.35),
         ("euler", "scalar", 0.35),
+        ("ees25", "general", 0.35),
+        ("ees27", "diagonal", 0.7),
+        ("mccallum_foster", "general", 0.35),
+        ("milstein", "scalar", 0.35),
+        ("srk", "diagonal", 0.35),
+        ("log_ode", "general", 0.35),
     ],
 )
 def test_backsolve_converges_to_backprop(method, noise_type, rate):
@@ -171,7 +196,8 @@ def _backsolve_rate(method, noise_type):
     sde, y0 = neural(noise_type, FACTS[method].sde_type), state(batch=(64,))
     exponents, errors = np.arange(2, 8), []
     for exponent in exponents:
-        bm = sd.BrownianInterval(0.0, 1.0, (64, channels(noise_type)), dt=2.0**-7, entropy=3)
+        size = (64, channels(noise_type))
+        bm = sd.BrownianInterval(0.0, 1.0, size, dt=2.0**-7, entropy=3, levy_area_approximation="foster")
         exact, solved = (
             gradients(sde, y0, (0.0, 0.3, 1.0), 2.0**-exponent, a, method, bm) for a in ("backprop", "backsolve")
         )

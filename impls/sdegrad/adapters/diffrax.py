@@ -80,8 +80,7 @@ class Diffrax:
 
     def prepare(self, task: Task) -> JaxRun:
         problem, diagonal = task.problem, task.problem.noise_type == "diagonal"
-        paths, dim = problem.y0.shape
-        shape = jax.ShapeDtypeStruct((dim if diagonal else problem.noise_dim,), jnp.dtype(task.dtype))
+        shape = jax.ShapeDtypeStruct((problem.y0.shape[1] if diagonal else problem.noise_dim,), jnp.dtype(task.dtype))
         given = None if task.noise is None else GivenBrownian.of(task.noise, task.dtype)
         steps = make_grid(task.ts[0], task.ts[-1], task.dt).steps
         controller = (
@@ -113,7 +112,7 @@ class Diffrax:
                 return lineax.DiagonalLinearOperator(g) if diagonal else g
 
             each = jax.vmap(solve_path, out_axes=1)
-            return each(y0, jax.random.split(key, paths), jnp.arange(paths))
+            return each(y0, jax.random.split(key, len(y0)), jnp.arange(len(y0)))
 
         return JaxRun(task, solve, by_path=True)
 

@@ -157,10 +157,12 @@ class JaxRun:
             )
             problem = task.problem
             self._compiled = self._compile(
-                lambda t, y, p: problem.drift(XP, t, y, p), lambda t, y, p: problem.diffusion(XP, t, y, p)
+                lambda t, y, p: problem.drift(XP, t, y, p),
+                lambda t, y, p: problem.diffusion(XP, t, y, p),
+                self._arguments,
             )
 
-    def _compile(self, drift: Field, diffusion: Field) -> Any:
+    def _compile(self, drift: Field, diffusion: Field, arguments: tuple[Any, ...]) -> Any:
         def forward(y0: jax.Array, params: Any, key: jax.Array) -> jax.Array:
             return self._solve(drift, diffusion, y0, params, key)
 
@@ -173,7 +175,7 @@ class JaxRun:
             return ys, gradients
 
         work = (lambda *a: (forward(*a), None)) if self.task.adjoint is None else gradient
-        return jax.jit(work).lower(*self._arguments).compile()
+        return jax.jit(work).lower(*arguments).compile()
 
     def __call__(self) -> Any:
         return jax.block_until_ready(self._compiled(*self._arguments))
@@ -191,17 +193,20 @@ class JaxRun:
     def count(self) -> Counts:
         counter: Counter = Counter()
         problem = self.task.problem
+        y0, *rest = self._arguments
+        # A callback under vmap is called for every path: one path will do.
+        arguments = (y0[:1] if self._by_path else y0, *rest)
         with jax.enable_x64(self.task.dtype == "float64"), jax.default_device(self._device):
             work = self._compile(
                 counted(lambda t, y, p: problem.drift(XP, t, y, p), counter, "drift"),
                 counted(lambda t, y, p: problem.diffusion(XP, t, y, p), counter, "diffusion"),
+                arguments,
             )
-            jax.block_until_ready(work(*self._arguments))
+            jax.block_until_ready(work(*arguments))
             jax.effects_barrier()
         eps = float(np.finfo(self.task.dtype).eps)
         steps = make_grid(self.task.ts[0], self.task.ts[-1], self.task.dt, eps).steps
-        calls = len(self.task.problem.y0) if self._by_path else 1  # a callback under vmap is called for every path
-        return Counts(steps=steps, **{what: total // calls for what, total in counter.items()})
+        return Counts(steps=steps, **counter)
 
     def memory(self) -> int:
         return planned_memory(self._compiled)

@@ -9,6 +9,7 @@ import sdegrad.jax
 from sdegrad.adapters import jax_run
 from sdegrad.adapters.jax_run import Field, GivenBrownian, JaxBrownianRun, JaxRun
 from sdegrad.contract import BrownianTask, Task
+from sdegrad.jax.methods import SOLVERS
 from sdegrad.methods import METHODS
 
 
@@ -27,7 +28,7 @@ class SdegradJax:
             return f"sdegrad.jax has no Levy area {task.levy_area!r}."
         if isinstance(task, BrownianTask):
             return None if task.kind == "interval" else "sdegrad.jax has no Brownian tree."
-        if task.method not in METHODS or METHODS[task.method].sde_type != task.problem.sde_type:
+        if task.method not in SOLVERS or METHODS[task.method].sde_type != task.problem.sde_type:
             return f"sdegrad.jax has no {task.problem.sde_type} method {task.method!r}."
         if task.adjoint == "reversible" and not METHODS[task.method].reversible:
             return f"{task.method!r} has no reversible adjoint: its step has no closed inverse."

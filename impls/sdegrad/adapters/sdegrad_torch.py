@@ -7,8 +7,15 @@ import torch
 import sdegrad.torch
 from sdegrad.adapters import torch_run
 from sdegrad.adapters.torch_run import GivenBrownian, ProblemSDE, TorchBrownianRun, TorchRun
-from sdegrad.contract import BrownianTask, Task
-from sdegrad.methods import METHODS
+from sdegrad.contract import BrownianTask, LevyArea, Task
+from sdegrad.methods import FACTS
+from sdegrad.torch.methods import SCHEMES, make_scheme
+
+
+def levy_area(task: Task) -> LevyArea:
+    """What the task asks for, or else what its method needs."""
+    scheme = make_scheme(task.method, task.problem.sde_type, task.problem.noise_type, task.options)
+    return scheme.levy_area if task.levy_area == "none" else task.levy_area
 
 
 class SdegradTorch:
@@ -24,19 +31,24 @@ class SdegradTorch:
     def unsupported(self, task: Task | BrownianTask) -> str | None:
         if isinstance(task, BrownianTask):
             return None if task.kind == "interval" else "sdegrad.torch has no Brownian tree."
-        if task.method not in METHODS or METHODS[task.method].sde_type != task.problem.sde_type:
+        if task.method not in SCHEMES or task.problem.sde_type not in FACTS[task.method].sde_types:
             return f"sdegrad.torch has no {task.problem.sde_type} method {task.method!r}."
-        if task.adjoint == "reversible" and not METHODS[task.method].reversible:
+        if task.problem.noise_type not in FACTS[task.method].order:
+            return f"{task.method!r} is not for {task.problem.noise_type} noise."
+        if task.adjoint == "reversible" and not FACTS[task.method].reversible:
             return f"{task.method!r} has no reversible adjoint: its step has no closed inverse."
+        if task.noise is not None and levy_area(task) not in ("none", "space-time"):
+            return f"{task.method!r} needs a Levy area, which a given path has not."
         if task.rtol is not None:
             return "sdegrad.torch has constant steps only."
         return None
 
     def prepare(self, task: Task) -> TorchRun:
         dtype = getattr(torch, task.dtype)
+        given = None if task.noise is None else GivenBrownian(task.noise, dtype, task.device, levy_area(task))
 
         def solve(sde: ProblemSDE, y0: torch.Tensor, ts: torch.Tensor) -> torch.Tensor:
-            if task.noise is None:
+            if given is None:
                 noise = y0.shape[-1] if sde.noise_type == "diagonal" else task.problem.noise_dim
                 bm = sdegrad.torch.BrownianInterval(
                     *(task.ts[0], task.ts[-1], (y0.shape[0], noise)),
@@ -44,9 +56,10 @@ class SdegradTorch:
                     device=y0.device,
                     entropy=task.seed,
                     dt=task.dt,
+                    levy_area_approximation=levy_area(task),
                 )
             else:
-                bm = GivenBrownian(task.noise, dtype, task.device, task.levy_area)
+                bm = given
             adjoint = task.adjoint or "backprop"
             return sdegrad.torch.sdeint(
                 sde,

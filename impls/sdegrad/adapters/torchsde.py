@@ -40,17 +40,18 @@ class Torchsde:
 
     def prepare(self, task: Task) -> TorchRun:
         dtype = getattr(torch, task.dtype)
+        given = None if task.noise is None else GivenBrownian(task.noise, dtype, task.device, task.levy_area)
         adaptive = {"adaptive": True, "rtol": task.rtol, "atol": task.atol} if task.rtol is not None else {}
 
         def solve(sde: ProblemSDE, y0: torch.Tensor, ts: torch.Tensor) -> torch.Tensor:
-            if task.noise is None:
+            if given is None:
                 # As sdeint makes it where none is given, but for the seed.
                 size = (y0.shape[0], y0.shape[-1] if sde.noise_type == "diagonal" else task.problem.noise_dim)
                 bm = torchsde.BrownianInterval(
                     *(ts[0], ts[-1], size), dtype=dtype, device=y0.device, entropy=task.seed, dt=task.brownian_dt
                 )
             else:
-                bm = GivenBrownian(task.noise, dtype, task.device, task.levy_area)
+                bm = given
             arguments = {
                 "bm": bm,
                 "method": task.method,

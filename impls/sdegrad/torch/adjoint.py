@@ -15,18 +15,19 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint as recompute
 
-from sdegrad.torch.types import Outputs, State
+from sdegrad.torch.types import Outputs, SolverState, State
 from sdegrad.torch.walk import Solve
 
 # Relative distance of the reconstructed from the true initial state above which the gradient is in doubt.
 DRIFT_LIMIT = {torch.float64: 1e-6, torch.float32: 1e-3}
 
 
-def backprop(solve: Solve, y0: State) -> Outputs:
-    return solve.run(y0)[0]
+def backprop(solve: Solve, y0: State) -> tuple[Outputs, SolverState]:
+    """The outputs and the state at the end, as do the others."""
+    return solve.run(y0)
 
 
-def checkpoint(solve: Solve, y0: State) -> Outputs:
+def checkpoint(solve: Solve, y0: State) -> tuple[Outputs, SolverState]:
     """Keep the state at about sqrt(n) of the n steps, and compute the steps between two of them once more."""
     steps = solve.walk.grid.steps
     length = math.isqrt(steps - 1) + 1
@@ -34,16 +35,18 @@ def checkpoint(solve: Solve, y0: State) -> Outputs:
     for start in range(0, steps, length):
         later, state = recompute(solve.advance, state, start, min(start + length, steps), use_reentrant=False)
         ys += later
-    return torch.stack(ys)
+    return torch.stack(ys), state
 
 
-def reversible(solve: Solve, y0: State, params: Sequence[Tensor]) -> Outputs:
+def reversible(solve: Solve, y0: State, params: Sequence[Tensor]) -> tuple[Outputs, SolverState]:
     """The solution, whose backward pass retraces the steps exactly; between the outputs nothing is stored.
 
     Exact to round-off, which on the way back grows exponentially in (Lipschitz constant x time span): a
     warning says when the way back does not end at the initial state. Differentiable once.
     """
-    return _Reversible.apply(solve, y0, *params)  # pyright: ignore[reportReturnType]
+    extra = solve.extra or ()
+    ys, *state = _Reversible.apply(solve, len(extra), y0, *extra, *params)  # pyright: ignore[reportGeneralTypeIssues]
+    return ys, tuple(state)
 
 
 class Accumulator:
@@ -77,46 +80,41 @@ def recorded(f_and_g: Callable[..., Any]) -> Callable[..., Any]:
 
 class _Reversible(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, solve: Solve, y0: Tensor, *params: Tensor) -> Tensor:
-        ys, (z, zh, *_) = solve.run(y0)
-        ctx.solve = solve
-        ctx.save_for_backward(y0, z, zh, *params)
-        return ys
+    def forward(ctx: Any, solve: Solve, extras: int, *inputs: Tensor) -> tuple[Tensor, ...]:
+        y0, *rest = inputs
+        ys, state = solve.run(y0)
+        ctx.solve, ctx.extras = solve, extras
+        ctx.save_for_backward(y0, *state, *rest[extras:])
+        return ys, *(x.view_as(x) for x in state)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:
-        y0, z, zh, *params = ctx.saved_tensors
+    def backward(ctx: Any, grad_ys: Tensor, *grad_state: Tensor) -> tuple[Tensor | None, ...]:
+        y0, *rest = ctx.saved_tensors
+        state, params = rest[: len(grad_state)], rest[len(grad_state) :]
         gradients = Accumulator(params)
-        grad_y0, reached = _retrace(ctx.solve, z, zh.detach(), grad_ys, gradients)
-        _check_return(y0, reached, z)
-        return None, grad_y0, *gradients.totals
+        reached, adjoint = _retrace(ctx.solve, tuple(state), grad_state, grad_ys, gradients.vjp)
+        _check_return(y0, reached[0], state[0])
+        if not ctx.extras:
+            adjoint = (ctx.solve.scheme.reversal.finish(gradients.vjp, reached, adjoint),)
+        adjoint[0].add_(sum(w * grad_ys[i] for i, w in ctx.solve.weights().get(0, ())))
+        return None, None, *adjoint, *gradients.totals
 
 
-def _retrace(solve: Solve, z: Tensor, zh: Tensor, grad_ys: Tensor, gradients: Accumulator) -> tuple[Tensor, Tensor]:
-    """Undo the steps from (z, zh) at the end; return the gradient in y0, and y0 as it was arrived at.
-
-    The adjoint has the layout of the state, (z, zh, f, g). The evaluation that undoes a step is also the one
-    that the adjoint of the step before it differentiates.
-    """
-    step, pull, walk = solve.scheme.step, solve.scheme.pull, solve.walk
-    assert pull is not None
+def _retrace(
+    solve: Solve, state: SolverState, adjoint: SolverState, grad_ys: Tensor, vjp: Callable[..., Tensor]
+) -> tuple[SolverState, SolverState]:
+    """Undo the steps from the state at the end; the state and the adjoint at the start, as they are arrived at."""
+    reversal, walk, weights = solve.scheme.reversal, solve.walk, solve.weights()
+    assert reversal is not None
     field = replace(solve.field, f_and_g=recorded(solve.field.f_and_g))
-    state = (z, zh, *field.f_and_g(next(walk.times([walk.grid.steps])), zh))
-    adjoint = tuple(torch.zeros_like(x) for x in state)
-    weights = solve.weights()
+    state = reversal.resume(field, next(walk.times([walk.grid.steps])), state)
+    adjoint = adjoint[0].clone(), *adjoint[1:]
     for k, t0, t1, dt, dW in walk.backward():
         for i, w in weights.get(k + 1, ()):
             adjoint[0].add_(grad_ys[i], alpha=w)
-        adjoint = pull(field, gradients.vjp, state, adjoint, dt, dW)
-        state = step(field, state, t1, t0, -dt, -dW)
-
-    a_z, a_zh, a_f, a_g = adjoint  # at t0, where z and zh are y0, and f and g are evaluated there
-    z, zh, f, g = state
-    a_y0 = a_z + a_zh + gradients.vjp((f, g), zh, (a_f, a_g))
-    for i, w in weights.get(0, ()):
-        a_y0.add_(grad_ys[i], alpha=w)
-    return a_y0, z
+        state, adjoint = reversal.pull(field, vjp, state, adjoint, t0, t1, dt, dW)
+    return state, adjoint
 
 
 def _check_return(y0: Tensor, reached: Tensor, end: Tensor) -> None:

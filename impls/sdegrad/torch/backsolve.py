@@ -14,15 +14,21 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from sdegrad.torch.adjoint import Accumulator
-from sdegrad.torch.methods import euler, euler_heun, heun, midpoint
+from sdegrad.torch.methods import ees25, ees27, euler, euler_heun, heun, midpoint
 from sdegrad.torch.sde import Field
-from sdegrad.torch.types import Outputs, Scheme, State
+from sdegrad.torch.types import Outputs, Scheme, SolverState, State
 from sdegrad.torch.walk import Solve, Step
 
 # By calculus: the methods that can solve the adjoint SDE, which has F = f dt + g dW, f dt and g dW, but not g itself.
 USABLE: dict[str, dict[str, Scheme]] = {
     "ito": {"euler": euler.SCHEME},
-    "stratonovich": {"euler_heun": euler_heun.SCHEME, "heun": heun.SCHEME, "midpoint": midpoint.SCHEME},
+    "stratonovich": {
+        "ees25": ees25.SCHEME,
+        "ees27": ees27.SCHEME,
+        "euler_heun": euler_heun.SCHEME,
+        "heun": heun.SCHEME,
+        "midpoint": midpoint.SCHEME,
+    },
 }
 
 
@@ -39,31 +45,37 @@ class Bundle:
         return Bundle([factor * a for a in self.parts])
 
 
-def backsolve(solve: Solve, y0: State, params: Sequence[Tensor], sde_type: str, method: str) -> Outputs:
+def backsolve(
+    solve: Solve, y0: State, params: Sequence[Tensor], sde_type: str, method: str
+) -> tuple[Outputs, SolverState]:
     """The solution, whose backward pass solves the adjoint SDE with `method` over the same steps.
 
-    Differentiable once.
+    Differentiable once; gradients go through the outputs, not through the rest of the state at the end.
     """
-    return _Backsolve.apply(solve, sde_type, method, y0, *params)  # pyright: ignore[reportReturnType]
+    ys, *state = _Backsolve.apply(solve, sde_type, method, y0, *params)  # pyright: ignore[reportGeneralTypeIssues]
+    return ys, tuple(state)
 
 
 class _Backsolve(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, solve: Solve, sde_type: str, method: str, y0: Tensor, *params: Tensor) -> Tensor:
-        ys, (end, *_) = solve.run(y0)
+    def forward(ctx: Any, solve: Solve, sde_type: str, method: str, y0: Tensor, *params: Tensor) -> tuple[Tensor, ...]:
+        ys, state = solve.run(y0)
         ctx.solve, ctx.sde_type, ctx.method = solve, sde_type, method
-        ctx.save_for_backward(ys, end, *params)
-        return ys
+        ctx.save_for_backward(ys, state[0], *params)
+        state = tuple(x.view_as(x) for x in state)
+        ctx.mark_non_differentiable(*state)
+        return ys, *state
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_ys: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         ys, end, *params = ctx.saved_tensors
         weights = ctx.solve.weights()
         reverse = _ito if ctx.sde_type == "ito" else _stratonovich
         step_back = reverse(USABLE[ctx.sde_type][ctx.method], ctx.solve.field, params)
         x = Bundle([end, *(torch.zeros_like(p) for p in (end, *params))])
         for step in ctx.solve.walk.backward():
+            step = step if isinstance(step.dW, Tensor) else step._replace(dW=step.dW.W)
             x = _collect(x, weights.get(step.k + 1, ()), ys, grad_ys)
             x = step_back(step, x)
         x = _collect(x, weights.get(0, ()), ys, grad_ys)

@@ -111,7 +111,7 @@ def make_field(sde: Any, names: Mapping[str, str]) -> Field:
 
     ValueError if it defines too little, or if `names` has an unknown key or names a method that is not there.
     """
-    own = _own_methods(sde, names)
+    own = own_methods(sde, names)
     f, g, f_and_g, g_prod, f_and_prod = (own.get(role) for role in ROLES.values() if role != "h")
     if not (f or f_and_g or f_and_prod) or not (g or f_and_g or g_prod or f_and_prod):
         raise ValueError(
@@ -137,7 +137,7 @@ def make_field(sde: Any, names: Mapping[str, str]) -> Field:
     )
 
 
-def _own_methods(sde: Any, names: Mapping[str, str]) -> dict[str, Callable[..., Any]]:
+def own_methods(sde: Any, names: Mapping[str, str]) -> dict[str, Callable[..., Any]]:
     """What the SDE defines itself, by role."""
     for key, name in names.items():
         if key not in ROLES:

@@ -2,24 +2,18 @@
 
 import warnings
 from collections.abc import Iterable, Mapping
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from sdegrad.grid import make_grid
 from sdegrad.methods import FACTS, SDEType
 from sdegrad.torch import checks
+from sdegrad.torch.adaptive import check_tolerances
 from sdegrad.torch.adjoint import backprop, checkpoint, reversible
 from sdegrad.torch.backsolve import USABLE, backsolve
-from sdegrad.torch.brownian import BrownianInterval
-from sdegrad.torch.methods import make_scheme
-from sdegrad.torch.sde import make_field
-from sdegrad.torch.types import Number, Outputs, Times
-from sdegrad.torch.walk import Solve, Walk, increments
-
-REVERSIBLE_HEUN_ADJOINT = "adjoint_reversible_heun"  # torchsde's name of it
+from sdegrad.torch.prepare import Asked, ask, parts, prepare
+from sdegrad.torch.types import Number, Times
 
 
 def sdeint(
@@ -30,9 +24,9 @@ def sdeint(
     method: str | None = None,
     dt: Number = 1e-3,
     adaptive: bool = False,
-    rtol: Number = 1e-5,  # noqa: ARG001
-    atol: Number = 1e-4,  # noqa: ARG001
-    dt_min: Number = 1e-5,  # noqa: ARG001
+    rtol: Number = 1e-5,
+    atol: Number = 1e-4,
+    dt_min: Number = 1e-5,
     options: Mapping[str, Any] | None = None,
     names: Mapping[str, str] | None = None,
     logqp: bool = False,
@@ -42,7 +36,7 @@ def sdeint(
     adjoint: str = "backprop",
     adjoint_params: Iterable[Tensor] | None = None,
     **unused_kwargs: Any,
-) -> Outputs:
+) -> Any:
     """Solve dy = f(t, y) dt + g(t, y) dW from y0 at ts[0]; return y at the times ts, [outputs, *paths, dim].
 
     sde: an object with noise_type, sde_type, a drift f(t, y) [*paths, dim] and a diffusion g(t, y), which is
@@ -57,25 +51,31 @@ def sdeint(
     method: one that fits sde_type and noise_type, as `sdegrad.methods.FACTS` tells; by default "midpoint"
         (Stratonovich), "srk" (Ito) or, for general noise, "euler" (Ito).
     dt: the constant step; the last one is clipped to ts[-1]. Between steps y is interpolated linearly.
-    options: of the method. milstein: grad_free (False), differences in place of derivatives of g.
+    options: of the method. milstein: grad_free (False), differences in place of derivatives of g. mccallum_foster: base
+        ("midpoint"), coupling (0.999).
     names: other names of the methods of `sde`, by "drift", "diffusion", "drift_and_diffusion",
-        "diffusion_prod", "drift_and_diffusion_prod".
+        "diffusion_prod", "drift_and_diffusion_prod", "prior_drift".
+    logqp: return (ys, log-ratio [outputs - 1, *paths]) for an sde with a prior drift h(t, y): over each interval
+        between two outputs the integral of |u|^2 / 2, u = g^-1 (f - h), whose mean is the Kullback-Leibler divergence
+        of the two processes. Diagonal noise then has one more channel, unused, which a given bm must have too.
+    extra: return the rest of the state of the method at ts[-1] too, as a last item: (f, g, zh) of reversible_heun,
+        (z,) of mccallum_foster, () of others. extra_solver_state: the same at ts[0], to go on from another solve.
     adjoint: how gradients are computed. "backprop": autograd through every step. "checkpoint": the same, in
-        memory that grows like the square root of the number of steps. "reversible" (reversible_heun only):
-        the same to round-off, in constant memory. "backsolve": the continuous adjoint, approximate, in
-        constant memory. The last two are differentiable once, and reach y0 and adjoint_params only.
+        memory that grows like the square root of the number of steps. "reversible" (reversible_heun and
+        mccallum_foster): the same to round-off, in constant memory. "backsolve": the continuous adjoint,
+        approximate, in constant memory. The last two are differentiable once, and reach y0 and adjoint_params only.
     adjoint_params: what these two reach beside y0; the parameters of `sde` by default.
-    rtol, atol, dt_min: without effect on constant steps.
-    adaptive, logqp, extra, extra_solver_state: only their defaults; else NotImplementedError.
+    adaptive: choose the steps, from dt on and not below dt_min, so that two half steps differ from a whole one by no
+        more than rtol |y| + atol, in the root mean square over all entries; the solution is that of the half steps.
+        Only then rtol, atol and dt_min have an effect. Gradients take the steps as constants, all adjoints alike.
 
     ValueError for bad arguments, before the first step; a warning for unknown ones.
     """
     _warn_unused("sdeint", unused_kwargs)
-    _only_defaults(adaptive=adaptive, logqp=logqp, extra=extra, extra_solver_state=extra_solver_state)
-    checks.check_sde(sde)
-    method = checks.check_method(method, sde.sde_type, sde.noise_type)
-    checks.check_adjoint(adjoint, method)
-    return _run(sde, y0, ts, bm, method, dt, options, names, adjoint, adjoint_params, None)
+    tolerances = check_tolerances(rtol, atol, dt_min) if adaptive else None
+    asked = ask(sde, y0, ts, bm, method, dt, options, names, logqp, extra, extra_solver_state, tolerances)
+    checks.check_adjoint(adjoint, asked.method)
+    return _run(asked, adjoint, adjoint_params, None)
 
 
 def sdeint_adjoint(
@@ -88,11 +88,11 @@ def sdeint_adjoint(
     dt: Number = 1e-3,
     adaptive: bool = False,
     adjoint_adaptive: bool = False,
-    rtol: Number = 1e-5,  # noqa: ARG001
+    rtol: Number = 1e-5,
     adjoint_rtol: Number = 1e-5,  # noqa: ARG001
-    atol: Number = 1e-4,  # noqa: ARG001
+    atol: Number = 1e-4,
     adjoint_atol: Number = 1e-4,  # noqa: ARG001
-    dt_min: Number = 1e-5,  # noqa: ARG001
+    dt_min: Number = 1e-5,
     options: Mapping[str, Any] | None = None,
     adjoint_options: Mapping[str, Any] | None = None,
     adjoint_params: Iterable[Tensor] | None = None,
@@ -101,87 +101,40 @@ def sdeint_adjoint(
     extra: bool = False,
     extra_solver_state: Any = None,
     **unused_kwargs: Any,
-) -> Outputs:
+) -> Any:
     """`sdeint` with gradients in constant memory. Arguments that are not listed here are those of `sdeint`.
 
-    adjoint_method: None for the exact reversible adjoint with method="reversible_heun" (in torchsde
-        "adjoint_reversible_heun", which is accepted too), and with every other for the continuous adjoint,
-        solved with `method` itself; or another method of the same calculus to solve that one with.
+    adjoint_method: None for the exact adjoint of a reversible method (torchsde's name "adjoint_reversible_heun" is
+        accepted too), and with every other for the continuous adjoint, solved with `method` itself where that can be,
+        else with "midpoint" or "euler"; or another method of the same calculus to solve that one with.
     adjoint_params: the tensors, beside y0, that gradients reach; the parameters of `sde` by default.
-    adjoint_rtol, adjoint_atol: without effect on constant steps.
+    adjoint_rtol, adjoint_atol: without effect, for the way back is over the steps of the way there.
     adjoint_adaptive, adjoint_options: only their defaults; else NotImplementedError.
 
     ValueError for bad arguments, before the first step; a warning for unknown ones. Differentiable once.
     """
     _warn_unused("sdeint_adjoint", unused_kwargs)
-    _only_defaults(adaptive=adaptive, logqp=logqp, extra=extra, extra_solver_state=extra_solver_state)
     _only_defaults(adjoint_adaptive=adjoint_adaptive, adjoint_options=adjoint_options)
-    checks.check_sde(sde)
-    method = checks.check_method(method, sde.sde_type, sde.noise_type)
-    reversed_exactly = FACTS[method].reversible and adjoint_method in (None, REVERSIBLE_HEUN_ADJOINT)
-    adjoint = "reversible" if reversed_exactly else "backsolve"
-    return _run(sde, y0, ts, bm, method, dt, options, names, adjoint, adjoint_params, adjoint_method)
+    tolerances = check_tolerances(rtol, atol, dt_min) if adaptive else None
+    asked = ask(sde, y0, ts, bm, method, dt, options, names, logqp, extra, extra_solver_state, tolerances)
+    method = asked.method
+    reversed_exactly = FACTS[method].reversible and adjoint_method in (None, f"adjoint_{method}")
+    return _run(asked, "reversible" if reversed_exactly else "backsolve", adjoint_params, adjoint_method)
 
 
-def _run(
-    sde: Any,
-    y0: Tensor,
-    ts: Times,
-    bm: Any,
-    method: str,
-    dt: Number,
-    options: Mapping[str, Any] | None,
-    names: Mapping[str, str] | None,
-    adjoint: str,
-    adjoint_params: Iterable[Tensor] | None,
-    adjoint_method: str | None,
-) -> Outputs:
-    prepare = partial(_prepare, sde, y0, ts, bm, method, dt, options or {}, names or {})
-    if adjoint == "backprop":
-        return backprop(prepare(), y0)
-    if adjoint == "checkpoint":
-        return checkpoint(prepare(), y0)
-    params = _params(sde, adjoint_params)
-    backward = None if adjoint == "reversible" else _backward_method(method, adjoint_method, sde.sde_type)
+def _run(asked: Asked, adjoint: str, adjoint_params: Iterable[Tensor] | None, adjoint_method: str | None) -> Any:
+    y0 = asked.y0
+    if adjoint in ("backprop", "checkpoint"):
+        ys, state = {"backprop": backprop, "checkpoint": checkpoint}[adjoint](prepare(asked), y0)
+        return parts(asked, ys, state)
+    params = _params(asked.sde, adjoint_params)
+    sde_type = asked.sde.sde_type
+    backward = None if adjoint == "reversible" else _backward_method(asked.method, adjoint_method, sde_type)
     with torch.no_grad():
-        solve = prepare()
+        solve = prepare(asked)
     if backward is None:
-        return reversible(solve, y0, params)
-    return backsolve(solve, y0, params, sde.sde_type, backward)
-
-
-def _prepare(
-    sde: Any,
-    y0: Tensor,
-    ts: Times,
-    bm: Any,
-    method: str,
-    dt: Number,
-    options: Mapping[str, Any],
-    names: Mapping[str, str],
-) -> Solve:
-    """Check the numbers and the shapes, and put together what the loop over the steps needs."""
-    checks.check_state(y0)
-    times = checks.read_times(ts, dt, y0.dtype)
-    scheme = make_scheme(method, sde.sde_type, sde.noise_type, options)
-    grid = make_grid(times.ts[0], times.ts[-1], times.dt, times.eps)
-    field = make_field(sde, names)
-    t0 = torch.tensor(grid.t0, dtype=times.dtype, device=y0.device)
-    start = checks.evaluate_start(field, sde.noise_type, t0, y0, bm)
-    if bm is None:
-        bm = BrownianInterval(
-            *(ts[0], ts[-1]),  # as they were given: the dtype says how exact they are
-            size=start.noise,
-            dtype=y0.dtype,
-            device=y0.device,
-            dt=times.dt,
-            levy_area_approximation=scheme.levy_area,
-        )
-    checks.check_callable(bm)
-    checks.check_levy_area(bm, scheme.levy_area, method)
-    walk = Walk(grid, increments(bm, grid, times.eps, scheme.levy_area), times.dtype, y0.device)
-    checks.check_noise(walk.increment(0), start.noise, y0)
-    return Solve(scheme, field, walk, grid.outputs(times.ts, times.eps), start)
+        return parts(asked, *reversible(solve, y0, params))
+    return parts(asked, *backsolve(solve, y0, params, sde_type, backward))
 
 
 def _params(sde: Any, adjoint_params: Iterable[Tensor] | None) -> list[Tensor]:

@@ -28,6 +28,10 @@ class SpaceTime(NamedTuple):
     W: Tensor
     H: Tensor
 
+    def __neg__(self) -> "SpaceTime":
+        """Of the path run backwards."""
+        return SpaceTime(-self.W, self.H)
+
 
 class Area(NamedTuple):
     """An increment with its Levy area, W [*paths, noise] and A [*paths, noise, noise]."""
@@ -41,20 +45,34 @@ SolverState = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
+class Reversal:
+    """How a method undoes its step, and takes the adjoint back over it. The adjoint has the layout of the state.
+
+    resume(field, t, state) -> the state at the end, with what the first pull needs; in `field`, f_and_g records.
+    pull(field, vjp, state, adjoint, t0, t1, dt, dW) -> (state, adjoint) at t0, from those at t1.
+    finish(vjp, state, adjoint) -> the gradient in y0 through `Scheme.start`.
+    vjp(outputs, y, cotangents) -> the adjoint of outputs in y, that in the parameters being added up elsewhere.
+    """
+
+    resume: Callable[..., SolverState]
+    pull: Callable[..., tuple[SolverState, SolverState]]
+    finish: Callable[..., Tensor]
+
+
+@dataclass(frozen=True)
 class Scheme:
     """A one-step method.
 
     start(y0, f0, g0) -> state, from the drift and the diffusion at the initial time.
     step(field, state, t0, t1, dt, dW) -> state at t1; dt is a float, negative when it runs backwards.
-    pull(field, vjp, state, adjoint, dt, dW) -> the adjoint at t0, from it and the state at t1. Only a method
-    whose step is undone by a step with (-dt, -dW) has one.
+    reversal: None for a method whose step has no closed inverse.
     levy_area: the least that the Brownian motion must provide, and what dW is: the increment itself for "none",
     `SpaceTime` for "space-time", `Area` for "foster".
     """
 
     start: Callable[..., SolverState]
     step: Callable[..., SolverState]
-    pull: Callable[..., tuple[Tensor, ...]] | None = None
+    reversal: Reversal | None = None
     levy_area: LevyArea = "none"
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from sdegrad.grid import Grid
+from sdegrad.torch.adaptive import AcceptedGrid
 from sdegrad.torch.checks import Start
 from sdegrad.torch.levy import LevyArea
 from sdegrad.torch.sde import Field
@@ -31,7 +32,7 @@ class Walk:
     """The grid, and the Brownian motion on it: increment(k) is that of [grid.time(k), grid.time(k + 1)], with the Levy
     area that the scheme asks for."""
 
-    grid: Grid
+    grid: Grid | AcceptedGrid
     increment: Callable[[int], Any]
     dtype: torch.dtype
     device: torch.device
@@ -64,7 +65,7 @@ class Walk:
 class Solve:
     """A solve, checked and ready to run. outputs: for each output time (k, w) as `Grid.outputs` gives them.
 
-    start: the field at the initial time.
+    start: the field at the initial time. extra: the state at the start beside the solution, if it is given.
     """
 
     scheme: Scheme
@@ -72,6 +73,7 @@ class Solve:
     walk: Walk
     outputs: tuple[tuple[int, float], ...]
     start: Start
+    extra: SolverState | None = None
 
     def run(self, y0: Tensor) -> tuple[Tensor, SolverState]:
         """The outputs [outputs, *paths, dim] and the state at the end; autograd sees every step of it."""
@@ -81,7 +83,10 @@ class Solve:
 
     def begin(self, y0: Tensor) -> tuple[list[Tensor], SolverState]:
         """The outputs at the initial time, and the state there."""
-        return [y0 for k, _ in self.outputs if k == 0], self.scheme.start(y0, self.start.f0, self.start.g0)
+        ys = [y0 for k, _ in self.outputs if k == 0]
+        if self.extra is not None:
+            return ys, (y0, *self.extra)
+        return ys, self.scheme.start(y0, self.start.f0, self.start.g0)
 
     def advance(self, state: SolverState, start: int, stop: int) -> tuple[list[Tensor], SolverState]:
         """The outputs after grid time `start` and up to `stop`, and the state there, from that at `start`."""
@@ -104,7 +109,7 @@ class Solve:
         return weights
 
 
-def increments(bm: Any, grid: Grid, eps: float, levy_area: LevyArea = "none") -> Callable[[int], Any]:
+def increments(bm: Any, grid: Grid | AcceptedGrid, eps: float, levy_area: LevyArea = "none") -> Callable[[int], Any]:
     """The increments of `bm` over the cells of `grid`, by index, with what `levy_area` names; `eps` is that of the
     dtype of the times.
 
@@ -129,7 +134,7 @@ def increments(bm: Any, grid: Grid, eps: float, levy_area: LevyArea = "none") ->
     return space_time
 
 
-def _by_time(bm: Any, grid: Grid, ulps: float) -> Callable[..., Any]:
+def _by_time(bm: Any, grid: Grid | AcceptedGrid, ulps: float) -> Callable[..., Any]:
     t0, t1 = float(getattr(bm, "t0", grid.t0)), float(getattr(bm, "t1", grid.t1))
     ends = {0: t0} if abs(t0 - grid.t0) <= ulps else {}
     ends |= {grid.steps: t1} if abs(t1 - grid.t1) <= ulps else {}

@@ -5,26 +5,36 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sdegrad.torch.methods import (
+    ees25,
+    ees27,
     euler,
     euler_heun,
     heun,
     log_ode,
+    mccallum_foster,
     midpoint,
     milstein,
     reversible_heun,
+    shark,
+    sra1,
     srk,
 )
 from sdegrad.torch.types import Scheme
 
 # A scheme, or scheme(sde_type, noise_type, *, options) -> Scheme where it depends on these.
 SCHEMES: dict[str, Scheme | Callable[..., Scheme]] = {
+    "ees25": ees25.SCHEME,
+    "ees27": ees27.SCHEME,
     "euler": euler.SCHEME,
     "euler_heun": euler_heun.SCHEME,
     "heun": heun.SCHEME,
     "log_ode": log_ode.scheme,
+    "mccallum_foster": mccallum_foster.scheme,
     "midpoint": midpoint.SCHEME,
     "milstein": milstein.scheme,
     "reversible_heun": reversible_heun.SCHEME,
+    "shark": shark.SCHEME,
+    "sra1": sra1.SCHEME,
     "srk": srk.scheme,
 }
 

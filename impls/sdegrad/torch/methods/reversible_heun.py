@@ -1,7 +1,7 @@
 """Reversible Heun. Stratonovich. Strong order 1 for additive noise, 1/2 in general (seen: 1 if commutative).
 
 Kidger, Foster, Li and Lyons, Efficient and Accurate Gradients for Neural SDEs (2021), arXiv 2105.13493,
-algorithms 1 and 2. One evaluation of (f, g) a step. The state is (z, zh, f, g), with f and g taken at zh.
+algorithms 1 and 2. One evaluation of (f, g) a step. The state is (z, f, g, zh), with f and g taken at zh.
 
 The step is its own inverse, up to the signs of the increments: from t1 with (-dt, -dW) it returns to t0. For
 y' = a y it stays bounded only for a dt in (-i, i): a stiff drift needs another method, or a smaller dt.
@@ -14,45 +14,57 @@ import torch
 from torch import Tensor
 
 from sdegrad.torch.sde import Field
-from sdegrad.torch.types import Noise, Scheme, SolverState, State, Time
+from sdegrad.torch.types import Noise, Reversal, Scheme, SolverState, State, Time
 
 
 def start(y0: State, f0: Any, g0: Any) -> SolverState:
     if g0 is None:
         raise ValueError("reversible_heun needs g itself: define g or f_and_g, or use another method.")
-    return y0, y0, f0, g0
+    return y0, f0, g0, y0
 
 
 def step(field: Field, state: SolverState, t0: Time, t1: Time, dt: float, dW: Noise) -> SolverState:  # noqa: ARG001
-    z0, zh0, f0, g0 = state
+    z0, f0, g0, zh0 = state
     k0 = field.combine(f0, g0, dt, dW)
     zh1 = torch.add(k0 - zh0, z0, alpha=2)  # 2 z0 - zh0 + k0
     f1, g1 = field.f_and_g(t1, zh1)
     k1 = field.combine(f1, g1, dt, dW)
     z1 = torch.add(z0, k0 + k1, alpha=0.5)  # z0 + (k0 + k1) / 2
-    return z1, zh1, f1, g1
+    return z1, f1, g1, zh1
+
+
+def resume(field: Field, t: Time, state: SolverState) -> SolverState:
+    z, _, _, zh = state
+    zh = zh.detach()
+    return z, *field.f_and_g(t, zh), zh
 
 
 def pull(
     field: Field,
     vjp: Callable[..., Tensor],
     state: SolverState,
-    adjoint: tuple[Tensor, ...],
+    adjoint: SolverState,
+    t0: Time,
+    t1: Time,
     dt: float,
     dW: Noise,
-) -> tuple[Tensor, ...]:
-    """The adjoint (a_z, a_zh, a_f, a_g) at t0 from that at t1, `state` being the state at t1.
-
-    vjp((f, g), zh, (a_f, a_g)) is the adjoint of the evaluation of f and g in zh.
-    """
-    _, zh, f, g = state
-    a_z, a_zh, a_f, a_g = adjoint
+) -> tuple[SolverState, SolverState]:
+    """The evaluation that undoes a step is also the one that the adjoint of the step before it differentiates."""
+    _, f, g, zh = state
+    a_z, a_f, a_g, a_zh = adjoint
     half_dW = 0.5 * dW
     a_f = torch.add(a_f, a_z, alpha=0.5 * dt)
     a_g = a_g + field.outer(a_z, half_dW)
     a_zh = a_zh + vjp((f, g), zh, (a_f, a_g))
     a_z = torch.add(a_z, a_zh, alpha=2)
-    return a_z, -a_zh, a_z * (0.5 * dt), field.outer(a_z, half_dW)
+    before = step(field, state, t1, t0, -dt, -dW)
+    return before, (a_z, a_z * (0.5 * dt), field.outer(a_z, half_dW), -a_zh)
 
 
-SCHEME = Scheme(start, step, pull)
+def finish(vjp: Callable[..., Tensor], state: SolverState, adjoint: SolverState) -> Tensor:
+    _, f, g, zh = state
+    a_z, a_f, a_g, a_zh = adjoint
+    return a_z + a_zh + vjp((f, g), zh, (a_f, a_g))
+
+
+SCHEME = Scheme(start, step, Reversal(resume, pull, finish))

@@ -15,8 +15,8 @@ class DiffraxPath(diffrax.AbstractBrownianPath):
     """A `BrownianInterval` as the control of a `diffrax.ControlTerm`.
 
     For the solvers that need space-time Levy area, make the interval with levy_area="space-time"; those that
-    need space-time-time Levy area have no use for it, and refuse it. It is cheapest where the steps of the
-    solve are cells of the interval: give it the dt of the solve, if that divides the time span.
+    need space-time-time Levy area refuse it. It is cheapest where the steps of the solve are cells of the
+    interval: give it the dt of the solve, if that divides the time span.
     """
 
     interval: BrownianInterval
@@ -34,8 +34,8 @@ class DiffraxPath(diffrax.AbstractBrownianPath):
         return _AREAS[self.interval.levy_area]
 
     def evaluate(self, t0: Any, t1: Any = None, left: bool = True, use_levy: bool = False) -> Any:
-        """The increment W over [t0, t1], or over [self.t0, t0] if t1 is None. With use_levy, of the class
-        `levy_area`, with the length of the interval and W, and H.
+        """The increment W over [t0, t1], or over [self.t0, t0] if t1 is None. With use_levy, a value of class
+        `levy_area`: the length of the interval and W, and H where there is one.
 
         ValueError for times outside the interval; if they are traced, the increment is NaN instead.
         """
@@ -45,5 +45,5 @@ class DiffraxPath(diffrax.AbstractBrownianPath):
         W, area = (increment, {}) if self.interval.levy_area is None else (increment.W, {"H": increment.H})
         if not use_levy:
             return W
-        dt = jax.tree.map(lambda w: (jnp.asarray(t1) - jnp.asarray(t0)).astype(w.dtype), W)
-        return self.levy_area(dt=dt, W=W, **area)
+        length = jnp.asarray(t1) - jnp.asarray(t0)
+        return self.levy_area(dt=jax.tree.map(lambda w: length.astype(w.dtype), W), W=W, **area)

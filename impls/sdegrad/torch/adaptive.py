@@ -1,0 +1,138 @@
+"""Adaptive steps: step doubling under a PI controller. The times are planned first, and then solved over as any others.
+
+So every adjoint works as for constant steps: it is the gradient of the solution over the accepted times, which count as
+constants. What is kept of a plan is its times, a float each; the reversible adjoint retraces them exactly.
+"""
+
+import math
+import warnings
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sdegrad.torch.types import SolverState
+
+SAFETY = 0.9
+SMALLEST, LARGEST = 0.2, 1.4  # factors of the step
+PROPORTIONAL, INTEGRAL = 0.13, 1 / 4.5  # exponents after an accepted step
+INTEGRAL_REJECTED = 1 / 1.5
+
+
+class Tolerances(NamedTuple):
+    """An error is accepted up to rtol |y| + atol, root mean square over all entries; or a step of dt_min."""
+
+    rtol: float
+    atol: float
+    dt_min: float
+
+
+@dataclass(frozen=True)
+class AcceptedGrid:
+    """Times of any spacing, with the interface of `sdegrad.grid.Grid`."""
+
+    times: Sequence[float]
+    dt: float = math.nan  # of no use
+
+    @property
+    def t0(self) -> float:
+        return self.times[0]
+
+    @property
+    def t1(self) -> float:
+        return self.times[-1]
+
+    @property
+    def steps(self) -> int:
+        return len(self.times) - 1
+
+    def time(self, k: int) -> float:
+        return self.times[k]
+
+    def step(self, k: int) -> float:
+        return self.times[k + 1] - self.times[k]
+
+    def tolerance(self, k: int, eps: float) -> float:
+        return (k + 8) * eps * max(abs(self.t0), abs(self.t1))
+
+    def outputs(self, ts: Sequence[float], eps: float) -> tuple[tuple[int, float], ...]:
+        ulps = self.tolerance(0, eps)
+        return tuple(self._output(t, ulps) for t in ts)
+
+    def _output(self, t: float, ulps: float) -> tuple[int, float]:
+        k = bisect_left(self.times, t - ulps)  # the first time that is not before t
+        if self.times[k] - t <= ulps:
+            return k, 1.0
+        return k, (t - self.times[k - 1]) / self.step(k - 1)
+
+
+def plan(
+    step: Callable[[SolverState, float, float], SolverState],
+    state: SolverState,
+    ends: tuple[float, float],
+    dt: float,
+    tolerances: Tolerances,
+) -> AcceptedGrid:
+    """The times of the accepted steps, and half way between, where the solution is that of the half steps.
+
+    step(state, a, b) -> the state at b, from that at a. dt: the first step. A warning where dt_min is accepted in spite
+    of its error; ArithmeticError where the error is not finite even then.
+    """
+    (t, t1), h, previous, times = ends, dt, None, [ends[0]]
+    while t < t1:
+        end = t + h if t + h * (1 + 1e-6) < t1 else t1  # so that no sliver is left
+        middle = 0.5 * (t + end)
+        whole, halves = step(state, t, end), step(step(state, t, middle), middle, end)
+        error = _error(whole[0], halves[0], tolerances)
+        if error <= 1 or h <= tolerances.dt_min:
+            _check_smallest(error, t, tolerances)
+            times += [middle, end]
+            t, state = end, halves
+        factor, previous = _factor(error, previous)
+        h = max(h * factor, tolerances.dt_min)
+    return AcceptedGrid(times)
+
+
+def _error(whole: Tensor, halves: Tensor, tolerances: Tolerances) -> float:
+    scale = (torch.maximum(whole.abs(), halves.abs()) * tolerances.rtol).add_(tolerances.atol)
+    return float(((whole - halves) / scale).square().mean().sqrt())
+
+
+def _factor(error: float, previous: float | None) -> tuple[float, float | None]:
+    """The factor of the step, and the ratio to remember: that of the last accepted step."""
+    if not math.isfinite(error):
+        return SMALLEST, previous
+    ratio = SAFETY / max(error, 1e-7)
+    if error > 1:
+        return max(SMALLEST, ratio**INTEGRAL_REJECTED), previous
+    growth = ratio**INTEGRAL * (ratio / (previous or ratio)) ** PROPORTIONAL
+    return min(LARGEST, max(1.0, growth)), ratio
+
+
+def _check_smallest(error: float, t: float, tolerances: Tolerances) -> None:
+    if not math.isfinite(error):
+        raise ArithmeticError(
+            f"at t = {t} the error of a step of dt_min = {tolerances.dt_min} is {error}: the solution grows beyond all "
+            "bounds there, or the SDE returns NaN; check it, or make dt_min smaller."
+        )
+    if error > 1:
+        warnings.warn(
+            f"at t = {t} a step of dt_min = {tolerances.dt_min} has {error:.1e} times the error asked for; make dt_min "
+            "smaller or the tolerances larger.",
+            stacklevel=2,
+        )
+
+
+def check_tolerances(rtol: Any, atol: Any, dt_min: Any) -> Tolerances:
+    """ValueError unless they are finite, not negative, and dt_min and one of the tolerances positive."""
+    for name, value in (("rtol", rtol), ("atol", atol), ("dt_min", dt_min)):
+        if isinstance(value, Tensor) and value.requires_grad:
+            raise ValueError(f"{name} requires a gradient, which is not computed; pass {name}.detach().")
+        if not (math.isfinite(value) and value >= 0):
+            raise ValueError(f"{name} must be finite and not negative, got {value}; pass e.g. {name}=1e-4.")
+    if dt_min == 0 or rtol == atol == 0:
+        raise ValueError(f"dt_min and rtol or atol must be positive, got {dt_min=}, {rtol=}, {atol=}.")
+    return Tolerances(float(rtol), float(atol), float(dt_min))

@@ -1,0 +1,33 @@
+"""Runge-Kutta methods in the two registers of Williamson's 2N form: k <- a k + F(t + c h, y); y <- y + b k.
+
+Williamson, Low-storage Runge-Kutta schemes, J. Comput. Phys. 35 (1980), 48-56. F = f dt + g dW, so Stratonovich.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from sdegrad.torch.sde import Field
+from sdegrad.torch.types import Scheme, SolverState, solution_only
+
+
+def low_storage(A: Sequence[float], B: Sequence[float], C: Sequence[float]) -> Scheme:
+    """The scheme with the coefficients A (A[0] = 0), B and nodes C, which must fit each other."""
+    weights, nodes = [0.0] * len(A), []  # of y's stage in the F so far
+    for i, (_, b) in enumerate(zip(A, B, strict=True)):
+        nodes.append(sum(weights))
+        for j in range(i + 1):
+            weights[j] += b * math.prod(A[j + 1 : i + 1])
+    assert all(math.isclose(x, c, abs_tol=1e-15) for x, c in zip(nodes, C, strict=True))
+    assert math.isclose(sum(weights), 1)
+    stages = tuple(zip(A, B, C, strict=True))
+
+    def step(field: Field, state: SolverState, t0: Any, t1: Any, dt: float, dW: Any) -> SolverState:  # noqa: ARG001
+        (y,), k = state, None
+        for a, b, c in stages:
+            F = field.increment(t0 + c * dt, y, dt, dW)
+            k = F if k is None else a * k + F
+            y = y + b * k
+        return (y,)
+
+    return Scheme(solution_only, step)

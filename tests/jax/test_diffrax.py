@@ -1,0 +1,391 @@
+"""`ReversibleAdjoint` and `BrownianInterval` inside diffrax."""
+
+import pathlib
+import re
+import subprocess
+import sys
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import lineax
+import numpy as np
+import pytest
+
+import sdegrad.jax
+from sdegrad.jax import BrownianInterval, DiffraxPath, ReversibleAdjoint
+from sdegrad.jax.interop.backward import Backward
+from sdegrad.jax.interop.times import Times
+from tests.jax.sdes import HashPath, TablePath
+from tests.jax.test_jax_adjoint import distance
+from tests.jax.test_jax_brownian import is_standard_normal
+
+EXACT = 1e-13  # Lipschitz constant times the time span is below 2 everywhere
+DIM, NOISE = 3, 2
+REVERSIBLE, DIRECT, CHECKPOINT = (
+    ReversibleAdjoint(),
+    diffrax.DirectAdjoint(),
+    diffrax.RecursiveCheckpointAdjoint(),
+)
+
+
+def parameters():
+    rng = np.random.default_rng(0)
+    a, b, y0 = (rng.normal(size=shape) for shape in ((DIM, DIM), (DIM, NOISE), DIM))
+    return jnp.asarray(y0), {"a": jnp.asarray(0.3 * a), "b": jnp.asarray(0.3 * b)}
+
+
+def drift(t, y, args):
+    return jnp.tanh(args["a"] @ y + t)
+
+
+DIFFUSION = {
+    "diagonal": lambda t, y, args: lineax.DiagonalLinearOperator(jax.nn.sigmoid(y * args["b"][:, 0] + t)),
+    "general": lambda t, y, args: jnp.sin(y[:, None] * args["b"] + (args["a"] @ y)[:, None]),
+}
+
+
+def terms_of(noise_type, path):
+    if noise_type is None:
+        return diffrax.ODETerm(drift)
+    return diffrax.MultiTerm(diffrax.ODETerm(drift), diffrax.ControlTerm(DIFFUSION[noise_type], path))
+
+
+def tree_path(noise_type, t0=0.0, t1=1.0):
+    shape = (DIM,) if noise_type == "diagonal" else (NOISE,)
+    return diffrax.VirtualBrownianTree(min(t0, t1), max(t0, t1), 1e-3, shape, jax.random.key(0))
+
+
+def solve(terms, adjoint, y0, args, t0=0.0, t1=1.0, dt=0.07, max_steps=16, **options):
+    solver = options.pop("solver", diffrax.ReversibleHeun())
+    return diffrax.diffeqsolve(
+        terms, solver, t0, t1, dt, y0, args, adjoint=adjoint, max_steps=max_steps, **options
+    )
+
+
+def loss(terms, adjoint, at, **options):
+    """A weighted sum of squares of all that is saved."""
+    ys = solve(terms, adjoint, *at, **options).ys
+    return sum(jnp.sum(jnp.arange(1.0, len(y) + 1) @ y**2) for y in jax.tree.leaves(ys))
+
+
+def gradient(terms, adjoint, **options):
+    """With respect to (y0, args)."""
+    return jax.jit(jax.grad(lambda at: loss(terms, adjoint, at, **options)))(parameters())
+
+
+def hidden(path):
+    """The path as a function, of which diffrax does not see what it is. A new program for every call."""
+    return lambda t0, t1: path.evaluate(t0, t1)
+
+
+def table_path(noise_type, *_):
+    return hidden(TablePath.sample((DIM,) if noise_type == "diagonal" else (NOISE,)))
+
+
+CASES = [
+    (None, table_path, 0.0, 1.0, 0.07),
+    ("diagonal", tree_path, 0.0, 1.0, 0.07),
+    ("diagonal", table_path, 0.0, 1.0, 1 / 97),
+    ("general", tree_path, 1.3, 0.3, -0.07),  # backwards in time
+    ("general", table_path, 0.31, 1.73, 0.13),
+    ("general", table_path, 0.0, 1.0, 1.0),
+]
+
+
+@pytest.mark.parametrize(("noise_type", "path_of", "t0", "t1", "dt"), CASES)
+def test_gradient_is_exact(noise_type, path_of, t0, t1, dt):
+    # At the ends, on a grid time, twice within a step.
+    ts = t0 + (t1 - t0) * np.asarray([0, 0.101, 0.102, 1 / 3, 0.8, 1])
+    options = {"t0": t0, "t1": t1, "dt": dt, "saveat": diffrax.SaveAt(t0=True, t1=True, ts=ts)}
+    terms = terms_of(noise_type, path_of(noise_type, t0, t1))
+    reversible, direct = (gradient(terms, a, max_steps=97, **options) for a in (REVERSIBLE, DIRECT))
+    assert distance(reversible, direct) < EXACT
+    assert distance(reversible, parameters()) > 0.01
+
+
+def test_gradient_is_exact_with_our_path_and_the_unsafe_one():
+    own = DiffraxPath(BrownianInterval(0, 1, (DIM,), jax.random.key(1), dt=1 / 15))
+    unsafe = diffrax.UnsafeBrownianPath((DIM,), jax.random.key(1))  # DirectAdjoint refuses it where it sees it
+    for path in (own, unsafe):
+        reversible = gradient(terms_of("diagonal", path), REVERSIBLE)
+        assert distance(reversible, gradient(terms_of("diagonal", hidden(path)), DIRECT)) < EXACT
+
+
+def grid(t0, t1, dt):
+    """diffrax's times of constant steps, every operation correctly rounded."""
+    steps = int(np.ceil((t1 - t0) / np.nextafter(dt, np.inf)))
+    times = t0 + (t1 - t0) * (np.arange(steps + 1) / steps)
+    times[1], times[-1] = t0 + dt, t1
+    return times
+
+
+def test_both_passes_visit_diffrax_s_times_to_the_last_bit():
+    t0, t1, dt = 0.3, 1.7, 0.013
+    terms = terms_of("diagonal", hidden(HashPath((DIM,))))
+
+    def grad(t0, t1, dt):
+        return jax.grad(lambda at: loss(terms, REVERSIBLE, at, t0=t0, t1=t1, dt=dt, max_steps=200))(parameters())
+
+    step_to = {"dt": None, "stepsize_controller": diffrax.StepTo(grid(t0, t1, dt))}
+    reference = gradient(terms, CHECKPOINT, t0=t0, t1=t1, max_steps=200, **step_to)
+    traced, constant = jax.jit(grad)(t0, t1, dt), jax.jit(lambda: grad(t0, t1, dt))()
+    assert distance(traced, reference) < EXACT
+    assert distance(constant, reference) < EXACT
+
+
+@pytest.mark.parametrize("fault", ["sign", "control", "time"])
+def test_a_wrong_adjoint_is_seen(fault, monkeypatch):
+    step, time = Backward.step, Times.__call__
+
+    def wrong_step(self, arrays, r):
+        r = step(self, arrays, r)
+        if fault == "sign":
+            return r._replace(a_hat=jax.tree.map(jnp.negative, r.a_hat))
+        return r._replace(after=jax.tree.map(lambda x: x * (1 + 1e-9), r.after))
+
+    if fault == "time":
+        monkeypatch.setattr(Times, "__call__", lambda self, k: jnp.nextafter(time(self, k), 2.0))
+    else:
+        monkeypatch.setattr(Backward, "step", wrong_step)
+    terms = terms_of("diagonal", hidden(HashPath((DIM,))) if fault == "time" else table_path("diagonal"))
+    step_to = {"dt": None, "stepsize_controller": diffrax.StepTo(grid(0.0, 1.0, 0.07))}
+    reference = gradient(terms, CHECKPOINT, **step_to)
+    assert distance(gradient(terms, REVERSIBLE), reference) > 1e3 * EXACT
+
+
+def pid():
+    return diffrax.PIDController(1e-2, 1e-2)
+
+
+CONTROLLERS = {
+    "step_to": (lambda: diffrax.StepTo(np.asarray([0, 0.1, 0.15, 0.4, 0.9, 1])), None),
+    "adaptive, first step rejected": (pid, 0.3),
+    "adaptive, first step chosen": (pid, None),
+    "clipped": (lambda: diffrax.ClipStepSizeController(pid(), step_ts=[0.3, 0.7], store_rejected_steps=9), 0.3),
+}
+
+
+@pytest.mark.parametrize("name", CONTROLLERS)
+def test_gradient_is_exact_for_steps_that_are_not_constant(name):
+    controller, dt = CONTROLLERS[name]
+    saveat = diffrax.SaveAt(t1=True, ts=(0, 0.101, 0.102, 0.7))
+    options = {"dt": dt, "stepsize_controller": controller(), "saveat": saveat, "max_steps": 64}
+    terms = terms_of("general", TablePath.sample((NOISE,), points=8).evaluate)
+    if "rejected" in name:
+        stats = solve(terms, CHECKPOINT, *parameters(), **options).stats
+        assert stats["num_rejected_steps"] > 0
+        assert stats["num_accepted_steps"] > 5
+    reversible, checkpoint = (gradient(terms, a, **options) for a in (REVERSIBLE, CHECKPOINT))
+    assert distance(reversible, checkpoint) < EXACT
+
+
+def temporary_bytes(adjoint, steps):
+    terms = terms_of("diagonal", tree_path("diagonal"))
+    grad = jax.jit(jax.grad(lambda at: loss(terms, adjoint, at, dt=1 / steps, max_steps=steps)))
+    return grad.lower(parameters()).compile().memory_analysis().temp_size_in_bytes
+
+
+def test_memory_does_not_grow_with_the_steps():
+    few, many = temporary_bytes(REVERSIBLE, 100), temporary_bytes(REVERSIBLE, 10_000)
+    assert abs(many - few) <= 0.05 * few
+    every_step = diffrax.RecursiveCheckpointAdjoint(checkpoints=10_000)
+    assert temporary_bytes(every_step, 10_000) > 10 * many  # the measure sees what grows
+
+
+class Growth(diffrax.AbstractTerm):
+    """A term of the user's own: y' = rate(y) y."""
+
+    rate: object
+
+    def vf(self, t, y, args):
+        return self.rate(y)
+
+    def contr(self, t0, t1, **kwargs):
+        return t1 - t0
+
+    def prod(self, vf, control):
+        return vf * control
+
+
+def terms_holding(kind, a):
+    """Terms that hold or close over the matrix a, in the vector field, the control or both."""
+    field = lambda t, y, args: jnp.tanh(a @ y)  # noqa: E731
+    if kind == "closure":
+        diffusion = lambda t, y, args: lineax.DiagonalLinearOperator(jnp.sin(a[0] * y))  # noqa: E731
+        control = diffrax.ControlTerm(diffusion, table_path("diagonal"))
+        return diffrax.MultiTerm(diffrax.ODETerm(field), control)
+    if kind == "control":
+        ts, values = jnp.linspace(0, 1, 4), jnp.sin(jnp.arange(12.0)).reshape(4, DIM)
+        path = diffrax.LinearInterpolation(ts, values * jnp.sum(a, axis=0))
+        return diffrax.ControlTerm(lambda t, y, args: jnp.diag(jnp.tanh(a @ y)), path)
+    if kind == "function as control":
+        return diffrax.ControlTerm(lambda t, y, args: jnp.diag(y), lambda t0, t1: a[0] * (t1 - t0))
+    if kind == "module":
+        return diffrax.ODETerm(Field(a))
+    return Growth(lambda y: a @ y)
+
+
+class Field(eqx.Module):
+    a: jax.Array
+
+    def __call__(self, t, y, args):
+        return jnp.tanh(self.a @ y)
+
+
+@pytest.mark.parametrize("kind", ["closure", "control", "function as control", "module", "own term"])
+def test_gradients_reach_what_the_terms_hold_and_close_over(kind):
+    y0, args = parameters()
+    reversible, checkpoint = (
+        jax.jit(jax.grad(lambda a, adjoint=adjoint: loss(terms_holding(kind, a), adjoint, (y0, None))))(args["a"])
+        for adjoint in (REVERSIBLE, CHECKPOINT)
+    )
+    assert distance(reversible, checkpoint) < EXACT
+    assert np.any(reversible != 0)
+
+
+def test_state_may_be_a_tree_and_a_solve_may_stop_early_or_be_empty():
+    def field(t, y, args):
+        return {"p": -jnp.sin(y["q"]), "q": y["p"]}
+
+    y0 = {"p": jnp.ones((2, 1)), "q": jnp.arange(3.0)}
+    y0["q"] = y0["q"][:2].reshape(2, 1)
+    for options in ({}, {"max_steps": 5}, {"t1": 0.0}):
+        saveat = diffrax.SaveAt(t0=True, t1=True, ts=np.linspace(0, options.get("t1", 1.0), 5))
+
+        def value(y0, adjoint, options=options, saveat=saveat):
+            ys = solve(diffrax.ODETerm(field), adjoint, y0, None, saveat=saveat, throw=False, **options).ys
+            return jnp.sum(jnp.where(jnp.isfinite(ys["p"]), ys["p"], 0) ** 2)  # q has no cotangent
+
+        grads = [eqx.filter_jit(eqx.filter_grad(value))(y0, adjoint) for adjoint in (REVERSIBLE, CHECKPOINT)]
+        assert distance(*grads) < EXACT
+
+
+def test_jit_vmap_and_grad_compose():
+    def value(y0, args, key):
+        terms = terms_of("diagonal", diffrax.UnsafeBrownianPath((DIM,), key))
+        return loss(terms, REVERSIBLE, (y0, args), dt=0.1, saveat=diffrax.SaveAt(ts=(0, 0.55, 1)))
+
+    (y0, args), keys = parameters(), jax.random.split(jax.random.key(4), 2)
+    y0 = jnp.stack([y0, 1 - y0])
+    batched = jax.vmap(value, (0, None, 0))
+    of_vmap = jax.jit(jax.grad(lambda y0, args: jnp.sum(batched(y0, args, keys)), (0, 1)))(y0, args)
+    vmapped = jax.jit(jax.vmap(jax.grad(value, (0, 1)), (0, None, 0)))(y0, args, keys)
+    assert distance(of_vmap, (vmapped[0], jax.tree.map(lambda x: jnp.sum(x, axis=0), vmapped[1]))) < EXACT
+    one = jax.grad(jax.jit(value), (0, 1))(y0[1], args, keys[1])
+    assert distance(one, jax.tree.map(lambda x: x[1], vmapped)) < EXACT
+
+
+REFUSED = {
+    "Midpoint": {"solver": diffrax.Midpoint()},
+    "steps, fn": {"saveat": diffrax.SaveAt(steps=True)},
+    "apply fn": {"saveat": diffrax.SaveAt(t1=True, fn=lambda t, y, args: y[0])},
+    "subs": {"saveat": diffrax.SaveAt(subs=[diffrax.SubSaveAt(t1=True)])},
+    "dense": {"saveat": diffrax.SaveAt(dense=True)},
+    "states": {"saveat": diffrax.SaveAt(t1=True, solver_state=True)},
+    "event": {"event": diffrax.Event(lambda t, y, args, **_: y[0] > 0)},
+    "jump_ts": {
+        "stepsize_controller": diffrax.ClipStepSizeController(diffrax.PIDController(1e-2, 1e-2), jump_ts=[0.5])
+    },
+    "max_steps": {"stepsize_controller": diffrax.PIDController(1e-2, 1e-2), "max_steps": None},
+    "resume": {"made_jump": True},
+}
+
+
+@pytest.mark.parametrize("word", REFUSED)
+def test_what_is_not_exact_is_refused(word):
+    with pytest.raises(ValueError, match=f"ReversibleAdjoint .*{word}"):
+        solve(diffrax.ODETerm(drift), REVERSIBLE, *parameters(), **REFUSED[word])
+
+
+def test_untested_versions_and_derivatives_in_time_are_refused(monkeypatch):
+    with pytest.raises(RuntimeError, match="t1"):
+        jax.grad(lambda t1: loss(diffrax.ODETerm(drift), REVERSIBLE, parameters(), t1=t1))(1.0)
+    with pytest.raises(RuntimeError, match="finite t1"):
+        solve(diffrax.ODETerm(drift), REVERSIBLE, *parameters(), t1=jnp.inf)
+    monkeypatch.setattr(diffrax, "__version__", "0.8.0")
+    with pytest.raises(ValueError, match=r"0\.7\.2, but this is diffrax 0\.8\.0; install"):
+        ReversibleAdjoint()
+
+
+# Intervals over whole cells, parts of cells, and both.
+POINTS = np.asarray([0.0, 0.1, 0.25, 0.5, 0.6, 1.0])
+
+
+def test_law_of_increments_as_diffrax_asks_for_them():
+    """Means and covariances of W and H over 5 intervals, 20 000 samples, at 1e-3 with Bonferroni over all 65."""
+    bm = BrownianInterval(0, 1, (20_000,), jax.random.key(0), dt=0.25, levy_area="space-time")
+    path, (t0, t1) = DiffraxPath(bm), map(jnp.asarray, (POINTS[:-1], POINTS[1:]))
+    levy = jax.vmap(lambda t0, t1: path.evaluate(t0, t1, use_levy=True))(t0, t1)
+    assert isinstance(levy, diffrax.SpaceTimeLevyArea)
+    np.testing.assert_allclose(levy.dt, np.diff(POINTS))
+    h = np.diff(POINTS)[:, None]
+    z = np.concatenate([levy.W / np.sqrt(h), levy.H / np.sqrt(h / 12)])
+    assert is_standard_normal(z)
+    assert not is_standard_normal(1.02 * z)  # variance 4 % too large
+    np.testing.assert_array_equal(path.evaluate(0.1, 0.6), bm.evaluate(0.1, 0.6).W)
+    np.testing.assert_allclose(path.evaluate(0.6) - path.evaluate(0.1), path.evaluate(0.1, 0.6), atol=1e-14)
+
+
+WITHOUT_AREA = ["Euler", "EulerHeun", "Heun", "ItoMilstein", "Midpoint", "Ralston", "ReversibleHeun"]
+WITHOUT_AREA += ["StratonovichMilstein"]
+WITH_AREA = ["GeneralShARK", "SEA", "SPaRK", "SRA1", "ShARK", "SlowRK"]
+
+
+def additive(path, dt, solver):
+    """dy = -y dt + dW from 1, a path per entry."""
+    shape = path.evaluate(0.0, 1.0).shape
+    identity = lambda t, y, args: lineax.DiagonalLinearOperator(jnp.ones(shape))  # noqa: E731
+    terms = diffrax.MultiTerm(diffrax.ODETerm(lambda t, y, args: -y), diffrax.ControlTerm(identity, path))
+    return solve(terms, diffrax.ForwardMode(), jnp.ones(shape), None, dt=dt, max_steps=600, solver=solver).ys[0]
+
+
+def test_every_solver_of_diffrax_takes_our_path():
+    key = jax.random.key(3)
+    plain, with_area = (
+        DiffraxPath(BrownianInterval(0, 1, (2,), key, levy_area=area)) for area in (None, "space-time")
+    )
+    for name in WITHOUT_AREA + WITH_AREA:
+        jax.eval_shape(lambda name=name: additive(with_area, 0.5, getattr(diffrax, name)()))
+    for name in WITHOUT_AREA:
+        jax.eval_shape(lambda name=name: additive(plain, 0.5, getattr(diffrax, name)()))
+    with pytest.raises(ValueError, match="Terms are not compatible with solver"):
+        additive(plain, 0.5, diffrax.SRA1())
+    with pytest.raises(ValueError, match="unknown|SpaceTimeTime|levy_area"):
+        BrownianInterval(0, 1, (2,), key, levy_area="space-time-time")
+
+
+class Mirrored(DiffraxPath):
+    """The same W with the wrong H."""
+
+    def evaluate(self, t0, t1=None, left=True, use_levy=False):
+        levy = DiffraxPath.evaluate(self, t0, t1, left, use_levy)
+        return eqx.tree_at(lambda levy: levy.H, levy, -levy.H) if use_levy else levy
+
+
+def test_levy_area_belongs_to_the_path():
+    """A step of 1/8 with the area of the path is far closer to 512 steps on that path than with another area."""
+    bm = BrownianInterval(0, 1, (64,), jax.random.key(5), dt=1 / 512, levy_area="space-time")
+    fine = additive(DiffraxPath(bm), 1 / 512, diffrax.Heun())
+    right, wrong = (
+        float(jnp.sqrt(jnp.mean((additive(path, 1 / 8, diffrax.ShARK()) - fine) ** 2)))
+        for path in (DiffraxPath(bm), Mirrored(bm))
+    )
+    assert right < wrong / 10
+
+
+def test_diffrax_is_imported_only_when_it_is_used():
+    code = "import sys, sdegrad.jax; assert 'diffrax' not in sys.modules; sdegrad.jax.DiffraxPath; import diffrax"
+    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": "impls"})
+    assert "ReversibleAdjoint" in dir(sdegrad.jax)
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        sdegrad.jax.Nothing  # noqa: B018
+
+
+def test_the_guide_runs():
+    guide = pathlib.Path(sdegrad.jax.__file__).with_name("DIFFRAX.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(block, {})
