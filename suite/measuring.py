@@ -24,14 +24,14 @@ Tell = Callable[[str, str], None]
 BASELINE = {"torch": "sdegrad_torch", "jax": "sdegrad_jax"}
 REFINE = 4  # the given path is this much finer than the smallest step, for exact solutions that integrate it
 MIN_ROUNDS = 7  # the fewest from which the median has a distribution-free interval of 95 % with an outlier to spare
-SHORT = 0.5  # seconds for the time beside a precision
+SHORT = 0.2  # seconds for the time beside a precision
 
 
 @dataclass(frozen=True)
 class Budget:
     """How long a comparison of times may take: `seconds` per implementation, at most `rounds`, at least MIN_ROUNDS."""
 
-    seconds: float = 6.0
+    seconds: float = 4.0
     rounds: int = 60
 
 
@@ -132,7 +132,7 @@ def _rounds(runs: dict[str, Run], budget: Budget, tell: Tell) -> dict[str, np.nd
 
 
 def _short_time(run: Run) -> np.ndarray:
-    """The times of one run alone, for about half a second: what stands beside a precision."""
+    """The times of one run alone, for a moment: what stands beside a precision."""
     clocks = [_clock(run) for _ in range(MIN_ROUNDS)]
     end = time.perf_counter() + SHORT
     while time.perf_counter() < end and len(clocks) < 40:

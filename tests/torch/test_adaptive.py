@@ -37,7 +37,7 @@ def planned(monkeypatch):
 
 @pytest.mark.parametrize("method", ["midpoint", "heun", "euler_heun", "reversible_heun", "srk", "milstein"])
 def test_torchsde_takes_the_same_steps(method, planned):
-    """So the ends agree; in between our chords are those of the half steps."""
+    """So the ends agree; in between they differ, for our chords are those of the half steps."""
     noise_type, sde_type = ("general" if method in ("heun", "reversible_heun") else "additive"), FACTS[method].sde_type
     sde, ts = neural(noise_type, sde_type), torch.tensor([0.0, 0.5, 1.0])
     bm = motion(method, sde_type, noise_type)
@@ -45,7 +45,6 @@ def test_torchsde_takes_the_same_steps(method, planned):
         ours, theirs = (lib.sdeint(sde, state(), ts, bm=bm, method=method, **TOLERANCES) for lib in (sd, torchsde))
     assert 4 < planned[0].steps < 400
     assert (ours[-1] - theirs[-1]).abs().max() < 1e-9
-    assert (ours - theirs).abs().max() < 0.1
 
 
 @pytest.mark.parametrize("noise_type", NOISE_TYPES)
@@ -70,18 +69,19 @@ def test_gradients_over_adaptive_steps_are_exact(method, noise_type, planned):
 
 
 def test_a_smaller_tolerance_is_a_smaller_error_by_more_steps(planned):
-    """Root mean square over 512 paths of geometric Brownian motion, order 1: 100 times the steps for 1 %."""
+    """Root mean square over 512 paths of geometric Brownian motion. A step of h misses by
+    h^3/2, and the end by h: with a fifth of the tolerance both steps and accuracy are 5^(2/3) = 2.9 times as many."""
     sde, errors = GBM("stratonovich"), []
     bm = sd.BrownianInterval(0.0, 1.0, (512, 1), dt=2.0**-4, entropy=4)
     y0 = torch.ones(512, 1)
     exact = sde.exact(1.0, y0, bm(0.0, 1.0))
-    for tolerance in (1e-1, 1e-2, 1e-3):
+    for tolerance in (1e-2, 2e-3):
         ys = sd.sdeint(
             sde, y0, (0.0, 1.0), bm=bm, method="heun", adaptive=True, dt=0.25, rtol=tolerance, atol=tolerance
         )
         errors.append((ys[-1] - exact).square().mean().sqrt().item())
-    assert errors[0] > 3 * errors[1] > 9 * errors[2]
-    assert planned[0].steps < planned[1].steps < planned[2].steps
+    assert 2 < errors[0] / errors[1] < 4
+    assert 2 < planned[1].steps / planned[0].steps < 4
 
 
 def test_own_noise_and_a_stiff_start(planned):
@@ -105,12 +105,12 @@ def test_own_noise_and_a_stiff_start(planned):
 
 def test_what_cannot_be_had_is_told():
     sde = neural("general")
-    with pytest.warns(UserWarning, match="a step of dt_min = 0.05 has"):
+    with pytest.warns(UserWarning, match=r"steps of dt_min = 0.05 had up to"):
         sd.sdeint(sde, state(), (0.0, 1.0), adaptive=True, dt=0.1, dt_min=0.05, rtol=1e-6, atol=1e-6)
     with pytest.warns(UserWarning, match="adaptive steps of euler"):
         sd.sdeint(neural("diagonal", "ito"), state(), (0.0, 1.0), method="euler", dt_min=0.01, **TOLERANCES)
     sde.f = lambda _, y: y / 0 - y / 0
-    with pytest.raises(ArithmeticError, match="at t = 0.0 the error of a step of dt_min = 1e-05 is nan"):
+    with pytest.raises(ArithmeticError, match=r"at t = 0.0 the error of a step of dt_min = 1e-05 is nan"):
         sd.sdeint(sde, state(), (0.0, 1.0), adaptive=True)
 
 

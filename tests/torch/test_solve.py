@@ -1,5 +1,6 @@
 """Solutions: orders of convergence, agreement with torchsde step for step, shapes, times, noise and names."""
 
+import collections
 import functools
 import math
 
@@ -343,6 +344,39 @@ def test_the_calculus_is_right_where_entries_of_diagonal_noise_depend_on_all_com
 
 def test_the_check_of_the_calculus_sees_a_transposed_derivative():
     assert bias("milstein", "stratonovich", library=torchsde) > 10
+
+
+@pytest.mark.parametrize("noise_type", NOISE_TYPES)
+def test_torchsde_has_the_same_reversible_gradient(noise_type):
+    sde, ts = neural(noise_type), torch.tensor([0.0, 0.25, 1.0])
+    bm = sd.BrownianInterval(0.0, 1.0, (3, channels(noise_type)), dt=2.0**-4, entropy=5)
+    results = []
+    for library in (sd, torchsde):
+        y0 = state().requires_grad_()
+        ys = library.sdeint_adjoint(sde, y0, ts, bm=bm, method="reversible_heun", dt=2.0**-4)
+        inputs = [y0, *sde.drift.parameters(), *sde.diffusion.parameters()]
+        results.append(torch.cat([g.flatten() for g in torch.autograd.grad(ys.square().sum(), inputs)]))
+    assert (results[0] - results[1]).abs().max() < 1e-12 * results[0].abs().max()
+
+
+@pytest.mark.parametrize("method", FACTS)
+def test_evaluations_are_those_of_the_table(method):
+    """Per step: what 20 steps take more than 10."""
+    facts = FACTS[method]
+    noise_type = "diagonal" if "diagonal" in facts.order else "additive"
+    network, counts = neural(noise_type, facts.sde_type), collections.Counter()
+
+    def counting(name, weight):
+        def count(t, y):
+            counts[name] += weight
+            return getattr(network, name)(t, y)
+
+        return count
+
+    for steps, weight in ((20, 0.1), (10, -0.1)):
+        sde = Sde(counting("f", weight), counting("g", weight), noise_type, facts.sde_type)
+        sd.sdeint(sde, state(), (0.0, 1.0), method=method, dt=1 / steps)
+    assert (counts["f"], counts["g"]) == pytest.approx(facts.nfe)
 
 
 @pytest.mark.parametrize(("method", "noise_type"), PAIRS)

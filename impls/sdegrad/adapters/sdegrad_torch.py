@@ -39,12 +39,11 @@ class SdegradTorch:
             return f"{task.method!r} has no reversible adjoint: its step has no closed inverse."
         if task.noise is not None and levy_area(task) not in ("none", "space-time"):
             return f"{task.method!r} needs a Levy area, which a given path has not."
-        if task.rtol is not None:
-            return "sdegrad.torch has constant steps only."
         return None
 
     def prepare(self, task: Task) -> TorchRun:
         dtype = getattr(torch, task.dtype)
+        adaptive = {"adaptive": True, "rtol": task.rtol, "atol": task.atol} if task.rtol is not None else {}
         given = None if task.noise is None else GivenBrownian(task.noise, dtype, task.device, levy_area(task))
 
         def solve(sde: ProblemSDE, y0: torch.Tensor, ts: torch.Tensor) -> torch.Tensor:
@@ -60,7 +59,6 @@ class SdegradTorch:
                 )
             else:
                 bm = given
-            adjoint = task.adjoint or "backprop"
             return sdegrad.torch.sdeint(
                 sde,
                 y0,
@@ -69,7 +67,8 @@ class SdegradTorch:
                 method=task.method,
                 dt=task.dt,
                 options=dict(task.options),
-                adjoint=adjoint,
+                adjoint=task.adjoint or "backprop",
+                **adaptive,
             )
 
         return TorchRun(task, solve)

@@ -78,26 +78,38 @@ def plan(
 ) -> AcceptedGrid:
     """The times of the accepted steps, and half way between, where the solution is that of the half steps.
 
-    step(state, a, b) -> the state at b, from that at a. dt: the first step. A warning where dt_min is accepted in spite
-    of its error; ArithmeticError where the error is not finite even then.
+    step(state, a, b) -> the state at b, from that at a. dt: the first step. A warning if steps of dt_min were accepted
+    in spite of their error; ArithmeticError where that is not finite.
     """
-    (t, t1), h, previous, times = ends, dt, None, [ends[0]]
+    (t, t1), h, previous, times, worst = ends, dt, None, [ends[0]], 1.0
     while t < t1:
         end = t + h if t + h * (1 + 1e-6) < t1 else t1  # so that no sliver is left
         middle = 0.5 * (t + end)
         whole, halves = step(state, t, end), step(step(state, t, middle), middle, end)
         error = _error(whole[0], halves[0], tolerances)
         if error <= 1 or h <= tolerances.dt_min:
-            _check_smallest(error, t, tolerances)
+            if not math.isfinite(error):
+                raise ArithmeticError(
+                    f"at t = {t} the error of a step of dt_min = {tolerances.dt_min} is {error}: the solution grows "
+                    "beyond all bounds there, or the SDE returns NaN; check it, or make dt_min smaller."
+                )
+            worst = max(worst, error)
             times += [middle, end]
             t, state = end, halves
         factor, previous = _factor(error, previous)
         h = max(h * factor, tolerances.dt_min)
+    if worst > 1:
+        warnings.warn(
+            f"steps of dt_min = {tolerances.dt_min} had up to {worst:.1e} times the error asked for; make dt_min "
+            "smaller or the tolerances larger.",
+            stacklevel=2,
+        )
     return AcceptedGrid(times)
 
 
 def _error(whole: Tensor, halves: Tensor, tolerances: Tolerances) -> float:
     scale = (torch.maximum(whole.abs(), halves.abs()) * tolerances.rtol).add_(tolerances.atol)
+    scale.clamp_(min=torch.finfo(scale.dtype).tiny)  # where atol and y are zero
     return float(((whole - halves) / scale).square().mean().sqrt())
 
 
@@ -110,20 +122,6 @@ def _factor(error: float, previous: float | None) -> tuple[float, float | None]:
         return max(SMALLEST, ratio**INTEGRAL_REJECTED), previous
     growth = ratio**INTEGRAL * (ratio / (previous or ratio)) ** PROPORTIONAL
     return min(LARGEST, max(1.0, growth)), ratio
-
-
-def _check_smallest(error: float, t: float, tolerances: Tolerances) -> None:
-    if not math.isfinite(error):
-        raise ArithmeticError(
-            f"at t = {t} the error of a step of dt_min = {tolerances.dt_min} is {error}: the solution grows beyond all "
-            "bounds there, or the SDE returns NaN; check it, or make dt_min smaller."
-        )
-    if error > 1:
-        warnings.warn(
-            f"at t = {t} a step of dt_min = {tolerances.dt_min} has {error:.1e} times the error asked for; make dt_min "
-            "smaller or the tolerances larger.",
-            stacklevel=2,
-        )
 
 
 def check_tolerances(rtol: Any, atol: Any, dt_min: Any) -> Tolerances:

@@ -57,7 +57,7 @@ def ask(
     y0 = with_log_ratio(y0) if logqp else y0
     if tolerances and method == "euler" and sde.noise_type != "additive":
         warnings.warn(
-            "adaptive steps of euler need not converge to the solution unless the noise is additive; use milstein or srk.",
+            "adaptive steps of euler converge to the solution for additive noise only; use milstein or srk.",
             stacklevel=3,
         )
     given = None if extra_solver_state is None else tuple(extra_solver_state)

@@ -89,9 +89,9 @@ _PRODUCTS: dict[NoiseType, tuple[Callable[..., Tensor], Callable[..., Tensor]]] 
 class Field:
     """The vector field, in the forms that the methods ask for.
 
-    f_and_g(t, y) -> (f, g); increment(t, y, dt, dW) -> f dt + g dW; drift(t, y, dt) -> f dt;
-    noise(t, y, dW) -> g dW; g(t, y) -> g; entries(t, y) -> g as it is multiplied with dW entry by entry, if the noise
-    is diagonal or scalar; combine(f, g, dt, dW) -> f dt + g dW; outer(a, dW) -> a dW^T, the adjoint of g.
+    f_and_g(t, y) -> (f, g); increment(t, y, dt, dW) -> f dt + g dW; drift(t, y, dt) -> f dt; noise(t, y, dW) -> g dW;
+    g(t, y) -> g; entries(t, y) -> g as it is multiplied with dW entry by entry, if the noise is diagonal or scalar;
+    product(g, dW) -> g dW; combine(f, g, dt, dW) -> f dt + g dW; outer(a, dW) -> a dW^T, the adjoint of g.
     has_g: whether the SDE defines g itself, and not only its product with dW.
     """
 
@@ -101,6 +101,7 @@ class Field:
     noise: Callable[..., Any]
     g: Callable[..., Tensor]
     entries: Callable[..., Tensor]
+    product: Callable[..., Tensor]
     combine: Callable[..., Tensor]
     outer: Callable[..., Tensor]
     has_g: bool
@@ -123,14 +124,17 @@ def make_field(sde: Any, names: Mapping[str, str]) -> Field:
     if not f_and_prod:
         f_and_prod = _pair(f, g_prod) if f and g_prod else _apply(product, f_and_g) if f_and_g else None
     f = f or (_entry(f_and_g, 0) if f_and_g else _missing("f or f_and_g"))
-    g = g or (_entry(f_and_g, 1) if f_and_g else _missing("g, g_prod or f_and_g"))
+    g = g or (_entry(f_and_g, 1) if f_and_g else None)
+    noise = g_prod or (_product_of(product, g) if g else _missing("g, g_prod or f_and_g"))
+    g = g or _missing("g or f_and_g")
     return Field(
         f_and_g=f_and_g or _missing("g or f_and_g"),
         increment=_increment(f_and_prod or _missing("f, g or f_and_g")),
         drift=lambda t, y, dt: f(t, y) * dt,
-        noise=g_prod or (lambda t, y, dW: product(g(t, y), dW)),
+        noise=noise,
         g=g,
         entries=(lambda t, y: g(t, y).squeeze(-1)) if sde.noise_type == "scalar" else g,
+        product=product,
         combine=lambda f, g, dt, dW: torch.add(product(g, dW), f, alpha=dt),
         outer=outer,
         has_g=f_and_g is not None,
@@ -162,6 +166,10 @@ def _apply(product: Callable[..., Tensor], f_and_g: Callable[..., Any]) -> Calla
         return f, product(g, dW)
 
     return f_and_prod
+
+
+def _product_of(product: Callable[..., Tensor], g: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    return lambda t, y, dW: product(g(t, y), dW)
 
 
 def _increment(f_and_prod: Callable[..., Any]) -> Callable[..., Tensor]:

@@ -2,7 +2,7 @@
 
 Strong order 1 for commutative noise, where it is the midpoint rule; for general noise 1/2 with an approximate Levy
 area, 1 with the true one. Foster, Lyons and Oberhauser, An optimal polynomial approximation of Brownian motion, SIAM
-J. Numer. Anal. 58 (2020), 1393-1421, section 4.
+J. Numer. Anal. 58 (2020), 1393-1421.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ def step(field: Field, state: SolverState, t0: Any, t1: Any, dt: float, dW: Area
     g, bracket = with_derivative(
         lambda y: field.g(half, y), y_half, lambda g: zip(g.unbind(-1), (g @ dW.A).unbind(-1), strict=True)
     )
-    return (y + field.drift(half, y_half, dt) + (g @ dW.W.unsqueeze(-1)).squeeze(-1) + bracket,)
+    return (y + field.drift(half, y_half, dt) + field.product(g, dW.W) + bracket,)
 
 
 def scheme(sde_type: str, noise_type: str) -> Scheme:  # noqa: ARG001

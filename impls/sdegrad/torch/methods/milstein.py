@@ -1,9 +1,8 @@
 """Milstein. Ito and Stratonovich. Strong order 1, for diagonal, scalar and additive noise.
 
-Kloeden and Platen, Numerical Solution of Stochastic Differential Equations (1992): (10.3.1) Ito, (10.3.7)
-Stratonovich; with `grad_free` a difference in place of the derivative, (11.1.3). Where an entry of diagonal noise
-depends on other components than its own the order is 1/2; the calculus is the right one even there, but with
-`grad_free` in the Stratonovich case.
+Kloeden and Platen, Numerical Solution of Stochastic Differential Equations (1992), section 10.3; with `grad_free` a
+difference in place of the derivative, section 11.1. Where an entry of diagonal noise depends on other components than
+its own, the order is 1/2; the calculus is right even there, but for `grad_free` in the Stratonovich case.
 """
 
 import math

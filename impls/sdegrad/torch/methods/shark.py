@@ -19,10 +19,11 @@ assert B[1] * C == 1 / 2
 def step(field: Field, state: SolverState, t0: Any, t1: Any, dt: float, dW: SpaceTime) -> SolverState:
     (y,) = state
     W, H = dW
+    g0, g1 = field.g(t0, y), field.g(t1, y)
     mean = 0.5 * W + H
-    k1 = field.drift(t0, y + field.noise(t0, y, H), dt)
-    k2 = field.drift(t0 + C * dt, y + C * k1 + field.noise(t0, y, C * W + H), dt)
-    return (y + B[0] * k1 + B[1] * k2 + field.noise(t0, y, mean) + field.noise(t1, y, W - mean),)
+    k1 = field.drift(t0, y + field.product(g0, H), dt)
+    k2 = field.drift(t0 + C * dt, y + C * k1 + field.product(g0, C * W + H), dt)
+    return (y + B[0] * k1 + B[1] * k2 + field.product(g0, mean) + field.product(g1, W - mean),)
 
 
 SCHEME = Scheme(solution_only, step, levy_area="space-time")
