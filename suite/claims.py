@@ -6,10 +6,12 @@ whole table (Bonferroni). A control is a claim that is false by construction: th
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from itertools import product
+from typing import Any, Literal, get_args
 
 from suite.cases import dyadic
-from suite.harness import METHODS
+from suite.harness import FACTS
+from suite.problems import NoiseType, SDEType
 
 Check = Literal["order", "gradient", "law"]
 
@@ -59,22 +61,24 @@ class Claim:
         return "control: false by construction" if self.control else SOURCES[self.check][self.implementation]
 
 
+SDE_TYPES = get_args(SDEType)
 # problem with an exact solution -> its noise type
-EXACT_PROBLEMS = {"gbm": "diagonal", "scalar": "scalar", "ou": "additive"}
+EXACT_PROBLEMS: Mapping[str, NoiseType] = {"gbm": "diagonal", "scalar": "scalar", "ou": "additive"}
 
 
 def _orders() -> Iterator[Claim]:
     for name in SOURCES["order"]:
-        for method, facts in METHODS.items():
-            for problem, noise_type in EXACT_PROBLEMS.items():
-                order = facts.order[noise_type]  # pyright: ignore[reportArgumentType]
+        for method, sde_type, problem in product(FACTS, SDE_TYPES, EXACT_PROBLEMS):
+            facts, noise_type = FACTS[method], EXACT_PROBLEMS[problem]
+            if sde_type in facts.sde_types and noise_type in facts.order:
+                order = facts.order[noise_type]
                 yield Claim(
                     check="order",
                     implementation=name,
-                    subject=f"{method}, {noise_type} noise",
+                    subject=f"{method}, {sde_type}, {noise_type} noise",
                     claim=f"strong order {order:g}",
                     expected=order,
-                    case={"problem": problem, "method": method, "sde_type": facts.sde_type},
+                    case={"problem": problem, "method": method, "sde_type": sde_type},
                 )
         # Ito's Euler converges to another process; against the Stratonovich solution it has no order at all.
         yield Claim(

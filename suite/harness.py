@@ -6,7 +6,7 @@ from typing import Any
 
 from sdegrad.contract import BrownianTask, Counts, Implementation, Run, Task, sum_of_squares
 from sdegrad.grid import make_grid
-from sdegrad.methods import METHODS
+from sdegrad.methods import FACTS
 from sdegrad.registry import known, load
 from suite import measures
 from suite.cases import Case
@@ -14,7 +14,7 @@ from suite.noise import Path
 from suite.results import MEASURES, Row, row
 
 # What the rest of the suite needs of sdegrad, it takes from here.
-__all__ = ["METHODS", "BrownianTask", "Counts", "Run", "Task", "load", "make_grid", "sum_of_squares"]
+__all__ = ["FACTS", "BrownianTask", "Counts", "Run", "Task", "load", "make_grid", "sum_of_squares"]
 
 OWN = {False: "own", True: "own, told dt"}  # noise_source
 INTERVALS = 100  # of the Brownian access pattern

@@ -31,7 +31,7 @@ SHORT = 0.2  # seconds for the time beside a precision
 class Budget:
     """How long a comparison of times may take: `seconds` per implementation, at most `rounds`, at least MIN_ROUNDS."""
 
-    seconds: float = 4.0
+    seconds: float = 3.0
     rounds: int = 60
 
 

@@ -43,7 +43,7 @@ LEAST = {
         *((method, None) for method in (*STRATONOVICH, "euler")),
         *((method, "backprop") for method in (*STRATONOVICH, "euler")),
         *((method, "checkpoint") for method in (*STRATONOVICH, "euler")),
-        *((method, "backsolve") for method in ("heun", "midpoint", "euler_heun")),
+        *((method, "backsolve") for method in ("heun", "midpoint")),
     },
 }
 # (kind, levy area) of the Brownian objects

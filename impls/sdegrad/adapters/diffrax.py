@@ -74,6 +74,8 @@ class Diffrax:
             return "diffrax has no reversible adjoint."
         if task.adjoint == "backsolve" and task.problem.sde_type == "ito":
             return "diffrax's BacksolveAdjoint is for Stratonovich SDEs."
+        if task.adjoint == "backsolve" and task.method == "euler_heun":
+            return "diffrax's BacksolveAdjoint cannot run EulerHeun: its adjoint terms are not the pair it needs."
         if task.rtol is not None and task.method == "euler":
             return "diffrax's Euler has no error estimate to adapt its steps by."
         return None
