@@ -71,7 +71,7 @@ def work(row: Mapping[str, Any], columns: Iterable[str]) -> str:
         "method": method,
         "adjoint": adjoint,
         "noise_type": lambda v: f"{v} noise",
-        "noise_source": lambda v: f"{v} noise",
+        "noise_source": lambda v: " ".join((v.partition(", ")[0], "noise", v.partition(", ")[2])).rstrip(),
         "dtype": str,
         "dt": lambda v: v if isinstance(v, str) else f"dt {step_size(v)}",
         "steps": lambda v: f"{_plain(v)} steps",
