@@ -13,6 +13,8 @@ METHODS = {
     "ito": ("euler", "milstein", "srk"),
     "stratonovich": ("midpoint", "reversible_heun", "euler_heun", "heun", "milstein", "log_ode"),
 }
+# What sdeint asks of the Brownian motion that it makes itself.
+LEVY_AREA = {"srk": "space-time", "log_ode": "foster"}
 
 
 class Torchsde:
@@ -30,6 +32,8 @@ class Torchsde:
             return "torchsde's BrownianTree is its BrownianInterval." if task.kind == "tree" else None
         if task.method not in METHODS[task.problem.sde_type]:
             return f"torchsde has no {task.problem.sde_type} method {task.method!r}."
+        if task.noise is not None and task.method == "log_ode":
+            return "'log_ode' needs a Levy area, which a given path has not."
         if task.adjoint == "checkpoint":
             return "torchsde has no checkpointed gradients."
         if task.adjoint == "reversible" and task.method != "reversible_heun":
@@ -40,7 +44,8 @@ class Torchsde:
 
     def prepare(self, task: Task) -> TorchRun:
         dtype = getattr(torch, task.dtype)
-        given = None if task.noise is None else GivenBrownian(task.noise, dtype, task.device, task.levy_area)
+        area = LEVY_AREA.get(task.method, task.levy_area)
+        given = None if task.noise is None else GivenBrownian(task.noise, dtype, task.device, area)
         adaptive = {"adaptive": True, "rtol": task.rtol, "atol": task.atol} if task.rtol is not None else {}
 
         def solve(sde: ProblemSDE, y0: torch.Tensor, ts: torch.Tensor) -> torch.Tensor:
@@ -48,7 +53,12 @@ class Torchsde:
                 # As sdeint makes it where none is given, but for the seed.
                 size = (y0.shape[0], y0.shape[-1] if sde.noise_type == "diagonal" else task.problem.noise_dim)
                 bm = torchsde.BrownianInterval(
-                    *(ts[0], ts[-1], size), dtype=dtype, device=y0.device, entropy=task.seed, dt=task.brownian_dt
+                    *(ts[0], ts[-1], size),
+                    dtype=dtype,
+                    device=y0.device,
+                    entropy=task.seed,
+                    dt=task.brownian_dt,
+                    levy_area_approximation=area,
                 )
             else:
                 bm = given
