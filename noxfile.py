@@ -71,13 +71,13 @@ def regress(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def typecheck(session: nox.Session) -> None:
     """Pyright, on everything but the tests."""
-    run(session, "pyright")
+    run(session, "pyright", "--pythonpath", str(PYTHON))
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
     """Ruff: rules and format."""
-    session.env |= CONSTRAINED
+    session.env.update(CONSTRAINED)
     session.install("ruff")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
