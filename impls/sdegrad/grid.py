@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 EPS64 = 2.0**-52
 _SLACK = 8  # ulps of the given dtype, beside one per step
@@ -36,7 +37,8 @@ class Grid:
             k = self.steps
         return k if abs(t - self.time(k)) <= self.tolerance(k, eps) else None
 
-    def tolerance(self, k: int, eps: float) -> float:
+    def tolerance(self, k: Any, eps: float) -> Any:
+        """How far from grid time k a time is still taken for it: (k + 8) ulp. k may be traced."""
         return (k + _SLACK) * eps * max(abs(self.t0), abs(self.t1))
 
     def outputs(self, ts: Sequence[float], eps: float = EPS64) -> tuple[tuple[int, float], ...]:

@@ -5,8 +5,6 @@ import numpy as np
 from sdegrad.contract import Path
 from sdegrad.grid import Grid
 
-SLACK = 8  # ulps, beside one per grid index: the same allowance as sdegrad.grid.Grid.index
-
 
 def path_grid(path: Path) -> Grid:
     """The uniform grid that a given path lives on."""

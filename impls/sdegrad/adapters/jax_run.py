@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from sdegrad.adapters.given import SLACK, off_grid, path_grid
+from sdegrad.adapters.given import off_grid, path_grid
 from sdegrad.contract import BrownianTask, Counts, Outcome, Path, Task
 from sdegrad.grid import Grid, make_grid
 
@@ -98,7 +98,7 @@ class GivenBrownian(eqx.Module):
         k = jnp.clip(jnp.round((t - grid.t0) / grid.dt), 0, grid.steps)
         k = eqx.error_if(
             k,
-            jnp.abs(t - (grid.t0 + k * grid.dt)) > (k + SLACK) * eps * max(abs(grid.t0), abs(grid.t1)),
+            jnp.abs(t - (grid.t0 + k * grid.dt)) > grid.tolerance(k, eps),
             f"the given Brownian path was asked off its grid of spacing {grid.dt!r}; use a step size that is a "
             "multiple of the spacing, or the library's own noise.",
         )

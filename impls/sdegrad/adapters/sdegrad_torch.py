@@ -74,19 +74,7 @@ class SdegradTorch:
         return TorchRun(task, solve)
 
     def brownian(self, task: BrownianTask) -> TorchBrownianRun:
-        return TorchBrownianRun(
-            task,
-            lambda: sdegrad.torch.BrownianInterval(
-                task.t0,
-                task.t1,
-                task.shape,
-                dtype=getattr(torch, task.dtype),
-                device=task.device,
-                entropy=task.seed,
-                dt=task.dt,
-                levy_area_approximation=task.levy_area,
-            ),
-        )
+        return TorchBrownianRun(task, sdegrad.torch.BrownianInterval)
 
 
 implementation = SdegradTorch()

@@ -168,13 +168,24 @@ class TorchRun:
 
 
 class TorchBrownianRun:
-    """The queries of a `BrownianTask`, one after another, on an object made afresh by `make()` at each call."""
+    """The queries of a `BrownianTask`, one after another, on a Brownian Interval made afresh at each call.
 
-    def __init__(self, task: BrownianTask, make: Callable[[], Callable[..., Any]]) -> None:
-        self.task, self._make = task, make
+    interval: the class, with the arguments of torchsde's.
+    """
+
+    def __init__(self, task: BrownianTask, interval: Callable[..., Any]) -> None:
+        self.task, self._interval = task, interval
 
     def __call__(self) -> Any:
-        bm = self._make()
+        task = self.task
+        bm = self._interval(
+            *(task.t0, task.t1, task.shape),
+            dtype=getattr(torch, task.dtype),
+            device=task.device,
+            entropy=task.seed,
+            dt=task.dt,
+            levy_area_approximation=task.levy_area,
+        )
         if self.task.levy_area == "none":
             result = [bm(s, t) for s, t in self.task.queries]
         else:

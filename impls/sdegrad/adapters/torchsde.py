@@ -79,19 +79,7 @@ class Torchsde:
         return TorchRun(task, solve)
 
     def brownian(self, task: BrownianTask) -> TorchBrownianRun:
-        return TorchBrownianRun(
-            task,
-            lambda: torchsde.BrownianInterval(
-                task.t0,
-                task.t1,
-                task.shape,
-                dtype=getattr(torch, task.dtype),
-                device=task.device,
-                entropy=task.seed,
-                dt=task.dt,
-                levy_area_approximation=task.levy_area,
-            ),
-        )
+        return TorchBrownianRun(task, torchsde.BrownianInterval)
 
 
 implementation = Torchsde()
