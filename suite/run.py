@@ -183,7 +183,9 @@ def report(asked: argparse.Namespace) -> int:
 
 def other_tools(asked: argparse.Namespace, dirty: bool) -> None:
     """The head-to-heads of pytest-benchmark and, for the history, asv at this commit."""
-    pytest = ("pytest", "tests/compare", "--benchmark-enable", f"--benchmark-json={asked.out / HEAD_TO_HEADS}")
+    # Without the tests' own options: their checks of shapes at run time would slow our code and no other.
+    bare = ("-o", "addopts=--import-mode=importlib")
+    pytest = ("pytest", "tests/compare", *bare, f"--benchmark-json={asked.out / HEAD_TO_HEADS}")
     subprocess.run([sys.executable, "-m", *pytest], cwd=ROOT)
     if dirty:
         print("asv is left out: it would file the numbers of changed sources under the last commit.", file=sys.stderr)

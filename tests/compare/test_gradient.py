@@ -1,7 +1,9 @@
-"""Head to head with pytest-benchmark: `python -m pytest tests/compare --benchmark-enable --benchmark-json=FILE`.
+"""Head to head with pytest-benchmark:
 
-Without --benchmark-enable each is run once, as a test that it works. The report reads the JSON: extra_info carries
-the columns of the results table.
+    python -m pytest tests/compare -o addopts=--import-mode=importlib --benchmark-json=FILE
+
+Among the tests each is run once, to see that it works, and with run-time checks of shapes that would slow our code
+and no other. The report reads the JSON: extra_info carries the columns of the results table.
 """
 
 import pytest
