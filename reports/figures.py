@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from reports import accuracy, cost, plotting
-from reports.frame import STEPPING, Frame, apart, groups, measured, standalone, work_columns
+from reports.frame import STEPPING, Frame, apart, groups, measured, solvers, standalone, work_columns
 from reports.plotting import NoData, Plot
 from reports.tables import SUBJECT
 
@@ -63,7 +63,7 @@ def draw(frame: Frame) -> tuple[dict[str, Plot], dict[str, str]]:
 @plotting.in_style
 def headline(frame: Frame) -> Plot:
     """How fast and how exact: gradient times relative to sdegrad, and gradient errors against their time."""
-    ratios = _ratios(measured(frame, "gradient_time_ratio"))
+    ratios = solvers(_ratios(measured(frame, "gradient_time_ratio")))
     ratios = ratios[ratios["method"] == SUBJECT]
     errors = accuracy.timed(measured(frame, "gradient_error"), frame)
     if ratios.empty or errors.empty:

@@ -22,7 +22,9 @@ PROVENANCE = ("problem_version", "seed", "samples")
 NUMBERS = ("threads", *SIZE, *STEPPING, "outputs", "seed", "samples", "value", "low", "high")
 
 # The order in which implementations are shown; others follow in order of appearance.
-ORDER = ("sdegrad_torch", "torchsde", "sdegrad_jax", "diffrax")
+ORDER = ("sdegrad_torch", "torchsde", "sdegrad_jax", "diffrax", "diffrax_sdegrad")
+# What is no solver, but a bound for one: in the figures and the page, not in the headline.
+BOUNDS = ("torch_floor", "jax_by_hand")
 
 
 def tidy(rows: Iterable[Mapping[str, str]]) -> Frame:
@@ -64,6 +66,10 @@ def measured(frame: Frame, *measures: str) -> Frame:
 def implementations(frame: Frame) -> list[str]:
     present = list(dict.fromkeys(frame["implementation"]))
     return [i for i in ORDER if i in present] + [i for i in present if i not in ORDER]
+
+
+def solvers(frame: Frame) -> Frame:
+    return frame[~frame["implementation"].isin(BOUNDS)]
 
 
 def groups(frame: Frame, columns: Sequence[str]) -> Iterator[tuple[dict, Frame]]:

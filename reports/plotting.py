@@ -19,8 +19,16 @@ from reports import words
 from reports.frame import Frame, apart, groups, implementations, work_columns
 
 # Okabe and Ito's palette, safe for the colour-blind: PyTorch warm, JAX cool, sdegrad the darker of each pair.
-COLOURS = {"sdegrad_torch": "#D55E00", "torchsde": "#E69F00", "sdegrad_jax": "#0072B2", "diffrax": "#56B4E9"}
-_MORE_COLOURS = ("#009E73", "#CC79A7", "#000000", "#999999")
+COLOURS = {
+    "sdegrad_torch": "#D55E00",
+    "torchsde": "#E69F00",
+    "sdegrad_jax": "#0072B2",
+    "diffrax": "#56B4E9",
+    "diffrax_sdegrad": "#009E73",
+    "torch_floor": "#999999",
+    "jax_by_hand": "#999999",
+}
+_MORE_COLOURS = ("#CC79A7", "#000000", "#F0E442")
 MARKERS = {"reversible_heun": "o", "midpoint": "s", "heun": "^", "": "o", "euler": "v", "euler_heun": "D"}
 _MORE_MARKERS = ("P", "X", "<", ">", "h", "*")
 LINES = {"": "-", "reversible": "-", "backsolve": (0, (5, 2)), "checkpoint": (0, (1, 1.2)), "backprop": "-."}

@@ -14,6 +14,7 @@ from reports.frame import (
     groups,
     implementations,
     measured,
+    solvers,
     standalone,
     varying,
     work_columns,
@@ -101,11 +102,12 @@ _LINES = (
 
 
 def headline(frame: Frame, *, everything: bool = False) -> Table:
-    """The table of one setting. `everything`: all methods, not only reversible Heun.
+    """The table of one setting. `everything`: all methods, not only reversible Heun, and bounds too.
 
     Where several adjoints meet in one row each cell names its own. What was timed beside an error is left
     to the figures.
     """
+    frame = frame if everything else solvers(frame)
     names = implementations(frame)
     rows = [row for line in _LINES for row in _rows(frame, line, names, everything)]
     note = "×: relative to sdegrad in the same framework, paired by round. [ ]: 95 % confidence interval."

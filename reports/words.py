@@ -73,6 +73,7 @@ def work(row: Mapping[str, Any], columns: Iterable[str]) -> str:
         "noise_type": lambda v: f"{v} noise",
         "noise_source": lambda v: " ".join((v.partition(", ")[0], "noise", v.partition(", ")[2])).rstrip(),
         "dtype": str,
+        "compiled": str,
         "dt": lambda v: v if isinstance(v, str) else f"dt {step_size(v)}",
         "steps": lambda v: f"{_plain(v)} steps",
     }

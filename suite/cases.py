@@ -25,7 +25,10 @@ BEST = ("reversible", "backsolve")  # a gradient that stores no trajectory
 class Case:
     """dts: the step sizes. steps follow from t1. adjoints: (None,) for the solve alone. outputs: number of times,
     evenly spaced, start and end included. told_dt: whether a library's Brownian motion is told the step size even
-    where its users must do so by hand. presets: the runs that have it."""
+    where its users must do so by hand. compiled: whether libraries that can compile the solve do. one_pass: whether
+    the noise may be such as no second pass could see again. rtol, atol: of adaptive steps, the first of which is dt.
+    implementations: those that are compared; all if empty. yardsticks: what they are held against besides. presets:
+    the runs that have it."""
 
     kind: Kind
     problem: str = "mlp"
@@ -37,6 +40,12 @@ class Case:
     dts: tuple[float, ...] = (0.01,)
     outputs: int = 2
     told_dt: bool = False
+    compiled: bool = False
+    one_pass: bool = False
+    rtol: float | None = None
+    atol: float | None = None
+    implementations: tuple[str, ...] = ()
+    yardsticks: tuple[str, ...] = ()
     dtype: Literal["float32", "float64"] = "float32"
     seed: int = 0
     presets: tuple[Preset, ...] = ("bench", "full")
@@ -52,7 +61,9 @@ class Case:
     def __str__(self) -> str:
         details = [f"{name} {value}" for name, value in self.sizes.items()]
         if self.kind == "time":
-            details += [f"{self.t1 / self.dts[0]:.0f} steps of {self.dts[0]:g}", *["told dt"] * self.told_dt]
+            steps = f"{self.t1 / self.dts[0]:.0f} steps of {self.dts[0]:g}"
+            details += [f"adaptive, rtol {self.rtol:g}" if self.rtol else steps]
+            details += [*["told dt"] * self.told_dt, *["compiled"] * self.compiled, *["one pass"] * self.one_pass]
         sizes = ", ".join(details)
         what = {"time": "time of the solve" if self.adjoints == (None,) else "time of the gradient"}.get(
             self.kind, self.kind
@@ -74,23 +85,40 @@ def dyadic(*exponents: int) -> tuple[float, ...]:
     return tuple(2.0**-e for e in exponents)
 
 
-MIDDLE = _sizes(128, 16, 32)
+SMALL, MIDDLE = _sizes(1, 8, 8), _sizes(128, 16, 32)
+LARGE, MANY = _sizes(2560, 32, 64), _sizes(32768, 16, 16)
+TORCH, JAX = ("sdegrad_torch", "torchsde"), ("sdegrad_jax", "diffrax")
+OURS = ("sdegrad_torch", "sdegrad_jax")
+INSIDE = ("diffrax_sdegrad",)
 
 
 def _time() -> Iterator[Case]:
-    yield Case(kind="time", sizes=MIDDLE, adjoints=EXACT, presets=ALWAYS)
+    gradient: dict[str, Any] = {"kind": "time", "adjoints": EXACT}
+    floor = (*INSIDE, "torch_floor")  # at small sizes the vector fields are not what a gradient costs
+    yield Case(**gradient, sizes=MIDDLE, yardsticks=INSIDE, presets=ALWAYS)
+    yield Case(**gradient, sizes=SMALL, yardsticks=INSIDE)
+    yield Case(**gradient, sizes=LARGE, yardsticks=floor)
+    yield Case(**gradient, sizes=MANY, yardsticks=floor, presets=FULL)
     # Whole time units: where accumulating float32 times, as torchsde does, costs no extra work.
-    yield Case(kind="time", sizes=MIDDLE, t1=100.0, dts=(1.0,), adjoints=EXACT)
-    yield Case(kind="time", sizes=MIDDLE, adjoints=EXACT, told_dt=True)
-    yield Case(kind="time", sizes=MIDDLE)
-    for sizes, presets in (
-        (_sizes(1, 8, 8), BENCH),
-        (_sizes(2560, 32, 64), BENCH),
-        (_sizes(32768, 16, 16), FULL),
-    ):
-        yield Case(kind="time", sizes=sizes, adjoints=EXACT, presets=presets)
-        yield Case(kind="time", sizes=sizes, presets=FULL)
-        yield Case(kind="time", sizes=sizes, t1=100.0, dts=(1.0,), adjoints=EXACT, presets=FULL)
+    whole: dict[str, Any] = gradient | {"t1": 100.0, "dts": (1.0,), "implementations": TORCH}
+    for sizes, presets in ((MIDDLE, BENCH), (SMALL, FULL), (LARGE, FULL), (MANY, FULL)):
+        yield Case(**whole, sizes=sizes, presets=presets)
+        yield Case(**whole, sizes=sizes, compiled=True, presets=presets)
+    yield Case(**gradient, sizes=MIDDLE, told_dt=True, implementations=TORCH, presets=FULL)
+    for sizes in (MIDDLE, SMALL):
+        adaptive: dict[str, Any] = {"rtol": 1e-2, "atol": 1e-3, "implementations": JAX, "yardsticks": INSIDE}
+        yield Case(**gradient, sizes=sizes, **adaptive, presets=FULL)
+    for dt in (0.001, 0.0001):  # ten and a hundred times the steps of the case above
+        yield Case(**gradient, sizes=SMALL, dts=(dt,), implementations=OURS, presets=FULL)
+
+
+def _solve_time() -> Iterator[Case]:
+    for sizes, presets in ((MIDDLE, BENCH), (SMALL, FULL), (LARGE, FULL), (MANY, FULL)):
+        yield Case(kind="time", sizes=sizes, presets=presets)
+        yield Case(kind="time", sizes=sizes, one_pass=True, implementations=JAX, presets=FULL)
+    # As little vector field as there can be: what is left is what the solver itself costs.
+    trivial: dict[str, Any] = {"sizes": {"paths": 1, "dim": 1, "noise_dim": 1}, "sde_type": "ito", "method": "euler"}
+    yield Case(kind="time", problem="ou", **trivial, implementations=JAX, yardsticks=("jax_by_hand",))
 
 
 def _memory() -> Iterator[Case]:
@@ -142,7 +170,15 @@ def _brownian() -> Iterator[Case]:
         yield Case(kind="brownian", problem="", method="doubly_sequential", sizes={"paths": paths}, presets=presets)
 
 
-CASES: tuple[Case, ...] = (*_time(), *_memory(), *_nfe(), *_gradient_error(), *_strong_error(), *_brownian())
+CASES: tuple[Case, ...] = (
+    *_time(),
+    *_solve_time(),
+    *_memory(),
+    *_nfe(),
+    *_gradient_error(),
+    *_strong_error(),
+    *_brownian(),
+)
 PROBLEM_NAMES = sorted({case.problem for case in CASES if case.problem})
 METHOD_NAMES = sorted({case.method for case in CASES})
 

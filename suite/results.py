@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-SCHEMA = "1"
+SCHEMA = "2"
 
 # When and where, what was run, the work, and the value. Empty string: does not apply.
 CONTEXT = ("schema", "run", "time", "commit", "dirty", "machine", "device", "threads", "tool")
@@ -27,6 +27,7 @@ WORK = (
         "rtol",
         "atol",
         "outputs",
+        "compiled",
         "dtype",
         "seed",
         "samples",

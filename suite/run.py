@@ -18,6 +18,7 @@ from pathlib import Path
 from suite import harness, measuring, results
 from suite.cases import METHOD_NAMES, PROBLEM_NAMES, Case, Preset, select
 from suite.context import ROOT, Context, context
+from suite.harness import taking_part
 from suite.results import ResultsError, Row
 from suite.worker import Worker
 
@@ -48,19 +49,18 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def check(asked: argparse.Namespace) -> tuple[list[Case], list[str], list[str]]:
-    """(cases, implementations, devices) that were asked for; ValueError for what there is not, before any work."""
+def check(asked: argparse.Namespace) -> tuple[list[Case], list[str]]:
+    """(cases, devices) that were asked for; ValueError for what there is not, before any work."""
     preset: Preset = "smoke" if asked.smoke else "full" if asked.full else "bench"
-    cases = select(preset, asked.problem, asked.method)
-    if not cases:
-        raise ValueError(
-            f"the {preset} run has no case with problem {asked.problem or 'any'} and method {asked.method or 'any'}; "
-            "use fewer filters, or --full."
-        )
-    names = asked.implementation or list(harness.names())
+    names = asked.implementation or harness.compared()
     for name in names:
         if name not in harness.names():
             raise ValueError(f"unknown implementation {name!r}; known are: {', '.join(harness.names())}.")
+    cases = [case for case in select(preset, asked.problem, asked.method) if taking_part(case, asked.implementation)]
+    if not cases:
+        filters = {"problem": asked.problem, "method": asked.method, "implementation": asked.implementation}
+        told = ", ".join(f"{name} {' or '.join(values)}" for name, values in filters.items() if values)
+        raise ValueError(f"the {preset} run has no case with {told}; use fewer filters, or --full.")
     devices = asked.device or ["cpu"]
     for device in devices:
         if device not in DEVICES:
@@ -74,7 +74,7 @@ def check(asked: argparse.Namespace) -> tuple[list[Case], list[str], list[str]]:
     if all(reasons.values()):
         told = " ".join(dict.fromkeys(str(reason) for reason in reasons.values()))
         raise ValueError(f"nothing can run on device {', '.join(devices)!r}: {told} Use --device cpu.")
-    return cases, names, devices
+    return cases, devices
 
 
 class Store:
@@ -148,10 +148,11 @@ class Progress:
 
 
 def bench(asked: argparse.Namespace, where: Context) -> None:
-    cases, names, devices = check(asked)
+    cases, devices = check(asked)
     store = Store(asked.out, where)
-    todo = [(case, device) for device in devices for case in cases if store.missing(case, device, names)]
-    total = len(cases) * len(devices)
+    work = [(case, device, taking_part(case, asked.implementation)) for device in devices for case in cases]
+    todo = [(case, device, missing) for case, device, names in work if (missing := store.missing(case, device, names))]
+    total = len(work)
     progress = Progress(total)
     if store.aside:
         progress.note(f"The results of another run were moved to {store.aside}.")
@@ -160,9 +161,8 @@ def bench(asked: argparse.Namespace, where: Context) -> None:
     budget = measuring.Budget(seconds=1.5) if asked.smoke else measuring.Budget()
     worker = Worker(asked.threads)
     try:
-        for number, (case, device) in enumerate(todo, start=total - len(todo) + 1):
+        for number, (case, device, missing) in enumerate(todo, start=total - len(todo) + 1):
             progress.case(number, str(case), device)
-            missing = store.missing(case, device, names)
             for row in worker.measure(case, missing, device, budget, progress.tell):
                 store.add(row)
                 if row["status"] == "failed":

@@ -63,7 +63,7 @@ def test_a_device_that_is_not_there_beside_one_that_is(monkeypatch):
         monkeypatch.setattr(module, "why_not", lambda name, device: None if device == "cpu" else "no device here.")
     rows = list(measuring.measure(QUICK, ["torchsde"], "cuda", BUDGET, quiet))
     assert [(r["status"], r["device"], r["reason"]) for r in rows] == [("skipped", "cuda", "no device here.")]
-    assert run.check(run.parse(["--device", "cpu", "--device", "cuda"]))[2] == ["cpu", "cuda"]
+    assert run.check(run.parse(["--device", "cpu", "--device", "cuda"]))[1] == ["cpu", "cuda"]
 
 
 def test_a_missing_library(tmp_path, capsys, monkeypatch):
@@ -86,7 +86,9 @@ def test_a_results_file_that_cannot_be_used(damage, tmp_path, capsys):
     path = tmp_path / "results.csv"
     results.write(path, [results.row(run="x", measure="solve_time", status="ok")])
     text = path.read_text()
-    path.write_text({"cut": text[:-9], "schema": text.replace("\n1,", "\n0,"), "columns": text[7:]}[damage])
+    path.write_text(
+        {"cut": text[:-9], "schema": text.replace(f"\n{results.SCHEMA},", "\n0,"), "columns": text[7:]}[damage]
+    )
     before = path.read_bytes()
     assert run.main(["--smoke", "--implementation", "torchsde", "--out", str(tmp_path)]) == 2
     assert "nothing was changed" in capsys.readouterr().err

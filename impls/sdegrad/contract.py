@@ -70,6 +70,9 @@ class Task:
     adjoint: None for the solve alone. rtol: None for constant steps of `dt`, else adaptive from `dt`.
     brownian_dt: a step size told to the library's own Brownian motion beforehand, where it takes such a hint; None
     for what the library does by default.
+    one_pass: the library's own Brownian motion is asked once for each step and never again, so that it may draw
+    increments that it could not give a second time, where the library has such.
+    compiled: compile the solve, where the library offers to (in JAX it is compiled anyway).
     dt and ts are in the time units of the problem; ts includes start and end.
     """
 
@@ -83,6 +86,8 @@ class Task:
     atol: float | None = None
     noise: Path | None = None
     brownian_dt: float | None = None
+    one_pass: bool = False
+    compiled: bool = False
     levy_area: LevyArea = "none"
     seed: int = 0
     dtype: Literal["float32", "float64"] = "float32"

@@ -17,6 +17,13 @@ IMPLEMENTATIONS: dict[str, str] = {
     "diffrax": "sdegrad.adapters.diffrax:implementation",
 }
 
+# What the others are held against. Measured where a case names them, and where they are asked for.
+YARDSTICKS: dict[str, str] = {
+    "diffrax_sdegrad": "sdegrad.adapters.diffrax_sdegrad:implementation",
+    "torch_floor": "sdegrad.adapters.torch_floor:implementation",
+    "jax_by_hand": "sdegrad.adapters.jax_by_hand:implementation",
+}
+
 
 def register(name: str, target: str) -> None:
     """Add the implementation `name`, found at `target` = "module:attribute", for this process."""
@@ -26,9 +33,15 @@ def register(name: str, target: str) -> None:
 
 
 def known() -> dict[str, str]:
-    """All names with their "module:attribute": the table above, then the installed entry points."""
+    """All names with their "module:attribute": the tables above, and the installed entry points."""
     third_party = {point.name: point.value for point in entry_points(group=GROUP)}
-    return IMPLEMENTATIONS | {name: where for name, where in third_party.items() if name not in IMPLEMENTATIONS}
+    ours = IMPLEMENTATIONS | YARDSTICKS
+    return ours | {name: where for name, where in third_party.items() if name not in ours}
+
+
+def compared() -> list[str]:
+    """The names of those that are measured unless others are asked for: all but the yardsticks."""
+    return [name for name in known() if name not in YARDSTICKS]
 
 
 def load(name: str) -> Implementation:

@@ -91,18 +91,14 @@ class Diffrax:
 
         def solve(drift: Field, diffusion: Field, y0: jax.Array, params: Any, key: jax.Array) -> jax.Array:
             def solve_path(y0: jax.Array, key: jax.Array, path: jax.Array) -> jax.Array:
-                if given is None:
-                    times = (task.ts[0], task.ts[-1], task.dt / 2)
-                    bm = diffrax.VirtualBrownianTree(*times, shape, key, AREAS[task.levy_area])
-                else:
-                    bm = GivenPath(given.one(path))
+                bm = self.path(task, shape, key) if given is None else GivenPath(given.one(path))
                 solution = diffrax.diffeqsolve(
                     diffrax.MultiTerm(diffrax.ODETerm(drift), diffrax.ControlTerm(operator, bm)),
                     SOLVERS[problem.sde_type][task.method](**task.options),
                     *(task.ts[0], task.ts[-1], task.dt, y0, params),
                     saveat=diffrax.SaveAt(ts=jnp.asarray(task.ts, y0.dtype)),
                     stepsize_controller=controller,
-                    adjoint=ADJOINTS[task.adjoint](),
+                    adjoint=self.adjoint(task),
                     # Accumulated times may need a few steps beyond the grid's; a tight bound keeps checkpoints few.
                     max_steps=steps + 8 if task.rtol is None else 16 * steps + 4096,
                 )
@@ -117,6 +113,15 @@ class Diffrax:
             return each(y0, jax.random.split(key, len(y0)), jnp.arange(len(y0)))
 
         return JaxRun(task, solve, by_path=True)
+
+    def path(self, task: Task, shape: jax.ShapeDtypeStruct, key: jax.Array) -> diffrax.AbstractBrownianPath:
+        """The noise of one path."""
+        if task.one_pass and task.adjoint is None and task.rtol is None:
+            return diffrax.UnsafeBrownianPath(shape, key, AREAS[task.levy_area])
+        return diffrax.VirtualBrownianTree(task.ts[0], task.ts[-1], task.dt / 2, shape, key, AREAS[task.levy_area])
+
+    def adjoint(self, task: Task) -> diffrax.AbstractAdjoint:
+        return ADJOINTS[task.adjoint]()
 
     def brownian(self, task: BrownianTask) -> JaxBrownianRun:
         shape = jax.ShapeDtypeStruct(task.shape, jnp.dtype(task.dtype))

@@ -1,0 +1,36 @@
+"""diffrax with our parts plugged into it: `ReversibleAdjoint`, and a `BrownianInterval` as its noise."""
+
+import diffrax
+import jax
+
+import sdegrad.jax
+from sdegrad.adapters.diffrax import Diffrax
+from sdegrad.adapters.jax_run import JaxBrownianRun
+from sdegrad.contract import BrownianTask, Task
+
+
+class DiffraxSdegrad(Diffrax):
+    name = "diffrax_sdegrad"
+
+    def unsupported(self, task: Task | BrownianTask) -> str | None:
+        if isinstance(task, BrownianTask):
+            return "the Brownian motion of diffrax_sdegrad is that of sdegrad_jax; ask that one."
+        if task.adjoint != "reversible":
+            return "diffrax_sdegrad is the reversible adjoint in diffrax; for any other gradient ask diffrax itself."
+        if task.method != "reversible_heun":
+            return f"diffrax's {task.method!r} has no closed inverse, and so no reversible adjoint."
+        return None
+
+    def path(self, task: Task, shape: jax.ShapeDtypeStruct, key: jax.Array) -> diffrax.AbstractBrownianPath:
+        dt = task.dt if task.rtol is None else None
+        interval = sdegrad.jax.BrownianInterval(task.ts[0], task.ts[-1], shape, key, dt=dt)
+        return sdegrad.jax.DiffraxPath(interval)
+
+    def adjoint(self, task: Task) -> diffrax.AbstractAdjoint:  # noqa: ARG002
+        return sdegrad.jax.ReversibleAdjoint()
+
+    def brownian(self, task: BrownianTask) -> JaxBrownianRun:
+        raise NotImplementedError(str(self.unsupported(task)))
+
+
+implementation = DiffraxSdegrad()
