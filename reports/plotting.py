@@ -25,6 +25,7 @@ COLOURS = {
     "sdegrad_jax": "#0072B2",
     "diffrax": "#56B4E9",
     "diffrax_sdegrad": "#009E73",
+    "torch_tree": "#CC79A7",
     "torch_floor": "#999999",
     "jax_by_hand": "#999999",
 }
@@ -104,14 +105,16 @@ def shared_work(frame: Frame) -> str:
 def canvas(
     title: str, number: int, *, width: float = 3.1, height: float = 2.9, columns: int = 3, **share: Any
 ) -> tuple[Figure, list[Axes]]:
-    """A figure of `number` panels, `columns` in a row; sizes in inches of one panel."""
-    across = min(number, columns)
-    down = math.ceil(number / across)
+    """A figure of `number` panels, at most `columns` in a row; sizes in inches of one panel."""
+    down = math.ceil(number / columns)
+    across = math.ceil(number / down)
     size = (max(width * across, 6.6), height * down + 1.1)  # wide enough for title and caption
     figure = Figure(figsize=size, layout="constrained", facecolor="white")
     axes = figure.subplots(down, across, squeeze=False, **share).ravel().tolist()
     for unused in axes[number:]:
         unused.remove()
+    for lowest in axes[max(0, number - across) : number]:  # of its column: the axis shared with it is labelled here
+        lowest.tick_params(labelbottom=True)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
     _keep_free(figure, _STRIP)
     return figure, axes[:number]
