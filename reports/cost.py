@@ -60,7 +60,7 @@ def solve_time(rows: Frame, frame: Frame) -> Plot:
 @plotting.in_style
 def brownian_time(rows: Frame, frame: Frame) -> Plot:
     """Time of Brownian motion by size."""
-    return _by_size(rows, frame, "Time of Brownian motion, forward and back, by size")
+    return _by_size(rows, frame, "Time of Brownian motion by size")
 
 
 @plotting.in_style

@@ -25,7 +25,7 @@ COLOURS = {
     "sdegrad_jax": "#0072B2",
     "diffrax": "#56B4E9",
     "diffrax_sdegrad": "#009E73",
-    "torch_tree": "#CC79A7",
+    "torch_tree": "#666666",
     "torch_floor": "#999999",
     "jax_by_hand": "#999999",
 }

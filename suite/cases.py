@@ -6,6 +6,7 @@ A case is one comparison: the same work for every implementation. Where librarie
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any, Literal
 
 from suite.problems import Problem, SDEType, make
@@ -64,6 +65,8 @@ class Case:
             steps = f"{self.t1 / self.dts[0]:.0f} steps of {self.dts[0]:g}"
             details += [f"adaptive, rtol {self.rtol:g}" if self.rtol else steps]
             details += [*["told dt"] * self.told_dt, *["compiled"] * self.compiled, *["one pass"] * self.one_pass]
+        if self.kind == "brownian":
+            details.append(f"{self.t1 / self.dts[0]:.0f} intervals")
         sizes = ", ".join(details)
         what = {"time": "time of the solve" if self.adjoints == (None,) else "time of the gradient"}.get(
             self.kind, self.kind
@@ -90,6 +93,7 @@ LARGE, MANY = _sizes(2560, 32, 64), _sizes(32768, 16, 16)
 TORCH, JAX = ("sdegrad_torch", "torchsde"), ("sdegrad_jax", "diffrax")
 OURS = ("sdegrad_torch", "sdegrad_jax")
 INSIDE = ("diffrax_sdegrad",)
+ACCESS = ("sequential", "doubly_sequential", "random")  # to Brownian motion
 
 
 def _time() -> Iterator[Case]:
@@ -123,7 +127,7 @@ def _solve_time() -> Iterator[Case]:
 
 def _memory() -> Iterator[Case]:
     yield Case(kind="memory", sizes=MIDDLE, dts=(0.1, 0.01), adjoints=EXACT, presets=SMOKE)
-    yield Case(kind="memory", sizes=MIDDLE, dts=(0.1, 0.01, 0.001), adjoints=EXACT)
+    yield Case(kind="memory", sizes=MIDDLE, dts=(0.1, 0.01, 0.001), adjoints=EXACT, yardsticks=INSIDE)
     yield Case(kind="memory", sizes=MIDDLE, dts=(0.1, 0.01, 0.001), adjoints=("backprop",), presets=FULL)
 
 
@@ -141,8 +145,9 @@ def _gradient_error() -> Iterator[Case]:
     paper: dict[str, Any] = {"kind": "gradient_error", "problem": "neural", "dtype": "float64"}
     yield Case(**paper, adjoints=BEST, dts=dyadic(0, 4), presets=SMOKE)
     for method in ("reversible_heun", "heun", "midpoint"):
-        yield Case(**paper, method=method, adjoints=BEST, dts=dyadic(0, 2, 4, 6), presets=("bench",))
-        yield Case(**paper, method=method, adjoints=BEST, dts=dyadic(*range(11)), presets=FULL)
+        work = paper | {"method": method, "yardsticks": INSIDE if method == "reversible_heun" else ()}
+        yield Case(**work, adjoints=BEST, dts=dyadic(0, 2, 4, 6), presets=("bench",))
+        yield Case(**work, adjoints=BEST, dts=dyadic(*range(11)), presets=FULL)
     for problem in ("mlp_additive", "mlp_scalar", "mlp_general"):
         yield Case(
             kind="gradient_error",
@@ -166,8 +171,19 @@ def _strong_error() -> Iterator[Case]:
 
 
 def _brownian() -> Iterator[Case]:
-    for paths, presets in ((1, BENCH), (2560, BENCH), (32768, FULL)):
-        yield Case(kind="brownian", problem="", method="doubly_sequential", sizes={"paths": paths}, presets=presets)
+    """The paper's grid: how the intervals are visited, of what size a sample is, and how many intervals there are."""
+    for method, paths, intervals in product(ACCESS, (1, 2560, 32768), (10, 100, 1000)):
+        as_a_solve = method == "doubly_sequential" and intervals == 100
+        yield Case(
+            kind="brownian",
+            problem="",
+            method=method,
+            sizes={"paths": paths},
+            dts=(1 / intervals,),
+            implementations=() if as_a_solve else TORCH,
+            yardsticks=("torch_tree",),
+            presets=BENCH if as_a_solve and paths < 32768 else FULL,
+        )
 
 
 CASES: tuple[Case, ...] = (

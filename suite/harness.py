@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from random import Random
 from typing import Any
 
 from sdegrad.contract import BrownianTask, Counts, Implementation, Run, Task, sum_of_squares
@@ -16,8 +17,6 @@ from suite.results import MEASURES, Row, row
 
 # What the rest of the suite needs of sdegrad, it takes from here.
 __all__ = ["FACTS", "BrownianTask", "Counts", "Run", "Task", "compared", "load", "make_grid", "sum_of_squares"]
-
-INTERVALS = 100  # of the Brownian access pattern
 
 
 @dataclass(frozen=True)
@@ -51,14 +50,22 @@ class Subject:
         )
 
     def brownian_task(self, kind: Any) -> BrownianTask:
-        """Doubly sequential access: forwards over all intervals, then backwards, as a solve and its adjoint do."""
-        times = [i / INTERVALS for i in range(INTERVALS + 1)]
-        forwards = tuple(pairwise(times))
+        """Each interval of the grid once, in order or at random; doubly sequential: forwards over all of them, then
+        backwards, as a solve and its adjoint do."""
+        dt = self.case.dts[0]
+        steps = make_grid(0.0, self.case.t1, dt).steps
+        forwards = tuple(pairwise(self.case.t1 * i / steps for i in range(steps + 1)))
+        queries = {
+            "sequential": forwards,
+            "doubly_sequential": forwards + forwards[::-1],
+            "random": tuple(Random(self.case.seed).sample(forwards, steps)),
+        }
         return BrownianTask(
-            queries=forwards + forwards[::-1],
+            queries=queries[self.case.method],
             shape=(self.case.sizes["paths"],),
             kind=kind,
-            dt=1 / INTERVALS,
+            t1=self.case.t1,
+            dt=dt,
             seed=self.case.seed,
             device=self.device,  # pyright: ignore[reportArgumentType]
         )
@@ -105,7 +112,7 @@ def work_row(case: Case, device: str, name: str, measure: str, dt: float | None 
             "compiled": "compiled" if case.compiled else None,
         }
     else:
-        work |= {"batch": case.sizes["paths"], "steps": INTERVALS}
+        work |= {"batch": case.sizes["paths"], "steps": make_grid(0.0, case.t1, case.dts[0]).steps}
     if dt is not None:
         work |= {"dt": float(dt), "steps": None if case.rtol else make_grid(0.0, case.t1, dt).steps}
     return row(

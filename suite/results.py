@@ -54,8 +54,10 @@ MEASURES: Mapping[str, str] = {
     "gradient_error": "1",  # relative L1, adjoint against backpropagation on the same path
     "strong_error": "1",  # root mean square over paths at the end time, against the exact solution
     "strong_order": "1",
-    "brownian_time": "s",  # doubly sequential access
+    "brownian_time": "s",  # of all queries of an access pattern, on a Brownian motion made for them
     "brownian_time_ratio": "1",
+    "training_loss": "1",  # after `steps` steps of training
+    "training_time": "s",  # of all `steps` of them
 }
 
 KEY = ("run", "tool", "device", "implementation", *(c for c in WORK if c != "problem_version"), "measure")

@@ -20,6 +20,7 @@ IMPLEMENTATIONS: dict[str, str] = {
 # What the others are held against. Measured where a case names them, and where they are asked for.
 YARDSTICKS: dict[str, str] = {
     "diffrax_sdegrad": "sdegrad.adapters.diffrax_sdegrad:implementation",
+    "torch_tree": "sdegrad.adapters.torch_tree:implementation",
     "torch_floor": "sdegrad.adapters.torch_floor:implementation",
     "jax_by_hand": "sdegrad.adapters.jax_by_hand:implementation",
 }

@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from sdegrad.torch.brownian import BrownianInterval
+from sdegrad.torch.cells import GridCells
+from sdegrad.torch.seeds import derive, numbered
 from tests.torch.laws import SIGNIFICANCE, covariance, p_value
 
 PATHS = 40_000
@@ -114,6 +116,32 @@ def test_entropy():
     assert torch.equal(one(0.0, 1.0), BrownianInterval(size=(4,))(0.0, 1.0))
     values = {float(BrownianInterval(size=(), entropy=e)(0.0, 1.0)) for e in (0, 1, 2**32, 2**64, 2**64 + 1, 10**40)}
     assert len(values) == 6
+
+
+def test_no_two_blocks_of_a_path_have_the_same_noise():
+    """The CPU's generator takes 32 bits of a seed: 20 000 at random have a pair for one root in 20, as 13."""
+    for family, distinct in ((numbered, True), (derive, False)):
+        assert (len({family(13, k) % 2**32 for k in range(20_000)}) == 20_000) == distinct
+    starts = [BrownianInterval(size=(4096,), dt=1e-2, entropy=e).cell(k)[:50] for e in range(4) for k in range(100)]
+    together = np.corrcoef(torch.stack(starts).numpy())
+    assert np.abs(together - np.eye(400)).max() < 0.8  # 79 800 pairs: 50 numbers are as much alike with p < 1e-9
+
+
+@pytest.mark.parametrize("shape", [(1,), (40, 3), (5000,), (40_000,)])
+def test_a_walk_draws_each_block_once_each_way(shape, monkeypatch):
+    """Out of order a block is drawn at most once for each query: order costs time, and never the answer."""
+    draws, draw = [], GridCells._draw
+    monkeypatch.setattr(GridCells, "_draw", lambda self, index: draws.append(index) or draw(self, index))
+    bm = interval(size=shape, dt=1 / 200)
+    forwards = [bm.cell(k).clone() for k in range(200)]
+    blocks = len(draws)
+    assert draws == list(range(blocks))
+    assert all(torch.equal(bm.cell(k), forwards[k]) for k in range(199, -1, -1))
+    assert blocks <= len(draws) < 2 * blocks + (blocks == 1)
+    del draws[:]
+    order = np.random.default_rng(0).permutation(200).tolist()
+    assert all(torch.equal(bm(bm.grid.time(k), bm.grid.time(k + 1)), forwards[k]) for k in order)
+    assert len(draws) <= 200
 
 
 def test_w_is_the_same_with_and_without_areas_on_the_grid():

@@ -1,9 +1,12 @@
 """Paths, trees, reversed motions, and the Virtual Brownian Tree."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
 import torchsde
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from sdegrad.torch.brownian import BrownianInterval
 from sdegrad.torch.derived import BrownianPath, BrownianTree, ReverseBrownian
@@ -11,6 +14,20 @@ from sdegrad.torch.virtual_tree import VirtualBrownianTree
 from tests.torch.laws import SIGNIFICANCE, covariance, p_value
 
 PATHS = 40_000
+
+
+class Operations(TorchDispatchMode):
+    """Counts the calls of PyTorch's operations, by name."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = Counter()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count[func.overloadpacket.__name__] += 1
+        return func(*args, **(kwargs or {}))
+
+
 ZERO = torch.zeros(PATHS, dtype=torch.float64)
 
 
@@ -85,5 +102,25 @@ def test_virtual_tree():
     for query, message in [((0.5, 1.5), "not within"), ((0.5, 0.1), "ta <= tb")]:
         with pytest.raises(ValueError, match=message):
             bm(*query)
-    with pytest.raises(ValueError, match="tol"):
-        VirtualBrownianTree(size=(1,), tol=0.0)
+    for tol in (0.0, 1e-17, float("nan")):
+        with pytest.raises(ValueError, match="tol"):
+            VirtualBrownianTree(size=(1,), tol=tol)
+    assert torch.equal(VirtualBrownianTree(1.0, 1.0, size=(1,))(1.0, 1.0), torch.zeros(1))
+
+
+@pytest.mark.parametrize("intervals", [10, 100, 1000])
+def test_the_virtual_tree_does_no_more_than_its_draws(intervals):
+    """A baseline must not be slow by neglect: one draw a level and end, then a sum for each end, and a difference.
+
+    The Brownian Interval draws each cell once, so that is what it can win."""
+    tree = VirtualBrownianTree(size=(8,), entropy=0, tol=0.5 / intervals)
+    levels = {10: 5, 100: 8, 1000: 11}[intervals]
+    with Operations() as of_tree:
+        tree(0.3, 0.4)
+    assert of_tree.count == {"normal_": 2 * (levels + 1), "sum": 2, "sub": 1}
+    bm = BrownianInterval(size=(4096,), entropy=0, dt=1 / intervals)
+    with Operations() as of_interval:
+        for k in range(intervals):
+            bm(k / intervals, (k + 1) / intervals)
+    assert of_interval.count["normal"] == (1 if intervals == 10 else intervals)
+    assert of_interval.count.total() <= 2 * intervals + 2  # a draw and a view, or one view each

@@ -1,7 +1,7 @@
 """What every PyTorch library shares behind the contract: the SDE as a module, given noise, gradients, counts."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -121,10 +121,13 @@ class GivenBrownian:
 
 
 class TorchRun:
-    """`solve(sde, y0, ts)` is the library's call; everything around it is the same for all of them."""
+    """`solve(sde, y0, ts)` is the library's call; everything around it is the same for all of them.
 
-    def __init__(self, task: Task, solve: Solve) -> None:
-        self.task, self._solve = task, solve
+    steps(sde, y0, ts): the number of its steps, for a library that tells it; constant steps are known without.
+    """
+
+    def __init__(self, task: Task, solve: Solve, steps: Callable[..., int] | None = None) -> None:
+        self.task, self._solve, self._steps = task, solve, steps
         dtype = getattr(torch, task.dtype)
         self.sde = ProblemSDE(task.problem, dtype, task.device)
         self.y0 = torch.tensor(task.problem.y0, dtype=dtype, device=task.device)
@@ -160,31 +163,41 @@ class TorchRun:
     def count(self) -> Counts:
         counter: Counter = Counter()
         self._work(CountingSDE(self.task.problem, self.y0.dtype, self.task.device, counter))
-        steps = make_grid(self.task.ts[0], self.task.ts[-1], self.task.dt, torch.finfo(self.y0.dtype).eps).steps
-        return Counts(steps=steps, **counter)
+        return Counts(steps=self._number_of_steps(), **counter)
+
+    def _number_of_steps(self) -> int:
+        task = self.task
+        if self._steps is not None:
+            with torch.no_grad():
+                return self._steps(self.sde, self.y0, self.ts)
+        if task.rtol is not None:
+            raise NotImplementedError("this library does not tell how many adaptive steps it took.")
+        return make_grid(task.ts[0], task.ts[-1], task.dt, torch.finfo(self.y0.dtype).eps).steps
 
     def memory(self) -> int | None:
         return allocated(self, self.task.device)
 
 
 class TorchBrownianRun:
-    """The queries of a `BrownianTask`, one after another, on a Brownian Interval made afresh at each call.
+    """The queries of a `BrownianTask`, one after another, on a Brownian motion made afresh at each call.
 
-    interval: the class, with the arguments of torchsde's.
+    motion: the class. options: its arguments beside the common ones; by default those of torchsde's interval.
     """
 
-    def __init__(self, task: BrownianTask, interval: Callable[..., Any]) -> None:
-        self.task, self._interval = task, interval
+    def __init__(
+        self, task: BrownianTask, motion: Callable[..., Any], options: Mapping[str, Any] | None = None
+    ) -> None:
+        interval = {"dt": task.dt, "levy_area_approximation": task.levy_area}
+        self.task, self._motion, self._options = task, motion, interval if options is None else options
 
     def __call__(self) -> Any:
         task = self.task
-        bm = self._interval(
+        bm = self._motion(
             *(task.t0, task.t1, task.shape),
             dtype=getattr(torch, task.dtype),
             device=task.device,
             entropy=task.seed,
-            dt=task.dt,
-            levy_area_approximation=task.levy_area,
+            **self._options,
         )
         if self.task.levy_area == "none":
             result = [bm(s, t) for s, t in self.task.queries]

@@ -30,6 +30,7 @@ from sdegrad.torch.levy import Increment, join, levy_area, space_time_integral
 from sdegrad.torch.seeds import Normals, check_entropy, derive, root_seed, time_counter
 
 _SLACK = 8  # ulps of the dtype of a query, beside one per step: as sdegrad.grid
+_NEAR = _SLACK * EPS64
 
 
 class BrownianInterval(SampledBrownian):
@@ -97,13 +98,12 @@ class BrownianInterval(SampledBrownian):
         self.t0, self.t1 = ends
         self._late = (self.grid.time(self.grid.steps - 1) + self.t1) / 2
 
-        root = root_seed(self._entropy)
-        self._tree_seed, self._area_seed = derive(root, 1), derive(root, 2)
+        self._seed = root_seed(self._entropy)
         self._normals = normals = Normals(self._sample)
         tracks_h = self._levy_area != "none" or H is not None
-        self._cells = GridCells(self.grid, normals, derive(root, 0), tracks_h, W, H)
+        self._cells = GridCells(self.grid, normals, derive(self._seed, 0), tracks_h, W, H)
         self._tree = CellTree(normals, float(tol), halfway_tree)
-        self._rows: dict[int, Tensor] = {}
+        self._rows = self._cells.rows
 
     def cell(self, k: int, return_U: bool = False, return_A: bool = False) -> Any:
         """The increment over grid cell k, from grid time k to k + 1; with U and A as a call gives them.
@@ -112,7 +112,7 @@ class BrownianInterval(SampledBrownian):
         """
         W = self._rows.get(k)
         if W is None:
-            W = self._seek(k)
+            W = self._cells.row(k)
         if not (return_U or return_A):
             return W
         return self._answer(self._cell(k, return_A), return_U, return_A)
@@ -122,6 +122,13 @@ class BrownianInterval(SampledBrownian):
 
         ValueError if ta > tb, or if a time is beyond [t0, t1] by more than a few ulp of its dtype.
         """
+        if type(ta) is float and type(tb) is float and self.t0 <= ta < tb <= self.t1:  # most queries are cells
+            t0, dt = self.t0, self.grid.dt
+            k = round((ta - t0) / dt)
+            start, end = t0 + k * dt, t0 + (k + 1) * dt
+            if abs(ta - start) <= _NEAR * abs(start) and abs(tb - end) <= _NEAR * abs(end):
+                W = None if return_U or return_A else self._rows.get(k)
+                return self.cell(k, return_U, return_A) if W is None else W
         if tb is None:
             warnings.warn("a Brownian interval is asked for intervals; bm(t) costs what bm(t0, t) does.", stacklevel=2)
             ta, tb = self.t0, ta
@@ -144,12 +151,6 @@ class BrownianInterval(SampledBrownian):
             pieces.append(self._inside(j, self.grid.time(j), b, return_A))
         return self._answer(reduce(join, pieces) if pieces else self._nothing(), return_U, return_A)
 
-    def _seek(self, k: int) -> Tensor:
-        if not 0 <= k < self.grid.steps:
-            raise ValueError(f"there is no cell {k} on the grid of {self.grid.steps} cells; they count from 0.")
-        self._rows = self._cells.block(k).rows()
-        return self._rows[k]
-
     def _locate(self, t: float, eps: float) -> tuple[int, bool]:
         """(k, True) for grid time k; (k, False) between grid times k and k + 1."""
         t0, dt = self.grid.t0, self.grid.dt
@@ -170,7 +171,7 @@ class BrownianInterval(SampledBrownian):
 
     def _cell(self, k: int, area: bool) -> Increment:
         cell = self._cells.cell(k)
-        return self._with_area(cell, derive(self._area_seed, k)) if area else cell
+        return self._with_area(cell, self._cell_seed(2, k)) if area else cell
 
     def _union(self, i: int, j: int, area: bool) -> Increment:
         return reduce(join, (self._cell(k, True) for k in range(i, j))) if area else self._cells.union(i, j)
@@ -178,10 +179,10 @@ class BrownianInterval(SampledBrownian):
     def _inside(self, k: int, ta: float, tb: float, area: bool) -> Increment:
         """Over [ta, tb] within cell k."""
         ends = self.grid.time(k), self.grid.time(k + 1)
-        piece = self._tree.increment(self._cells.cell(k), *ends, derive(self._tree_seed, k), ta, tb)
+        piece = self._tree.increment(self._cells.cell(k), *ends, self._cell_seed(1, k), ta, tb)
         if not area:
             return piece
-        seed = derive(derive(derive(self._area_seed, k), time_counter(ta)), time_counter(tb))
+        seed = derive(derive(self._cell_seed(2, k), time_counter(ta)), time_counter(tb))
         return self._with_area(piece, seed)
 
     def _with_area(self, piece: Increment, seed: int) -> Increment:
@@ -189,6 +190,9 @@ class BrownianInterval(SampledBrownian):
             return piece
         normals = self._normals(seed, (*self.shape, self.shape[-1]))
         return piece._replace(A=levy_area(self._levy_area, piece.h, piece.W, piece.H, normals))
+
+    def _cell_seed(self, purpose: int, k: int) -> int:
+        return derive(derive(self._seed, purpose), k)
 
     def _nothing(self) -> Increment:
         zero = torch.zeros(self.shape, dtype=self.dtype, device=self.device)

@@ -16,6 +16,9 @@ from sdegrad.torch.seeds import Sample
 TimeLike = float | int | Tensor | np.floating
 
 
+_CPU = torch.device("cpu")
+
+
 class QueryOrderError(ValueError, RuntimeError):
     """A query with ta > tb. A RuntimeError too, for that is what torchsde raises."""
 
@@ -79,6 +82,8 @@ class SampledBrownian(BaseBrownian):
 
 def relative_spacing(t: TimeLike) -> float:
     """The unit in the last place, relative, of the dtype of a time; that of float64 for Python numbers."""
+    if type(t) is float:
+        return EPS64
     if isinstance(t, Tensor) and t.is_floating_point():
         return torch.finfo(t.dtype).eps
     return float(np.finfo(t.dtype).eps) if isinstance(t, np.floating) else EPS64
@@ -109,27 +114,36 @@ def check_sample(
     given: dict[str, Tensor | None],
 ) -> Sample:
     """Shape, dtype and device of a sample, on which the arguments and the tensors `given` must agree."""
-    tensors = {name: x for name, x in given.items() if x is not None}
-    if size is None and not tensors:
+    shape = None if size is None else _check_size(size)
+    place = None if device is None else _place(device)
+    for name, x in given.items():
+        if x is not None:
+            shape = _same("shape", shape, tuple(x.shape), name)
+            dtype = _same("dtype", dtype, x.dtype, name)
+            place = _same("device", place, x.device, name)
+    if shape is None:
         raise ValueError("the shape of a sample is not known; pass size=(paths, noise), or W or H of that shape.")
-    sizes = {} if size is None else {"size": _check_size(size)}
-    dtypes = {} if dtype is None else {"dtype": dtype}
-    shape = _one("shape", sizes | {name: tuple(x.shape) for name, x in tensors.items()})
-    kind = _one("dtype", dtypes | {name: x.dtype for name, x in tensors.items()} or {"": torch.get_default_dtype()})
-    if not kind.is_floating_point:
-        raise ValueError(f"the dtype must be floating, got {kind}; pass e.g. dtype=torch.float32.")
-    places = {} if device is None else {"device": torch.empty(0, device=device).device}
-    place = _one("device", places | {name: x.device for name, x in tensors.items()} or {"": torch.device("cpu")})
-    return Sample(shape, kind, place)
+    dtype = torch.get_default_dtype() if dtype is None else dtype
+    if not dtype.is_floating_point:
+        raise ValueError(f"the dtype must be floating, got {dtype}; pass e.g. dtype=torch.float32.")
+    return Sample(shape, dtype, _CPU if place is None else place)
+
+
+def _same(what: str, known: Any, value: Any, name: str) -> Any:
+    if known is not None and known != value:
+        raise ValueError(
+            f"the {what} must be the same in all arguments, got {known}, and {value} in {name}; leave out all but one."
+        )
+    return value
+
+
+def _place(device: str | torch.device) -> torch.device:
+    """`device` with its index, which "cuda" leaves to PyTorch."""
+    place = torch.device(device)
+    return place if place.type == "cpu" else torch.empty(0, device=place).device
 
 
 def _check_size(size: Any) -> tuple[int, ...]:
     if not isinstance(size, Sequence) or not all(isinstance(n, int) and n >= 0 for n in size):
         raise ValueError(f"size must be a tuple of non-negative integers, got {size!r}; pass e.g. size=(paths, noise).")
     return tuple(size)
-
-
-def _one(what: str, by_name: dict[str, Any]) -> Any:
-    if len(set(by_name.values())) > 1:
-        raise ValueError(f"the {what} must be the same in all arguments, got {by_name}; leave out all but one.")
-    return next(iter(by_name.values()))

@@ -74,7 +74,10 @@ class CellTree:
             self._cache.move_to_end(seed)
             return halves
         with torch.inference_mode(False):  # what is kept must serve autograd later
-            normals = self._normals.several(1 if node.H is None else 2, seed, self._normals.sample.shape)
+            shape = self._normals.sample.shape
+            normals = [self._normals(seed, shape)]
+            if node.H is not None:
+                normals.append(self._normals.more(shape))
             halves = self._cache[seed] = split(node, at - a, b - at, normals)
         if len(self._cache) > self._capacity:
             self._cache.popitem(last=False)

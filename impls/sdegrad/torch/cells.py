@@ -5,49 +5,55 @@ pure function of (seed, shape, dtype, device, grid), whatever was asked before; 
 """
 
 import math
-from collections import OrderedDict
 from functools import reduce
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from sdegrad.grid import Grid
+from sdegrad.grid import EPS64, Grid
 from sdegrad.torch.levy import Increment, join
-from sdegrad.torch.seeds import Normals, derive
+from sdegrad.torch.seeds import Normals, numbered
 
-_BLOCK_NUMBERS = 2**15  # per block of several cells: large enough to hide the cost of the call
-_BLOCK_CELLS = 128
-_CACHE_BYTES = 2**17  # small against any solve, so that memory is flat in the number of steps
-_ROW_OVERHEAD = 512  # bytes of Python objects
+# What is kept is bounded in cells, so that it is all there after a hundred steps and memory is flat from there on,
+# and in bytes, so that it is small beside the states of a solver.
+_KEPT_CELLS = 48
+_KEPT_BYTES = 2**19
 
 
-def block_length(shape: tuple[int, ...]) -> int:
-    """Cells per block: a power of two that depends on the shape alone, since it decides the values."""
-    cells = min(max(_BLOCK_NUMBERS // max(math.prod(shape), 1), 1), _BLOCK_CELLS)
+def kept_cells(nbytes: int) -> int:
+    """How many cells of samples of so many bytes are kept."""
+    return max(2, min(_KEPT_CELLS, _KEPT_BYTES // max(nbytes, 1)))
+
+
+def block_length(nbytes: int, itemsize: int, steps: int) -> int:
+    """Cells per block of a grid of so many steps, for samples of so many bytes. It decides the values, so it depends
+    on nothing else.
+
+    A path that is kept whole is one block. Else 4096 numbers: the call to the generator costs little beside them, so
+    a longer block makes a walk no faster, and random access slower. 1024 numbers cost about as much as one.
+    """
+    if steps <= kept_cells(nbytes):
+        return steps
+    size = max(nbytes // itemsize, 1)
+    cells = max(min(2**12 // size, _KEPT_CELLS), 2**10 // size, 1)
     return 2 ** (cells.bit_length() - 1)
 
 
-class Block:
+class Block(NamedTuple):
     """Consecutive cells from number `start` on: W and H are [cells, *shape]."""
 
-    __slots__ = ("H", "W", "_rows", "start")
-
-    def __init__(self, start: int, W: Tensor, H: Tensor | None) -> None:
-        self.start, self.W, self.H = start, W, H
-        self._rows: dict[int, Tensor] | None = None
-
-    def rows(self) -> dict[int, Tensor]:
-        """The increment of each cell, a view, by the number of the cell."""
-        if self._rows is None:
-            self._rows = dict(enumerate(self.W.unbind(0), self.start))
-        return self._rows
+    start: int
+    W: Tensor
+    H: Tensor | None
 
 
 class GridCells:
     """The increments W, and the space-time Levy areas H if `tracks_h`, over the cells of `grid`.
 
-    `W`, `H` condition on the increment and the space-time Levy area over the whole grid.
+    `W`, `H` condition on the increment and the space-time Levy area over the whole grid. `rows` holds the increments
+    of the cells where a walk is, by number: look there first.
     """
 
     def __init__(
@@ -59,12 +65,17 @@ class GridCells:
         W: Tensor | None = None,
         H: Tensor | None = None,
     ) -> None:
-        self._grid, self._normals, self._seed, self._tracks_h = grid, normals, seed, tracks_h
+        self._grid, self._normals, self._seed = grid, normals, seed
         self._sample = normals.sample
-        self._length = block_length(self._sample.shape)
-        cell_bytes = self._sample.nbytes * (1 + tracks_h) + _ROW_OVERHEAD
-        self._capacity = max(2, _CACHE_BYTES // (self._length * cell_bytes))
-        self._blocks: OrderedDict[int, Block] = OrderedDict()
+        self._w_deviation = math.sqrt(grid.dt)
+        self._h_deviation = math.sqrt(grid.dt / 12) if tracks_h else None
+        last = grid.step(grid.steps - 1)
+        self._clipped = math.sqrt(last / grid.dt) if abs(last - grid.dt) > grid.tolerance(0, EPS64) else None
+        nbytes = self._sample.nbytes
+        self._length = block_length(nbytes, self._sample.dtype.itemsize, grid.steps)
+        self._capacity = max(2, kept_cells(nbytes * (1 + tracks_h)) // self._length)
+        self._blocks: dict[int, Block] = {}  # the oldest first
+        self.rows: dict[int, Tensor] = {}
         self._free: Increment | None = None
         if W is not None or H is not None:
             free = self.union(0, grid.steps)
@@ -73,21 +84,38 @@ class GridCells:
 
     def block(self, k: int) -> Block:
         """The block that holds cell k."""
-        number = k // self._length
-        block = self._blocks.get(number)
-        if block is not None:
-            self._blocks.move_to_end(number)
-            return block
-        if len(self._blocks) >= self._capacity:
-            self._blocks.popitem(last=False)
-        with torch.inference_mode(False):  # what is kept must serve autograd later
-            block = self._blocks[number] = self._draw(number)
+        index = k // self._length
+        block = self._blocks.get(index)
+        if block is None:
+            if len(self._blocks) >= self._capacity:
+                del self._blocks[next(iter(self._blocks))]
+            if torch.is_inference_mode_enabled():
+                with torch.inference_mode(False):  # what is kept must serve autograd later
+                    block = self._draw(index)
+            else:
+                block = self._draw(index)
+            self._blocks[index] = block
         return block
 
+    def row(self, k: int) -> Tensor:
+        """The increment over cell k. ValueError unless it is on the grid."""
+        steps, length = self._grid.steps, self._length
+        if not 0 <= k < steps:
+            raise ValueError(f"there is no cell {k} on the grid of {steps} cells; they count from 0.")
+        start, W, _ = self.block(k)
+        at = k - start
+        window = at // _KEPT_CELLS * _KEPT_CELLS
+        enters = at in (window, window + _KEPT_CELLS - 1, length - 1) or k == steps - 1 or length == steps
+        if length == 1 or not enters:
+            return W[at]
+        # A walk, that will come to the next cells: make views of them at once.
+        self.rows.clear()
+        self.rows.update(enumerate(W[window : window + _KEPT_CELLS].unbind(0), start + window))
+        return self.rows[k]
+
     def cell(self, k: int) -> Increment:
-        block = self.block(k)
-        row = k - block.start
-        return Increment(self._grid.step(k), block.rows()[k], None if block.H is None else block.H[row])
+        start, W, H = self.block(k)
+        return Increment(self._grid.step(k), W[k - start], None if H is None else H[k - start])
 
     def union(self, i: int, j: int) -> Increment:
         """Cells i to j - 1 as one increment, i < j."""
@@ -107,16 +135,18 @@ class GridCells:
             H = (arms * W).add_(self._column(lengths / h) * block.H[rows]).sum(0)
         return Increment(h, W.sum(0), H)
 
-    def _draw(self, number: int) -> Block:
-        grid, start = self._grid, number * self._length
+    def _draw(self, index: int) -> Block:
+        start = index * self._length
+        grid, normals = self._grid, self._normals
         cells = min(self._length, grid.steps - start)
-        noise = self._normals.several(1 + self._tracks_h, derive(self._seed, number), (cells, *self._sample.shape))
-        last = math.sqrt(grid.step(grid.steps - 1) / grid.dt)
-        for normals, variance in zip(noise, (grid.dt, grid.dt / 12), strict=False):
-            normals.mul_(math.sqrt(variance))
-            if start + cells == grid.steps:
-                normals[-1].mul_(last)
-        block = Block(start, noise[0], noise[1] if self._tracks_h else None)
+        shape = (cells, *self._sample.shape)
+        W = normals(numbered(self._seed, index), shape, self._w_deviation)
+        H = None if self._h_deviation is None else normals.more(shape, self._h_deviation)
+        if start + cells == grid.steps and self._clipped is not None:
+            W[-1].mul_(self._clipped)
+            if H is not None:
+                H[-1].mul_(self._clipped)
+        block = Block(start, W, H)
         if self._free is not None:
             self._condition(block, self._free, cells)
         return block

@@ -89,6 +89,7 @@ class ReverseBrownian(_Wrapper):
     """
 
     def __init__(self, base_brownian: BaseBrownian) -> None:
+        self.base_brownian = base_brownian
         self._wrap(base_brownian)
 
     def __call__(self, ta: TimeLike, tb: TimeLike | None = None, return_U: bool = False, return_A: bool = False) -> Any:

@@ -1,21 +1,20 @@
 """Counter-based randomness: each piece of noise is a pure function of a 64-bit seed, computed when needed.
 
 Seeds are made by SplitMix64 (Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators").
-PyTorch's CPU generator takes 32 bits of a seed, its CUDA generator all 64; so on the CPU a given pair of
-pieces has the same noise with probability 2^-32.
+PyTorch's CPU generator takes the low 32 bits of a seed, its CUDA generator all 64; so on the CPU two pieces with
+derived seeds have the same noise with probability 2^-32, and those with numbered seeds never have.
 """
 
 import math
 import operator
 import struct
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 _MASK = 2**64 - 1
+_MASK32 = 2**32 - 1
 _GAMMA = 0x9E3779B97F4A7C15  # 2^64 / golden ratio, the increment of SplitMix64
 
 
@@ -25,6 +24,18 @@ def derive(seed: int, counter: int) -> int:
     x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9 & _MASK
     x = (x ^ (x >> 27)) * 0x94D049BB133111EB & _MASK
     return x ^ (x >> 31)
+
+
+def numbered(seed: int, counter: int) -> int:
+    """The seed number `counter` below `seed` in a family whose low 32 bits differ for any 2^32 counters in a row.
+
+    They are a bijection of the counter: a walk from a start and by an odd stride, both from `seed`, then mixed
+    (multipliers: Wellons 2018, "Prospecting for hash functions").
+    """
+    x = (seed + counter * (seed >> 32 | 1)) & _MASK32
+    x = (x ^ (x >> 16)) * 0x7FEB352D & _MASK32
+    x = (x ^ (x >> 15)) * 0x846CA68B & _MASK32
+    return seed & ~_MASK32 | x ^ (x >> 16)
 
 
 def time_counter(t: float) -> int:
@@ -46,11 +57,16 @@ def check_entropy(entropy: Any) -> int:
 
 
 def root_seed(entropy: int) -> int:
-    return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0])
+    """A seed from an entropy of any size, 64 bits at a time."""
+    seed = 0
+    while True:
+        seed = derive(seed, entropy & _MASK)
+        entropy >>= 64
+        if not entropy:
+            return seed
 
 
-@dataclass(frozen=True)
-class Sample:
+class Sample(NamedTuple):
     """What one sample of a Brownian motion is."""
 
     shape: tuple[int, ...]
@@ -63,22 +79,22 @@ class Sample:
 
 
 class Normals:
-    """Standard normals, by seed, in the dtype and on the device of `sample`."""
+    """Normal numbers of mean zero, by seed, in the dtype and on the device of `sample`."""
 
     def __init__(self, sample: Sample) -> None:
         self.sample = sample
         self._generator = torch.Generator(sample.device)
-        self._options: dict[str, Any] = {
-            "generator": self._generator,
-            "dtype": sample.dtype,
-            "device": sample.device,
-        }
 
-    def __call__(self, seed: int, shape: tuple[int, ...]) -> Tensor:
+    def __call__(self, seed: int, shape: tuple[int, ...], deviation: float = 1.0) -> Tensor:
         self._generator.manual_seed(seed)
-        return torch.randn(shape, **self._options)
+        return self.more(shape, deviation)
 
-    def several(self, count: int, seed: int, shape: tuple[int, ...]) -> list[Tensor]:
-        """`count` independent draws; the first is what a call gives, however many follow."""
+    def more(self, shape: tuple[int, ...], deviation: float = 1.0) -> Tensor:
+        """Numbers independent of those drawn before with the same seed."""
+        _, dtype, device = self.sample
+        return torch.normal(0.0, deviation, shape, generator=self._generator, dtype=dtype, device=device)
+
+    def into(self, out: Tensor, seed: int, deviation: float) -> None:
+        """As a call, written to `out`."""
         self._generator.manual_seed(seed)
-        return [torch.randn(shape, **self._options) for _ in range(count)]
+        out.normal_(0.0, deviation, generator=self._generator)

@@ -1,9 +1,11 @@
 """The Virtual Brownian Tree (Li, Wong, Chen, Duvenaud 2020, "Scalable gradients for SDEs"), a baseline for
 comparison.
 
-A fixed dyadic tree: from the end values, halve towards the query time, splitting seeds along the way, down to
-an interval no longer than `tol`; interpolate linearly there. Approximate, without memory, O(log(1/tol)) a
-point.
+A fixed dyadic tree: from the increment over the whole, halve towards the query time, splitting seeds along the way,
+down to an interval no longer than `tol`; interpolate linearly there. Approximate, O(log(1/tol)) a point.
+
+What a node adds to the mean of its ends is a normal number, and reaches the query time by linear interpolation: so
+W(t) is the sum of one normal number for each node on the way, scaled by that node's hat function at t.
 """
 
 import math
@@ -13,6 +15,7 @@ from typing import Any, SupportsIndex
 import torch
 from torch import Tensor
 
+from sdegrad.grid import EPS64
 from sdegrad.torch.brownian_base import (
     QueryOrderError,
     SampledBrownian,
@@ -26,8 +29,9 @@ from sdegrad.torch.seeds import Normals, check_entropy, derive, root_seed
 class VirtualBrownianTree(SampledBrownian):
     """`bm(ta, tb)` is W(tb) - W(ta), from two descents of the tree; `bm(t)` is W(t) - W(t0).
 
-    size: the shape of a sample. tol: positive, the length at which the descent ends; below it the variance of
-    an increment is too small. No Levy area: U and A are None. ValueError for arguments or times out of range.
+    size: the shape of a sample. tol: the length at which the descent ends, at least the resolution of float64; below
+    it the variance of an increment is too small. A descent draws `depth` + 1 samples. No Levy area: U and A are None.
+    ValueError for arguments or times out of range.
     """
 
     def __init__(
@@ -42,12 +46,17 @@ class VirtualBrownianTree(SampledBrownian):
     ) -> None:
         self.t0, self.t1 = check_interval(t0, t1)
         self._sample = check_sample(size, dtype, device, {})
-        if not (math.isfinite(tol) and tol > 0):
-            raise ValueError(f"tol must be a positive finite number, got tol={tol}; pass e.g. half the step size.")
+        least = EPS64 * max(abs(self.t0), abs(self.t1))
+        if not (math.isfinite(tol) and tol > least):
+            raise ValueError(f"tol must be finite and above {least}, got tol={tol}; pass e.g. half the step size.")
         self.tol = tol
         self.entropy = check_entropy(entropy)
         self._seed = root_seed(self.entropy)
         self._normals = Normals(self._sample)
+        self.depth = max(0, math.ceil(math.log2((self.t1 - self.t0) / tol))) if self.t1 > self.t0 else 0
+        with torch.inference_mode(False):  # to be written to in any mode
+            self._terms = torch.empty((self.depth + 1, *self.shape), dtype=self.dtype, device=self.device)
+        self._rows = self._terms.unbind(0)
 
     def __call__(self, ta: TimeLike, tb: TimeLike | None = None, return_U: bool = False, return_A: bool = False) -> Any:
         a, b = (self.t0, float(ta)) if tb is None else (float(ta), float(tb))
@@ -60,17 +69,19 @@ class VirtualBrownianTree(SampledBrownian):
 
     def _point(self, t: float) -> Tensor:
         """W(t) - W(t0)."""
-        a, b, seed = self.t0, self.t1, derive(self._seed, 0)
-        W_a = torch.zeros(self.shape, dtype=self.dtype, device=self.device)
-        W_b = self._normals(self._seed, self.shape).mul_(math.sqrt(b - a))
-        while b - a > self.tol:
-            middle = (a + b) / 2
-            W_middle = self._normals(seed, self.shape).mul_(math.sqrt(b - a) / 2).add_(W_a + W_b, alpha=0.5)
+        a, b, seed, draw = self.t0, self.t1, derive(self._seed, 0), self._normals.into
+        if a == b:
+            return torch.zeros(self.shape, dtype=self.dtype, device=self.device)
+        draw(self._rows[0], self._seed, (t - a) / math.sqrt(b - a))
+        for row in self._rows[1:]:
+            middle, deviation = (a + b) / 2, math.sqrt(b - a) / 2
             if t < middle:
-                b, W_b, seed = middle, W_middle, derive(seed, 0)
+                draw(row, seed, deviation * (t - a) / (middle - a))
+                b, seed = middle, derive(seed, 0)
             else:
-                a, W_a, seed = middle, W_middle, derive(seed, 1)
-        return torch.lerp(W_a, W_b, (t - a) / (b - a)) if b > a else W_a
+                draw(row, seed, deviation * (b - t) / (b - middle))
+                a, seed = middle, derive(seed, 1)
+        return self._terms.sum(0)
 
     def __repr__(self) -> str:
         return (
