@@ -21,12 +21,13 @@ NOISE_TYPES: tuple[NoiseType, ...] = ("diagonal", "additive", "scalar", "general
 class Method:
     """sde_types: the calculi it converges in, the usual one first. order: strong order by noise type; it is for no
     other. nfe: evaluations of (drift, diffusion) per step, beyond one at the start. reversible: whether its step has a
-    closed inverse."""
+    closed inverse. near_reversible: whether its step with (-dt, -dW) undoes it but for a high power of the step."""
 
     sde_types: tuple[SDEType, ...]
     order: Mapping[NoiseType, float]
     nfe: tuple[int, int]
     reversible: bool = False
+    near_reversible: bool = False
 
     @property
     def sde_type(self) -> SDEType:
@@ -46,8 +47,8 @@ _SMOOTH: dict[NoiseType, float] = {"additive": 1.5}
 # log_ode has order 1 for general noise with the true Levy area; with an approximate one (Davie's, Foster's) 1/2.
 # mccallum_foster has the calculus and the orders of its base, here midpoint, and twice its cost.
 FACTS: dict[str, Method] = {
-    "ees25": Method(_STRATONOVICH, _COMMUTATIVE, (3, 3)),
-    "ees27": Method(_STRATONOVICH, _COMMUTATIVE, (4, 4)),
+    "ees25": Method(_STRATONOVICH, _COMMUTATIVE, (3, 3), near_reversible=True),
+    "ees27": Method(_STRATONOVICH, _COMMUTATIVE, (4, 4), near_reversible=True),
     "euler": Method(_ITO, _EULER, (1, 1)),
     "euler_heun": Method(_STRATONOVICH, _COMMUTATIVE, (1, 2)),
     "heun": Method(_STRATONOVICH, _COMMUTATIVE, (2, 2)),
@@ -62,6 +63,4 @@ FACTS: dict[str, Method] = {
 }
 
 # The methods that every framework has: what the suite asks of each of them.
-METHODS: dict[str, Method] = {
-    name: FACTS[name] for name in ("euler", "euler_heun", "heun", "midpoint", "reversible_heun")
-}
+METHODS: dict[str, Method] = FACTS

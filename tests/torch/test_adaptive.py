@@ -30,8 +30,14 @@ def motion(method, sde_type, noise_type, size=None):
 @pytest.fixture
 def planned(monkeypatch):
     """The grids that were planned."""
-    grids, plan = [], adaptive.plan
-    monkeypatch.setattr("sdegrad.torch.prepare.plan", lambda *a: grids.append(plan(*a)) or grids[-1])
+    grids = []
+
+    def plan(*arguments, **options):
+        planned = adaptive.plan(*arguments, **options)
+        grids.append(planned[0])
+        return planned
+
+    monkeypatch.setattr("sdegrad.torch.prepare.plan", plan)
     return grids
 
 

@@ -520,14 +520,56 @@ def test_every_way_to_define_an_sde(method, which):
     def solve(which):
         return sd.sdeint(Bare(variants()[which]), state(), (0.0, 1.0), bm=bm, method=method, dt=0.1)
 
-    lacking = (method == "reversible_heun" and "g" not in variants()[which] and which != "f_and_g") or (
-        method == "euler_heun" and which == "f_and_g_prod"
-    )
-    if lacking:
+    if method == "reversible_heun" and "g" not in variants()[which] and which != "f_and_g":
         with pytest.raises(ValueError, match="needs"):
             solve(which)
     else:
         assert (solve(which) - solve("f, g")).abs().max() < 1e-14
+
+
+class Product:
+    """An SDE that knows its drift and its diffusion together and in products alone."""
+
+    def __init__(self, sde):
+        self.noise_type, self.sde_type, self._field = sde.noise_type, sde.sde_type, make_field(sde, {})
+
+    def f_and_g_prod(self, t, y, v):
+        return self._field.drift(t, y, 1.0), self._field.noise(t, y, v)
+
+
+NEED_G = {
+    ("log_ode", "general"),
+    ("reversible_heun", "additive"),
+    ("reversible_heun", "general"),
+    ("shark", "additive"),
+}
+
+
+@pytest.mark.parametrize(("method", "noise_type"), PAIRS)
+def test_an_sde_of_products_alone(method, noise_type):
+    """Every method solves it that does not need the matrix g itself; entry by entry g is its product with one."""
+    for sde_type in FACTS[method].sde_types:
+        sde, size = neural(noise_type, sde_type), (3, channels(noise_type))
+        levy_area = make_scheme(method, sde_type, noise_type, {}).levy_area
+        bm = sd.BrownianInterval(0.0, 1.0, size, dt=0.1, entropy=2, levy_area_approximation=levy_area)
+        options = {"bm": bm, "method": method, "dt": 0.1}
+        if (method, noise_type) in NEED_G:
+            with pytest.raises(ValueError, match="needs g"):
+                sd.sdeint(Product(sde), state(), (0.0, 1.0), **options)
+            continue
+        ys = sd.sdeint(Product(sde), state(), (0.0, 1.0), **options)
+        assert (ys - sd.sdeint(sde, state(), (0.0, 1.0), **options)).abs().max() < 1e-14
+
+
+@pytest.mark.parametrize("noise_type", NOISE_TYPES)
+def test_own_noise_for_an_sde_of_products_alone(noise_type):
+    """Where each entry of the diffusion meets one channel, their number is known."""
+    sde = Product(neural(noise_type))
+    if noise_type in ("additive", "general"):
+        with pytest.raises(ValueError, match="noise dimension is unknown"):
+            sd.sdeint(sde, state(), (0.0, 1.0), dt=0.1)
+    else:
+        assert sd.sdeint(sde, state(), (0.0, 1.0), dt=0.1).isfinite().all()
 
 
 def test_names():

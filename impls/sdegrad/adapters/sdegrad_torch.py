@@ -1,6 +1,7 @@
 """sdegrad.torch behind the contract."""
 
 from importlib.metadata import version
+from typing import Any
 
 import torch
 
@@ -9,6 +10,7 @@ from sdegrad.adapters import torch_run
 from sdegrad.adapters.torch_run import GivenBrownian, ProblemSDE, TorchBrownianRun, TorchRun
 from sdegrad.contract import BrownianTask, LevyArea, Task
 from sdegrad.methods import FACTS
+from sdegrad.torch.checks import has_reversal
 from sdegrad.torch.methods import SCHEMES, make_scheme
 
 
@@ -35,7 +37,7 @@ class SdegradTorch:
             return f"sdegrad.torch has no {task.problem.sde_type} method {task.method!r}."
         if task.problem.noise_type not in FACTS[task.method].order:
             return f"{task.method!r} is not for {task.problem.noise_type} noise."
-        if task.adjoint == "reversible" and not FACTS[task.method].reversible:
+        if task.adjoint == "reversible" and not has_reversal(task.method):
             return f"{task.method!r} has no reversible adjoint: its step has no closed inverse."
         if task.noise is not None and levy_area(task) not in ("none", "space-time"):
             return f"{task.method!r} needs a Levy area, which a given path has not."
@@ -46,7 +48,7 @@ class SdegradTorch:
         adaptive = {"adaptive": True, "rtol": task.rtol, "atol": task.atol} if task.rtol is not None else {}
         given = None if task.noise is None else GivenBrownian(task.noise, dtype, task.device, levy_area(task))
 
-        def solve(sde: ProblemSDE, y0: torch.Tensor, ts: torch.Tensor) -> torch.Tensor:
+        def solve(sde: ProblemSDE, y0: torch.Tensor, ts: torch.Tensor, return_stats: bool = False) -> Any:
             if given is None:
                 noise = y0.shape[-1] if sde.noise_type == "diagonal" else task.problem.noise_dim
                 bm = sdegrad.torch.BrownianInterval(
@@ -68,10 +70,14 @@ class SdegradTorch:
                 dt=task.dt,
                 options=dict(task.options),
                 adjoint=task.adjoint or "backprop",
+                return_stats=return_stats,
                 **adaptive,
             )
 
-        return TorchRun(task, solve)
+        def steps(sde: ProblemSDE, y0: torch.Tensor, ts: torch.Tensor) -> int:
+            return solve(sde, y0, ts, return_stats=True)[-1].num_steps
+
+        return TorchRun(task, solve, steps)
 
     def brownian(self, task: BrownianTask) -> TorchBrownianRun:
         return TorchBrownianRun(task, sdegrad.torch.BrownianInterval)

@@ -9,17 +9,19 @@ import warnings
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from sdegrad.torch.types import SolverState
+from sdegrad.torch.types import Progress, SolverState
 
 SAFETY = 0.9
 SMALLEST, LARGEST = 0.2, 1.4  # factors of the step
 PROPORTIONAL, INTEGRAL = 0.13, 1 / 4.5  # exponents after an accepted step
 INTEGRAL_REJECTED = 1 / 1.5
+THOUSAND = 1000  # of the time, by which progress is told
 
 
 class Tolerances(NamedTuple):
@@ -36,6 +38,7 @@ class AcceptedGrid:
 
     times: Sequence[float]
     dt: float = math.nan  # of no use
+    rejected: int = 0  # steps that were tried beside the accepted ones
 
     @property
     def t0(self) -> float:
@@ -75,18 +78,22 @@ def plan(
     ends: tuple[float, float],
     dt: float,
     tolerances: Tolerances,
-) -> AcceptedGrid:
-    """The times of the accepted steps, and half way between, where the solution is that of the half steps.
+    values: Callable[[SolverState], Tensor] = itemgetter(0),
+    progress: Progress | None = None,
+) -> tuple[AcceptedGrid, SolverState]:
+    """The times of the accepted steps, and half way between, where the solution is that of the half steps; and the
+    state at the end.
 
-    step(state, a, b) -> the state at b, from that at a. dt: the first step. A warning if steps of dt_min were accepted
-    in spite of their error; ArithmeticError where that is not finite.
+    step(state, a, b) -> the state at b, from that at a; time may run backwards. dt: the first step. values: what of the
+    state the error is measured in. A warning if steps of dt_min were accepted in spite of their error;
+    ArithmeticError where that is not finite.
     """
-    (t, t1), h, previous, times, worst = ends, dt, None, [ends[0]], 1.0
-    while t < t1:
-        end = t + h if t + h * (1 + 1e-6) < t1 else t1  # so that no sliver is left
+    (t, t1), h, previous, times, worst, rejected = ends, dt, None, [ends[0]], 1.0, 0
+    while t != t1:
+        end = t + math.copysign(h, t1 - t) if h * (1 + 1e-6) < abs(t1 - t) else t1  # so that no sliver is left
         middle = 0.5 * (t + end)
         whole, halves = step(state, t, end), step(step(state, t, middle), middle, end)
-        error = _error(whole[0], halves[0], tolerances)
+        error = _error(values(whole), values(halves), tolerances)
         if error <= 1 or h <= tolerances.dt_min:
             if not math.isfinite(error):
                 raise ArithmeticError(
@@ -96,6 +103,10 @@ def plan(
             worst = max(worst, error)
             times += [middle, end]
             t, state = end, halves
+            if progress:
+                progress(round(THOUSAND * (t - ends[0]) / (t1 - ends[0])), THOUSAND)
+        else:
+            rejected += 1
         factor, previous = _factor(error, previous)
         h = max(h * factor, tolerances.dt_min)
     if worst > 1:
@@ -104,9 +115,10 @@ def plan(
             "smaller or the tolerances larger.",
             stacklevel=2,
         )
-    return AcceptedGrid(times)
+    return AcceptedGrid(times, rejected=rejected), state
 
 
+@torch.no_grad()
 def _error(whole: Tensor, halves: Tensor, tolerances: Tolerances) -> float:
     scale = (torch.maximum(whole.abs(), halves.abs()) * tolerances.rtol).add_(tolerances.atol)
     scale.clamp_(min=torch.finfo(scale.dtype).tiny)  # where atol and y are zero
@@ -124,13 +136,14 @@ def _factor(error: float, previous: float | None) -> tuple[float, float | None]:
     return min(LARGEST, max(1.0, growth)), ratio
 
 
-def check_tolerances(rtol: Any, atol: Any, dt_min: Any) -> Tolerances:
-    """ValueError unless they are finite, not negative, and dt_min and one of the tolerances positive."""
-    for name, value in (("rtol", rtol), ("atol", atol), ("dt_min", dt_min)):
+def check_tolerances(rtol: Any, atol: Any, dt_min: Any, prefix: str = "") -> Tolerances:
+    """ValueError, naming them with the prefix, unless they are finite, not negative, and dt_min and one of the
+    tolerances positive."""
+    for name, value in ((f"{prefix}rtol", rtol), (f"{prefix}atol", atol), ("dt_min", dt_min)):
         if isinstance(value, Tensor) and value.requires_grad:
             raise ValueError(f"{name} requires a gradient, which is not computed; pass {name}.detach().")
         if not (math.isfinite(value) and value >= 0):
             raise ValueError(f"{name} must be finite and not negative, got {value}; pass e.g. {name}=1e-4.")
     if dt_min == 0 or rtol == atol == 0:
-        raise ValueError(f"dt_min and rtol or atol must be positive, got {dt_min=}, {rtol=}, {atol=}.")
+        raise ValueError(f"dt_min and {prefix}rtol or {prefix}atol must be positive, got {dt_min}, {rtol}, {atol}.")
     return Tolerances(float(rtol), float(atol), float(dt_min))

@@ -10,15 +10,17 @@ from sdegrad.methods import FACTS, NoiseType, SDEType
 from sdegrad.torch.levy import LEVY_AREAS, LevyArea
 from sdegrad.torch.methods import SCHEMES
 from sdegrad.torch.sde import Field, check_types
-from sdegrad.torch.types import State, Time
+from sdegrad.torch.types import Area, Number, State, Time
 
 ADJOINTS = ("backprop", "reversible", "checkpoint", "backsolve")
 
 
 class Times(NamedTuple):
-    """ts, dt: on the host; dtype: of the times given to the SDE; eps: relative spacing of the given `ts`."""
+    """ts, dt: on the host; ends: the first and the last as they were given, for the dtype says how exact they are;
+    dtype: of the times given to the SDE; eps: relative spacing of the given `ts`."""
 
     ts: list[float]
+    ends: tuple[Number, Number]
     dt: float
     dtype: torch.dtype
     eps: float
@@ -48,18 +50,27 @@ def check_method(method: str | None, sde_type: SDEType, noise_type: NoiseType) -
     if method not in SCHEMES:
         raise ValueError(f"unknown method {method!r}; the methods are {', '.join(SCHEMES)}.")
     known = FACTS[method]
-    fitting = [name for name in SCHEMES if sde_type in FACTS[name].sde_types and noise_type in FACTS[name].order]
+    names = ", ".join(fitting(sde_type, noise_type))
     if sde_type not in known.sde_types:
         raise ValueError(
             f"method {method!r} converges in the {known.sde_type} sense, but the SDE has sde_type {sde_type!r}; "
-            f"use one of {', '.join(fitting)}, or convert the drift and change sde_type."
+            f"use one of {names}, or convert the drift and change sde_type."
         )
     if noise_type not in known.order:
         raise ValueError(
             f"method {method!r} is for {', '.join(known.order)} noise, but the SDE has noise_type {noise_type!r}; "
-            f"use one of {', '.join(fitting)}."
+            f"use one of {names}."
         )
     return method
+
+
+def fitting(sde_type: SDEType, noise_type: NoiseType) -> list[str]:
+    """The methods for this calculus and noise."""
+    return [name for name in SCHEMES if sde_type in FACTS[name].sde_types and noise_type in FACTS[name].order]
+
+
+def has_reversal(method: str) -> bool:
+    return FACTS[method].reversible or FACTS[method].near_reversible
 
 
 def default_method(sde_type: SDEType, noise_type: NoiseType) -> str:
@@ -68,12 +79,12 @@ def default_method(sde_type: SDEType, noise_type: NoiseType) -> str:
     return "euler" if noise_type == "general" else "srk"
 
 
-def check_levy_area(bm: Any, needed: LevyArea, method: str) -> None:
+def check_levy_area(bm: Any, needed: LevyArea, what: str) -> None:
     having = getattr(bm, "levy_area_approximation", "none")
     enough = {"none": LEVY_AREAS, "space-time": LEVY_AREAS[1:]}.get(needed, ("davie", "foster"))
     if having not in enough:
         raise ValueError(
-            f"method {method!r} needs a Brownian motion with the Levy area {needed!r}, but bm has {having!r}; pass "
+            f"{what} needs a Brownian motion with the Levy area {needed!r}, but bm has {having!r}; pass "
             f"BrownianInterval(..., levy_area_approximation={needed!r}), leave bm out, or use another method."
         )
 
@@ -81,8 +92,8 @@ def check_levy_area(bm: Any, needed: LevyArea, method: str) -> None:
 def check_adjoint(adjoint: str, method: str) -> None:
     if adjoint not in ADJOINTS:
         raise ValueError(f"unknown adjoint {adjoint!r}; it must be one of {', '.join(ADJOINTS)}.")
-    if adjoint == "reversible" and not FACTS[method].reversible:
-        having = ", ".join(name for name in SCHEMES if FACTS[name].reversible)
+    if adjoint == "reversible" and not has_reversal(method):
+        having = ", ".join(filter(has_reversal, SCHEMES))
         raise ValueError(f"method {method!r} has no reversible adjoint; use {having}, or another adjoint.")
 
 
@@ -101,19 +112,24 @@ def read_times(ts: Any, dt: Any, dtype: torch.dtype) -> Times:
     for name, value in (("ts", ts), ("dt", dt)):
         if isinstance(value, Tensor) and value.requires_grad:
             raise ValueError(f"{name} requires a gradient, which is not computed; pass {name}.detach().")
-    eps = EPS64
+    given, eps = ts, EPS64
     if isinstance(ts, Tensor):
         if ts.dim() != 1:
             raise ValueError(f"ts must have one axis, got the shape {tuple(ts.shape)}.")
         if ts.is_floating_point():
-            dtype, eps = ts.dtype, torch.finfo(ts.dtype).eps
+            dtype = ts.dtype
+            # An ulp of a half precision is as long as a step, so these are taken at their face value.
+            given = ts.float() if ts.element_size() == 2 else ts
+            eps = torch.finfo(given.dtype).eps
         ts = ts.tolist()
     try:
+        if isinstance(ts, str):
+            raise TypeError
         times, step = [float(t) for t in ts], float(dt)
     except (TypeError, ValueError) as error:
         raise ValueError(f"ts must be numbers in a sequence or tensor, dt a number; got {ts}, {dt}.") from error
     check_times(times, step)
-    return Times(times, step, dtype, eps)
+    return Times(times, (given[0], given[-1]), step, dtype, eps)
 
 
 def evaluate_start(field: Field, noise_type: str, t0: Time, y0: State, bm: Any) -> Start:
@@ -148,12 +164,22 @@ def check_callable(bm: Any) -> None:
         raise ValueError(f"bm must be callable as bm(ta, tb), got a {type(bm).__name__}; or leave it out.")
 
 
+def check_progress(progress: Any) -> None:
+    if not (progress is None or callable(progress)):
+        raise ValueError(
+            f"progress must be callable as progress(step, steps), got {progress!r}; pass a function, or leave it out."
+        )
+
+
 def check_noise(noise: Any, shape: tuple[int, ...], y0: State) -> None:
     """`noise`, the first increment, [*paths, noise], and its Levy area, of the dtype and on the device of the state."""
-    for dW in noise if isinstance(noise, tuple) else (noise,):
+    parts = noise if isinstance(noise, tuple) else (noise,)
+    shapes = (shape, (*shape, shape[-1]) if isinstance(noise, Area) else shape)
+    for dW, needed in zip(parts, shapes, strict=False):
         got = (tuple(dW.shape), dW.dtype, dW.device) if isinstance(dW, Tensor) else type(dW).__name__
-        if got not in ((shape, y0.dtype, y0.device), ((*shape, shape[-1]), y0.dtype, y0.device)):
+        if got != (needed, y0.dtype, y0.device):
+            what = "an increment" if needed == shape else "a Levy area"
             raise ValueError(
-                f"bm gave an increment of {got}, but the SDE and y0 need {(shape, y0.dtype, y0.device)}; "
+                f"bm gave {what} of {got}, but the SDE and y0 need {(needed, y0.dtype, y0.device)}; "
                 "make it with that shape, dtype and device, or leave bm out."
             )

@@ -8,14 +8,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from sdegrad.grid import make_grid
+from sdegrad.grid import Grid, make_grid
 from sdegrad.torch import checks
 from sdegrad.torch.adaptive import AcceptedGrid, Tolerances, plan
 from sdegrad.torch.brownian import BrownianInterval
+from sdegrad.torch.levy import LEVY_AREAS, LevyArea
 from sdegrad.torch.log_ratio import LogRatioSDE, split_log_ratio, with_log_ratio
 from sdegrad.torch.methods import make_scheme
-from sdegrad.torch.sde import Field, make_field
-from sdegrad.torch.types import Number, Outputs, Scheme, SolverState, Times
+from sdegrad.torch.sde import Counts, Field, make_field
+from sdegrad.torch.types import Number, Outputs, Progress, Scheme, SolverState, State, Stats, Times
 from sdegrad.torch.walk import Solve, Walk, increments
 
 
@@ -34,6 +35,9 @@ class Asked(NamedTuple):
     extra: bool
     extra_solver_state: SolverState | None
     tolerances: Tolerances | None
+    counts: Counts | None
+    progress: Progress | None
+    blocks: Any
 
 
 def ask(
@@ -49,11 +53,19 @@ def ask(
     extra: bool,
     extra_solver_state: Sequence[Tensor] | None,
     tolerances: Tolerances | None,
+    return_stats: bool,
+    progress: Progress | None,
+    compile: bool,
 ) -> Asked:
     checks.check_sde(sde)
     method = checks.check_method(method, sde.sde_type, sde.noise_type)
     checks.check_state(y0)
-    field = make_field(LogRatioSDE(sde, names or {}), {}) if logqp else make_field(sde, names or {})
+    checks.check_progress(progress)
+    blocks = _blocks(sde, y0, method, options or {}, return_stats) if compile else None
+    counts = Counts() if return_stats else None
+    channels = bm.shape[-1] if getattr(bm, "shape", None) else None
+    own, names = (LogRatioSDE(sde, names or {}), {}) if logqp else (sde, names or {})
+    field = make_field(own, names, channels, counts)
     y0 = with_log_ratio(y0) if logqp else y0
     if tolerances and method == "euler" and sde.noise_type != "additive":
         warnings.warn(
@@ -61,60 +73,116 @@ def ask(
             stacklevel=3,
         )
     given = None if extra_solver_state is None else tuple(extra_solver_state)
-    return Asked(sde, y0, ts, bm, method, dt, options or {}, field, logqp, extra, given, tolerances)
+    told = None if progress is None else _each_step_once(progress)
+    rest = tolerances, counts, told, blocks
+    return Asked(sde, y0, ts, bm, method, dt, options or {}, field, logqp, extra, given, *rest)
 
 
-def prepare(asked: Asked) -> Solve:
-    """Check the numbers and the shapes, and put together what the loop over the steps needs."""
-    sde, y0, ts, bm, field = asked.sde, asked.y0, asked.ts, asked.bm, asked.field
-    times = checks.read_times(ts, asked.dt, y0.dtype)
+def prepare(asked: Asked, levy_area: LevyArea = "none") -> Solve:
+    """Check the numbers and the shapes, and put together what the loop over the steps needs.
+
+    levy_area: what the way back needs of the Brownian motion.
+    """
+    sde, y0, bm, field = asked.sde, asked.y0, asked.bm, asked.field
+    times = checks.read_times(asked.ts, asked.dt, y0.dtype)
     scheme = make_scheme(asked.method, sde.sde_type, sde.noise_type, asked.options)
     grid = make_grid(times.ts[0], times.ts[-1], times.dt, times.eps)
     t0 = torch.tensor(grid.t0, dtype=times.dtype, device=y0.device)
     start = checks.evaluate_start(field, sde.noise_type, t0, y0, bm)
     if bm is None:
-        bm = BrownianInterval(
-            *(ts[0], ts[-1]),  # as they were given: the dtype says how exact they are
-            size=start.noise,
-            dtype=y0.dtype,
-            device=y0.device,
-            dt=times.dt,
-            levy_area_approximation=scheme.levy_area,
-        )
+        enough = LEVY_AREAS.index(scheme.levy_area) >= LEVY_AREAS.index(levy_area)
+        bm = _own_noise(y0, times, start.noise, scheme.levy_area if enough else levy_area)
     checks.check_callable(bm)
-    checks.check_levy_area(bm, scheme.levy_area, asked.method)
-    walk = Walk(grid, increments(bm, grid, times.eps, scheme.levy_area), times.dtype, y0.device)
+    checks.check_levy_area(bm, scheme.levy_area, f"method {asked.method!r}")
+    checks.check_levy_area(bm, levy_area, "the adjoint_method")
+
+    def walk_over(grid: Grid | AcceptedGrid, levy_area: LevyArea) -> Walk:
+        return Walk(grid, increments(bm, grid, times.eps, levy_area), times.dtype, y0.device)
+
+    walk = walk_over(grid, scheme.levy_area)
     checks.check_noise(walk.increment(0), start.noise, y0)
     _check_extra(asked, scheme, start)
-    solve = Solve(scheme, field, walk, grid.outputs(times.ts, times.eps), start, asked.extra_solver_state)
-    return solve if asked.tolerances is None else _with_adaptive_steps(solve, asked, bm, times)
+    outputs = grid.outputs(times.ts, times.eps)
+    solve = Solve(scheme, field, walk, outputs, start, walk_over, asked.extra_solver_state, asked.blocks)
+    if asked.tolerances is None:
+        return replace(solve, walk=replace(walk, progress=asked.progress))
+    return _with_adaptive_steps(solve, asked, asked.tolerances, times)
 
 
-def _with_adaptive_steps(solve: Solve, asked: Asked, bm: Any, times: checks.Times) -> Solve:
+def _own_noise(y0: State, times: checks.Times, size: tuple[int, ...], levy_area: LevyArea) -> Any:
+    """With cells of length dt. One path alone has a Levy area too, though a Brownian motion of that shape has none."""
+    alone = len(size) == 1 and levy_area == "foster"
+    bm = BrownianInterval(
+        *times.ends,
+        size=(1, *size) if alone else size,
+        dtype=y0.dtype,
+        device=y0.device,
+        dt=times.dt,
+        levy_area_approximation=levy_area,
+    )
+    return _Alone(bm) if alone else bm
+
+
+class _Alone:
+    """The first path of a Brownian motion with a Levy area."""
+
+    def __init__(self, bm: BrownianInterval) -> None:
+        self._bm, self.levy_area_approximation = bm, bm.levy_area_approximation
+
+    def __call__(self, ta: float, tb: float, **areas: bool) -> Any:
+        answer = self._bm(ta, tb, **areas)
+        return tuple(x[0] for x in answer) if isinstance(answer, tuple) else answer[0]
+
+
+def _with_adaptive_steps(solve: Solve, asked: Asked, tolerances: Tolerances, times: checks.Times) -> Solve:
     """The same over the times that `plan` accepts."""
-    assert asked.tolerances is not None
-    scheme, walk = solve.scheme, solve.walk
-
-    def over(grid: AcceptedGrid) -> Walk:
-        return replace(walk, grid=grid, increment=increments(bm, grid, times.eps, scheme.levy_area))
+    scheme = solve.scheme
 
     def step(state: SolverState, a: float, b: float) -> SolverState:
-        (at,) = over(AcceptedGrid((a, b))).forward()
+        (at,) = solve.walk_over(AcceptedGrid((a, b)), scheme.levy_area).forward()
         return scheme.step(solve.field, state, at.t0, at.t1, at.dt, at.dW)
 
     with torch.no_grad():
         _, state = solve.begin(asked.y0)
-        grid = plan(step, state, (walk.grid.t0, walk.grid.t1), times.dt, asked.tolerances)
-    return replace(solve, walk=over(grid), outputs=grid.outputs(times.ts, times.eps))
+        ends = solve.walk.grid.t0, solve.walk.grid.t1
+        grid, _ = plan(step, state, ends, times.dt, tolerances, progress=asked.progress)
+    walk = solve.walk_over(grid, scheme.levy_area)
+    return replace(solve, walk=walk, outputs=grid.outputs(times.ts, times.eps))
 
 
-def parts(asked: Asked, ys: Outputs, state: SolverState) -> Any:
-    """ys, the log-ratio if asked for, the rest of the state if asked for."""
+def _blocks(sde: Any, y0: Tensor, method: str, options: Mapping[str, Any], return_stats: bool) -> Any:
+    from sdegrad.torch.compiled import make_blocks  # here, for it imports torch's compiler, which takes seconds
+
+    return make_blocks(sde, y0, method, options, return_stats)
+
+
+def _each_step_once(progress: Progress) -> Progress:
+    """A checkpoint takes steps twice, the second time on the way back."""
+    last = 0
+
+    def told(step: int, steps: int) -> None:
+        nonlocal last
+        if step > last:
+            last = step
+            progress(step, steps)
+
+    return told
+
+
+def parts(asked: Asked, solve: Solve, ys: Outputs, state: SolverState) -> Any:
+    """ys, and the log-ratio, the rest of the state and the statistics, each if asked for."""
     log_ratio = ()
     if asked.logqp:
         ys, *log_ratio = split_log_ratio(ys)
-    answer = (ys, *log_ratio, *((state[1:],) if asked.extra else ()))
+    answer = (ys, *log_ratio, *((state[1:],) if asked.extra else ()), *_stats(asked, solve))
     return answer if len(answer) > 1 else ys
+
+
+def _stats(asked: Asked, solve: Solve) -> tuple[Stats, ...]:
+    if asked.counts is None:
+        return ()
+    grid, counts = solve.walk.grid, asked.counts
+    return (Stats(grid.steps, counts.drift, counts.diffusion, grid.rejected if isinstance(grid, AcceptedGrid) else 0),)
 
 
 def _check_extra(asked: Asked, scheme: Scheme, start: checks.Start) -> None:

@@ -26,6 +26,8 @@ ROLES = {
     "drift_and_diffusion_prod": "f_and_g_prod",
     "prior_drift": "h",
 }
+DRIFTS = ("f", "f_and_g", "f_and_g_prod")
+DIFFUSIONS = ("g", "f_and_g", "g_prod", "f_and_g_prod")
 
 
 class BaseSDE(nn.Module):
@@ -51,6 +53,16 @@ class SDEIto(BaseSDE):
 class SDEStratonovich(BaseSDE):
     def __init__(self, noise_type: str) -> None:
         super().__init__(noise_type, "stratonovich")
+
+
+def add_scaled_(x: Tensor, y: Tensor, by: Any) -> Tensor:
+    """x <- x + by y, at once if `by` is a number; in a compiled block it is a tensor, and frozen if an alpha."""
+    return x.add_(by * y) if isinstance(by, Tensor) else x.add_(y, alpha=by)
+
+
+def add_scaled(x: Tensor, y: Tensor, by: Any) -> Tensor:
+    """The same as a new tensor: what a user made may be needed again."""
+    return x + by * y if isinstance(by, Tensor) else torch.add(x, y, alpha=by)
 
 
 def check_types(noise_type: Any, sde_type: Any) -> None:
@@ -107,25 +119,37 @@ class Field:
     has_g: bool
 
 
-def make_field(sde: Any, names: Mapping[str, str]) -> Field:
+@dataclass
+class Counts:
+    """Of evaluations so far."""
+
+    drift: int = 0
+    diffusion: int = 0
+
+
+def make_field(sde: Any, names: Mapping[str, str], channels: int | None = None, counts: Counts | None = None) -> Field:
     """The field of `sde`, an object with noise_type and some of f, g, f_and_g, g_prod, f_and_g_prod.
 
-    ValueError if it defines too little, or if `names` has an unknown key or names a method that is not there.
+    channels: of the Brownian motion, if known. Evaluations are added to `counts`, if given. ValueError if the SDE
+    defines too little, or if `names` has an unknown key or names a method that is not there.
     """
     own = own_methods(sde, names)
-    f, g, f_and_g, g_prod, f_and_prod = (own.get(role) for role in ROLES.values() if role != "h")
-    if not (f or f_and_g or f_and_prod) or not (g or f_and_g or g_prod or f_and_prod):
+    if counts is not None:
+        own = {role: _counting(counts, role, method) for role, method in own.items()}
+    if own.keys().isdisjoint(DRIFTS) or own.keys().isdisjoint(DIFFUSIONS):
         raise ValueError(
             f"{type(sde).__name__} must define a drift f(t, y) and a diffusion g(t, y) (or f_and_g, g_prod, "
             f"f_and_g_prod), but defines {', '.join(own) or 'none'}; if they have other names, pass `names`."
         )
+    own |= _from_products(own, sde.noise_type, channels)
+    f, g, f_and_g, g_prod, f_and_prod = (own.get(role) for role in ROLES.values() if role != "h")
     product, outer = _PRODUCTS[sde.noise_type]
     f_and_g = f_and_g or (_pair(f, g) if f and g else None)
     if not f_and_prod:
         f_and_prod = _pair(f, g_prod) if f and g_prod else _apply(product, f_and_g) if f_and_g else None
     f = f or (_entry(f_and_g, 0) if f_and_g else _missing("f or f_and_g"))
     g = g or (_entry(f_and_g, 1) if f_and_g else None)
-    noise = g_prod or (_product_of(product, g) if g else _missing("g, g_prod or f_and_g"))
+    noise = g_prod or (_product_of(product, g) if g else _entry(f_and_prod, 1) if f_and_prod else _missing("g"))
     g = g or _missing("g or f_and_g")
     return Field(
         f_and_g=f_and_g or _missing("g or f_and_g"),
@@ -135,7 +159,7 @@ def make_field(sde: Any, names: Mapping[str, str]) -> Field:
         g=g,
         entries=(lambda t, y: g(t, y).squeeze(-1)) if sde.noise_type == "scalar" else g,
         product=product,
-        combine=lambda f, g, dt, dW: torch.add(product(g, dW), f, alpha=dt),
+        combine=lambda f, g, dt, dW: add_scaled_(product(g, dW), f, dt),
         outer=outer,
         has_g=f_and_g is not None,
     )
@@ -152,12 +176,53 @@ def own_methods(sde: Any, names: Mapping[str, str]) -> dict[str, Callable[..., A
     return {role: method for role, method in methods.items() if method is not None}
 
 
+def _counting(counts: Counts, role: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    drift, diffusion = role in DRIFTS, role in DIFFUSIONS
+
+    def call(*arguments: Any) -> Any:
+        counts.drift += drift
+        counts.diffusion += diffusion
+        return method(*arguments)
+
+    return call
+
+
+def _from_products(
+    own: Mapping[str, Callable[..., Any]], noise_type: NoiseType, channels: int | None
+) -> dict[str, Callable[..., Any]]:
+    """What follows for an SDE that knows its diffusion in products alone: f, where the increment is zero, and, where
+    each entry of g meets one channel, g, where it is one."""
+    joint: Any = own.get("f_and_g_prod")
+    product = own.get("g_prod")
+    if "g" in own or "f_and_g" in own or not (joint or product):
+        return {}
+
+    def filled(y: State, value: float) -> Noise:
+        return y.new_full(y.shape if noise_type == "diagonal" else (*y.shape[:-1], channels or 1), value)
+
+    def entries(g: State) -> Tensor:
+        return g.unsqueeze(-1) if noise_type == "scalar" else g
+
+    def f_and_g(t: Any, y: State) -> tuple[State, Tensor]:
+        f, g = joint(t, y, filled(y, 1.0))
+        return f, entries(g)
+
+    found = {}
+    if joint and "f" not in own:
+        found["f"] = lambda t, y: joint(t, y, filled(y, 0.0))[0]
+    if noise_type in ("diagonal", "scalar"):
+        product = product or _entry(joint, 1)
+        found["g"] = lambda t, y: entries(product(t, y, filled(y, 1.0)))
+        found |= {"f_and_g": f_and_g} if joint else {}
+    return found
+
+
 def _pair(first: Callable[..., Any], second: Callable[..., Any]) -> Callable[..., Any]:
     return lambda t, y, *dW: (first(t, y), second(t, y, *dW))
 
 
 def _entry(joint: Callable[..., Any], i: int) -> Callable[..., Any]:
-    return lambda t, y: joint(t, y)[i]
+    return lambda t, y, *dW: joint(t, y, *dW)[i]
 
 
 def _apply(product: Callable[..., Tensor], f_and_g: Callable[..., Any]) -> Callable[..., Any]:
@@ -175,7 +240,7 @@ def _product_of(product: Callable[..., Tensor], g: Callable[..., Tensor]) -> Cal
 def _increment(f_and_prod: Callable[..., Any]) -> Callable[..., Tensor]:
     def increment(t: Any, y: Any, dt: float, dW: Any) -> Tensor:
         f, g_dW = f_and_prod(t, y, dW)
-        return torch.add(g_dW, f, alpha=dt)
+        return add_scaled(g_dW, f, dt)
 
     return increment
 

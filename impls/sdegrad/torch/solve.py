@@ -7,13 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sdegrad.methods import FACTS, SDEType
+from sdegrad.methods import FACTS
 from sdegrad.torch import checks
-from sdegrad.torch.adaptive import check_tolerances
+from sdegrad.torch.adaptive import Tolerances, check_tolerances
 from sdegrad.torch.adjoint import backprop, checkpoint, reversible
-from sdegrad.torch.backsolve import USABLE, backsolve
+from sdegrad.torch.backsolve import WayBack, backsolve, predictions
+from sdegrad.torch.methods import make_scheme
 from sdegrad.torch.prepare import Asked, ask, parts, prepare
-from sdegrad.torch.types import Number, Times
+from sdegrad.torch.types import Number, Progress, Times
 
 
 def sdeint(
@@ -35,6 +36,9 @@ def sdeint(
     *,
     adjoint: str = "backprop",
     adjoint_params: Iterable[Tensor] | None = None,
+    return_stats: bool = False,
+    progress: Progress | None = None,
+    compile: bool = False,
     **unused_kwargs: Any,
 ) -> Any:
     """Solve dy = f(t, y) dt + g(t, y) dW from y0 at ts[0]; return y at the times ts, [outputs, *paths, dim].
@@ -43,8 +47,9 @@ def sdeint(
         [*paths, dim] for diagonal, [*paths, dim, 1] for scalar, [*paths, dim, noise] for additive and general
         noise; t is a tensor without axes. Also, or instead: f_and_g(t, y), g_prod(t, y, dW),
         f_and_g_prod(t, y, dW).
-    y0: [*paths, dim], of a floating dtype, finite.
-    ts: two times or more, strictly increasing. t has their dtype, or that of y0 if they are Python numbers.
+    y0: [*paths, dim], of a floating dtype, finite; any axes before dim, or none.
+    ts: two times or more, strictly increasing. t has their dtype, or that of y0 if they are Python numbers; grid times
+        are computed in float64, so half precision rounds what f and g see of t and not the grid.
     bm: called as bm(ta, tb), gives W(tb) - W(ta) [*paths, noise]. By default a `BrownianInterval` with cells
         of length dt, seeded from torch's global generator; one with the same cells is the fastest. For srk it must
         have levy_area_approximation "space-time" or more, for log_ode and general noise "davie" or "foster".
@@ -62,9 +67,19 @@ def sdeint(
         (z,) of mccallum_foster, () of others. extra_solver_state: the same at ts[0], to go on from another solve.
     adjoint: how gradients are computed. "backprop": autograd through every step. "checkpoint": the same, in
         memory that grows like the square root of the number of steps. "reversible" (reversible_heun and
-        mccallum_foster): the same to round-off, in constant memory. "backsolve": the continuous adjoint,
-        approximate, in constant memory. The last two are differentiable once, and reach y0 and adjoint_params only.
+        mccallum_foster): the same to round-off, in constant memory; with ees25 and ees27 only nearly the same, for
+        their way back misses the way there, but by a high power of the step. "backsolve": the continuous adjoint,
+        approximate, in constant memory. The last two reach y0 and adjoint_params only; the reversible one is
+        differentiable once, backsolve twice (the second time in memory that grows with the steps), the others always.
     adjoint_params: what these two reach beside y0; the parameters of `sde` by default.
+    return_stats: return `Stats` of the forward pass too, as the very last item.
+    progress: called as progress(step, steps) after each step of the forward pass; with `adaptive`, as
+        progress(part, 1000) after each accepted one, by time.
+    compile: run blocks of steps as compiled functions, forward and, with the adjoint "reversible" or by autograd, back;
+        `progress` is then called after each block. It pays for many solves with small networks: the first call takes
+        tens of seconds, later ones reuse it for every seed, dt, ts, number of steps and value of the parameters. f and
+        g must be of torch alone and not depend on the values of tensors in Python. Needs torch's compiler, and on the
+        CPU one for C++. Without effect on the search for adaptive steps and on the way back of "backsolve".
     adaptive: choose the steps, from dt on and not below dt_min, so that two half steps differ from a whole one by no
         more than rtol |y| + atol, in the root mean square over all entries; the solution is that of the half steps.
         Only then rtol, atol and dt_min have an effect. Gradients take the steps as constants, all adjoints alike.
@@ -73,9 +88,10 @@ def sdeint(
     """
     _warn_unused("sdeint", unused_kwargs)
     tolerances = check_tolerances(rtol, atol, dt_min) if adaptive else None
-    asked = ask(sde, y0, ts, bm, method, dt, options, names, logqp, extra, extra_solver_state, tolerances)
+    more = logqp, extra, extra_solver_state, tolerances, return_stats, progress, compile
+    asked = ask(sde, y0, ts, bm, method, dt, options, names, *more)
     checks.check_adjoint(adjoint, asked.method)
-    return _run(asked, adjoint, adjoint_params, None)
+    return _run(asked, adjoint, adjoint_params, _way_back(asked) if adjoint == "backsolve" else None)
 
 
 def sdeint_adjoint(
@@ -89,9 +105,9 @@ def sdeint_adjoint(
     adaptive: bool = False,
     adjoint_adaptive: bool = False,
     rtol: Number = 1e-5,
-    adjoint_rtol: Number = 1e-5,  # noqa: ARG001
+    adjoint_rtol: Number = 1e-5,
     atol: Number = 1e-4,
-    adjoint_atol: Number = 1e-4,  # noqa: ARG001
+    adjoint_atol: Number = 1e-4,
     dt_min: Number = 1e-5,
     options: Mapping[str, Any] | None = None,
     adjoint_options: Mapping[str, Any] | None = None,
@@ -100,41 +116,50 @@ def sdeint_adjoint(
     logqp: bool = False,
     extra: bool = False,
     extra_solver_state: Any = None,
+    *,
+    return_stats: bool = False,
+    progress: Progress | None = None,
+    compile: bool = False,
     **unused_kwargs: Any,
 ) -> Any:
     """`sdeint` with gradients in constant memory. Arguments that are not listed here are those of `sdeint`.
 
-    adjoint_method: None for the exact adjoint of a reversible method (torchsde's name "adjoint_reversible_heun" is
-        accepted too), and with every other for the continuous adjoint, solved with `method` itself where that can be,
-        else with "midpoint" or "euler"; or another method of the same calculus to solve that one with.
+    adjoint_method: None for the adjoint "reversible" of a method that has one (torchsde's name,
+        "adjoint_reversible_heun", is accepted too), and with every other for the continuous adjoint, solved with
+        `method` itself; or another one-step method for this calculus and noise to solve that one with.
+    adjoint_options: of that method, as `options`.
     adjoint_params: the tensors, beside y0, that gradients reach; the parameters of `sde` by default.
-    adjoint_rtol, adjoint_atol: without effect, for the way back is over the steps of the way there.
-    adjoint_adaptive, adjoint_options: only their defaults; else NotImplementedError.
+    adjoint_adaptive: choose the steps of the continuous adjoint anew, to adjoint_rtol and adjoint_atol, the error being
+        that of the state and of all its adjoints. Otherwise the way back is over the steps of the way there, chosen or
+        not. The reversible adjoint always retraces those: it is exact for them, and warns that it does.
 
-    ValueError for bad arguments, before the first step; a warning for unknown ones. Differentiable once.
+    ValueError for bad arguments, before the first step; a warning for unknown ones.
     """
     _warn_unused("sdeint_adjoint", unused_kwargs)
-    _only_defaults(adjoint_adaptive=adjoint_adaptive, adjoint_options=adjoint_options)
     tolerances = check_tolerances(rtol, atol, dt_min) if adaptive else None
-    asked = ask(sde, y0, ts, bm, method, dt, options, names, logqp, extra, extra_solver_state, tolerances)
-    method = asked.method
-    reversed_exactly = FACTS[method].reversible and adjoint_method in (None, f"adjoint_{method}")
-    return _run(asked, "reversible" if reversed_exactly else "backsolve", adjoint_params, adjoint_method)
+    own_steps = check_tolerances(adjoint_rtol, adjoint_atol, dt_min, "adjoint_") if adjoint_adaptive else None
+    more = logqp, extra, extra_solver_state, tolerances, return_stats, progress, compile
+    asked = ask(sde, y0, ts, bm, method, dt, options, names, *more)
+    if adjoint_method not in (None, f"adjoint_{asked.method}") or not checks.has_reversal(asked.method):
+        way = _way_back(asked, adjoint_method, adjoint_options or {}, own_steps)
+        return _run(asked, "backsolve", adjoint_params, way)
+    if adjoint_options:
+        raise ValueError(f"the reversible adjoint has no options, got adjoint_options={adjoint_options}; leave it out.")
+    if adjoint_adaptive:
+        warnings.warn("adjoint_adaptive has no effect: the reversible adjoint retraces its steps.", stacklevel=2)
+    return _run(asked, "reversible", adjoint_params, None)
 
 
-def _run(asked: Asked, adjoint: str, adjoint_params: Iterable[Tensor] | None, adjoint_method: str | None) -> Any:
+def _run(asked: Asked, adjoint: str, adjoint_params: Iterable[Tensor] | None, way: WayBack | None) -> Any:
     y0 = asked.y0
     if adjoint in ("backprop", "checkpoint"):
-        ys, state = {"backprop": backprop, "checkpoint": checkpoint}[adjoint](prepare(asked), y0)
-        return parts(asked, ys, state)
-    params = _params(asked.sde, adjoint_params)
-    sde_type = asked.sde.sde_type
-    backward = None if adjoint == "reversible" else _backward_method(asked.method, adjoint_method, sde_type)
-    with torch.no_grad():
         solve = prepare(asked)
-    if backward is None:
-        return parts(asked, *reversible(solve, y0, params))
-    return parts(asked, *backsolve(solve, y0, params, sde_type, backward))
+        return parts(asked, solve, *{"backprop": backprop, "checkpoint": checkpoint}[adjoint](solve, y0))
+    params = _params(asked.sde, adjoint_params)
+    with torch.no_grad():
+        solve = prepare(asked, way.scheme.levy_area if way else "none")
+    run = reversible(solve, y0, params) if way is None else backsolve(solve, y0, params, way)
+    return parts(asked, solve, *run)
 
 
 def _params(sde: Any, adjoint_params: Iterable[Tensor] | None) -> list[Tensor]:
@@ -147,24 +172,30 @@ def _params(sde: Any, adjoint_params: Iterable[Tensor] | None) -> list[Tensor]:
     return [p for p in params if p.requires_grad]
 
 
-def _backward_method(method: str, adjoint_method: str | None, sde_type: SDEType) -> str:
+def _way_back(
+    asked: Asked,
+    adjoint_method: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    tolerances: Tolerances | None = None,
+) -> WayBack:
     """The method that solves the continuous adjoint: the forward one if it can, else that for general noise."""
-    usable = USABLE[sde_type]
-    chosen = adjoint_method or (method if method in usable else checks.default_method(sde_type, "general"))
-    if chosen not in usable:
+    sde_type, noise_type = asked.sde.sde_type, asked.sde.noise_type
+    usable = [name for name in checks.fitting(sde_type, noise_type) if not FACTS[name].reversible]
+    method = adjoint_method or (asked.method if asked.method in usable else checks.default_method(sde_type, "general"))
+    if method not in usable:
         raise ValueError(
-            f"adjoint_method {chosen!r} cannot solve the continuous adjoint of a {sde_type} SDE; use one of "
-            f"{', '.join(usable)}, or method='reversible_heun' with its own, exact adjoint."
+            f"adjoint_method {method!r} cannot solve the continuous adjoint of a {sde_type} SDE with {noise_type} "
+            f"noise; use one of {', '.join(usable)}, or method='reversible_heun' with its own, exact adjoint."
         )
-    return chosen
+    if adjoint_method and FACTS[asked.method].reversible:
+        warnings.warn(
+            f"the adjoint of {asked.method!r} by {method!r} is approximate; its own, adjoint_method=None, is exact.",
+            stacklevel=3,
+        )
+    scheme = make_scheme(method, sde_type, noise_type, options or {})
+    return WayBack(scheme, predictions(method, noise_type), tolerances, asked.dt)
 
 
 def _warn_unused(function: str, unused: Mapping[str, Any]) -> None:
     if unused:
         warnings.warn(f"{function}: unexpected arguments {', '.join(unused)} have no effect.", stacklevel=3)
-
-
-def _only_defaults(**arguments: Any) -> None:
-    for name, value in arguments.items():
-        if value is not None and value is not False and value != {}:
-            raise NotImplementedError(f"{name}={value!r} is not available in sdegrad.torch; leave it at its default.")

@@ -40,6 +40,20 @@ class Area(NamedTuple):
     A: Tensor
 
 
+Progress = Callable[[int, int], None]
+"""Called as progress(step, steps)."""
+
+
+class Stats(NamedTuple):
+    """What a forward solve did: its steps (half steps, if adaptive), evaluations of drift and diffusion in all, and the
+    steps that were tried and rejected."""
+
+    num_steps: int
+    drift_evaluations: int
+    diffusion_evaluations: int
+    rejected_steps: int = 0
+
+
 SolverState = tuple[Any, ...]
 """What a method carries from step to step; the first entry is the solution."""
 
@@ -49,14 +63,16 @@ class Reversal:
     """How a method undoes its step, and takes the adjoint back over it. The adjoint has the layout of the state.
 
     resume(field, t, state) -> the state at the end, with what the first pull needs; in `field`, f_and_g records.
-    pull(field, vjp, state, adjoint, t0, t1, dt, dW) -> (state, adjoint) at t0, from those at t1.
+    pull(field, vjp, state, adjoint, t0, t1, dt, dW) -> (state, adjoint) at t0, from those at t1, overwritten.
     finish(vjp, state, adjoint) -> the gradient in y0 through `Scheme.start`.
     vjp(outputs, y, cotangents) -> the adjoint of outputs in y, that in the parameters being added up elsewhere.
+    exact: whether the way back is, to round-off, the way there.
     """
 
     resume: Callable[..., SolverState]
     pull: Callable[..., tuple[SolverState, SolverState]]
     finish: Callable[..., Tensor]
+    exact: bool = True
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from sdegrad.torch.adaptive import AcceptedGrid
 from sdegrad.torch.checks import Start
 from sdegrad.torch.levy import LevyArea
 from sdegrad.torch.sde import Field
-from sdegrad.torch.types import Area, Scheme, SolverState, SpaceTime, Time
+from sdegrad.torch.types import Area, Progress, Scheme, SolverState, SpaceTime, Time
 
 _CHUNK = 64  # grid times made at once: few enough to be held for any number of steps
 
@@ -30,12 +30,13 @@ class Step(NamedTuple):
 @dataclass(frozen=True)
 class Walk:
     """The grid, and the Brownian motion on it: increment(k) is that of [grid.time(k), grid.time(k + 1)], with the Levy
-    area that the scheme asks for."""
+    area that the scheme asks for. progress is told of the steps forward."""
 
     grid: Grid | AcceptedGrid
     increment: Callable[[int], Any]
     dtype: torch.dtype
     device: torch.device
+    progress: Progress | None = None
 
     def forward(self, start: int = 0, stop: int | None = None) -> Iterator[Step]:
         """The steps from grid time `start` to grid time `stop` (the end, if None)."""
@@ -45,6 +46,8 @@ class Walk:
         for k, t1 in enumerate(times, start):
             yield Step(k, t0, t1, self.grid.step(k), self.increment(k))
             t0 = t1
+            if self.progress:
+                self.progress(k + 1, self.grid.steps)
 
     def backward(self) -> Iterator[Step]:
         """All steps, the last one first."""
@@ -65,7 +68,8 @@ class Walk:
 class Solve:
     """A solve, checked and ready to run. outputs: for each output time (k, w) as `Grid.outputs` gives them.
 
-    start: the field at the initial time. extra: the state at the start beside the solution, if it is given.
+    start: the field at the initial time. walk_over: the same Brownian motion over another grid, with another Levy area.
+    extra: the state at the start beside the solution, if it is given. blocks: `compiled.Blocks` to go through, if any.
     """
 
     scheme: Scheme
@@ -73,7 +77,9 @@ class Solve:
     walk: Walk
     outputs: tuple[tuple[int, float], ...]
     start: Start
+    walk_over: Callable[[Grid | AcceptedGrid, LevyArea], Walk]
     extra: SolverState | None = None
+    blocks: Any = None
 
     def run(self, y0: Tensor) -> tuple[Tensor, SolverState]:
         """The outputs [outputs, *paths, dim] and the state at the end; autograd sees every step of it."""
@@ -90,12 +96,15 @@ class Solve:
 
     def advance(self, state: SolverState, start: int, stop: int) -> tuple[list[Tensor], SolverState]:
         """The outputs after grid time `start` and up to `stop`, and the state there, from that at `start`."""
-        step, field, ys = self.scheme.step, self.field, []
+        ys, at, z0 = [], start, state[0]
         pending = [(k, w) for k, w in reversed(self.outputs) if start < k <= stop]
-        for k, t0, t1, dt, dW in self.walk.forward(start, stop):
-            after = step(field, state, t0, t1, dt, dW)
-            while pending and pending[-1][0] == k + 1:
-                ys.append(torch.lerp(state[0], after[0], pending.pop()[1]))
+        steps = _one_by_one if self.blocks is None else self.blocks.steps
+        for zs, after in steps(self, state, start, stop):
+            for z1 in zs:
+                at += 1
+                while pending and pending[-1][0] == at:
+                    ys.append(torch.lerp(z0, z1, pending.pop()[1]))
+                z0 = z1
             state = after
         return ys, state
 
@@ -107,6 +116,14 @@ class Solve:
             if w < 1:
                 weights.setdefault(k - 1, []).append((i, 1 - w))
         return weights
+
+
+def _one_by_one(solve: Solve, state: SolverState, start: int, stop: int) -> Iterator[tuple[tuple[Tensor], SolverState]]:
+    """The solution and the state after each step."""
+    step, field = solve.scheme.step, solve.field
+    for _, t0, t1, dt, dW in solve.walk.forward(start, stop):
+        state = step(field, state, t0, t1, dt, dW)
+        yield (state[0],), state
 
 
 def increments(bm: Any, grid: Grid | AcceptedGrid, eps: float, levy_area: LevyArea = "none") -> Callable[[int], Any]:

@@ -1,14 +1,20 @@
 """Runge-Kutta methods in the two registers of Williamson's 2N form: k <- a k + F(t + c h, y); y <- y + b k.
 
 Williamson, Low-storage Runge-Kutta schemes, J. Comput. Phys. 35 (1980), 48-56. F = f dt + g dW, so Stratonovich.
+
+Those that are effectively symmetric are nearly reversible: the step with (-dt, -dW) leads back to the start but for a
+high power of the step. The adjoint differentiates the step there exactly, and so is as near to that of the solution.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from sdegrad.torch.sde import Field
-from sdegrad.torch.types import Scheme, SolverState, solution_only
+from sdegrad.torch.types import Reversal, Scheme, SolverState, solution_only
 
 
 def low_storage(A: Sequence[float], B: Sequence[float], C: Sequence[float]) -> Scheme:
@@ -30,4 +36,20 @@ def low_storage(A: Sequence[float], B: Sequence[float], C: Sequence[float]) -> S
             y = y + b * k
         return (y,)
 
-    return Scheme(solution_only, step)
+    def pull(
+        field: Field,
+        vjp: Callable[..., Tensor],
+        after: SolverState,
+        adjoint: SolverState,
+        t0: Any,
+        t1: Any,
+        dt: float,
+        dW: Any,
+    ) -> tuple[SolverState, SolverState]:
+        (y,) = step(field, (after[0].detach(),), t1, t0, -dt, -dW)
+        with torch.enable_grad():
+            (forth,) = step(field, (y.requires_grad_(),), t0, t1, dt, dW)
+        return (y,), (vjp((forth,), y, adjoint),)
+
+    reversal = Reversal(lambda field, t1, state: state, pull, lambda vjp, state, adjoint: adjoint[0], exact=False)
+    return Scheme(solution_only, step, reversal)

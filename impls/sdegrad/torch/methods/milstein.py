@@ -5,7 +5,6 @@ difference in place of the derivative, section 11.1. Where an entry of diagonal 
 its own, the order is 1/2; the calculus is right even there, but for `grad_free` in the Stratonovich case.
 """
 
-import math
 from typing import Any
 
 from torch import Tensor
@@ -49,7 +48,7 @@ def step_stratonovich_grad_free(
 
 def _without_derivative(field: Field, t0: Any, y: Tensor, k: Any, dt: float, dW: Tensor, v: Tensor) -> Tensor:
     """g dW + (g(y + k + g sqrt dt) - g) v / (2 sqrt dt)."""
-    root = math.sqrt(dt)
+    root = dt**0.5
     g = field.entries(t0, y)
     return g * dW + (field.entries(t0, y + k + g * root) - g) * (v / (2 * root))
 

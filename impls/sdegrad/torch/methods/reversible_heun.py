@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sdegrad.torch.sde import Field
+from sdegrad.torch.sde import Field, add_scaled_
 from sdegrad.torch.types import Noise, Reversal, Scheme, SolverState, State, Time
 
 
@@ -26,10 +26,10 @@ def start(y0: State, f0: Any, g0: Any) -> SolverState:
 def step(field: Field, state: SolverState, t0: Time, t1: Time, dt: float, dW: Noise) -> SolverState:  # noqa: ARG001
     z0, f0, g0, zh0 = state
     k0 = field.combine(f0, g0, dt, dW)
-    zh1 = torch.add(k0 - zh0, z0, alpha=2)  # 2 z0 - zh0 + k0
+    zh1 = (k0 - zh0).add_(z0, alpha=2)  # 2 z0 - zh0 + k0
     f1, g1 = field.f_and_g(t1, zh1)
     k1 = field.combine(f1, g1, dt, dW)
-    z1 = torch.add(z0, k0 + k1, alpha=0.5)  # z0 + (k0 + k1) / 2
+    z1 = torch.add(z0, k1.add_(k0), alpha=0.5)  # z0 + (k0 + k1) / 2
     return z1, f1, g1, zh1
 
 
@@ -53,12 +53,12 @@ def pull(
     _, f, g, zh = state
     a_z, a_f, a_g, a_zh = adjoint
     half_dW = 0.5 * dW
-    a_f = torch.add(a_f, a_z, alpha=0.5 * dt)
-    a_g = a_g + field.outer(a_z, half_dW)
-    a_zh = a_zh + vjp((f, g), zh, (a_f, a_g))
-    a_z = torch.add(a_z, a_zh, alpha=2)
+    add_scaled_(a_f, a_z, 0.5 * dt)
+    a_g.add_(field.outer(a_z, half_dW))
+    a_zh.add_(vjp((f, g), zh, (a_f, a_g)))
+    a_z.add_(a_zh, alpha=2)
     before = step(field, state, t1, t0, -dt, -dW)
-    return before, (a_z, a_z * (0.5 * dt), field.outer(a_z, half_dW), -a_zh)
+    return before, (a_z, a_z * (0.5 * dt), field.outer(a_z, half_dW), a_zh.neg_())
 
 
 def finish(vjp: Callable[..., Tensor], state: SolverState, adjoint: SolverState) -> Tensor:

@@ -43,7 +43,7 @@ def _sum(y: Tensor, weights: Sequence[float | int], values: Sequence[Tensor]) ->
 
 def step(field: Field, state: SolverState, t0: Any, t1: Any, dt: float, dW: SpaceTime) -> SolverState:  # noqa: ARG001
     (y,) = state
-    W, root = dW.W, math.sqrt(dt)
+    W, root = dW.W, dt**0.5
     I1, I11, I10, I111 = W, (W * W - dt) / (2 * root), 0.5 * W + dW.H, (W * W * W - (3 * dt) * W) / (6 * dt)
     drifts, mixed, scaled, y1 = [], [], [], y  # f h, g I_10 / h, g sqrt h
     for i in range(4):

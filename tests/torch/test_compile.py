@@ -1,0 +1,184 @@
+"""compile=True: the same numbers as step by step, exact gradients, and no compilation that is not needed.
+
+Everything is compiled, so the shapes are few. Most tests leave out the code generator, which takes nearly all of the
+time and which the first test has: what is traced, recorded and reused does not depend on it.
+"""
+
+import functools
+import gc
+import weakref
+
+import jaxtyping
+import pytest
+import torch
+from torch import nn
+
+import sdegrad.torch as sd
+from sdegrad.methods import FACTS
+from sdegrad.torch import compiled
+from tests.torch.sdes import channels, neural, state
+
+counters = torch._dynamo.utils.counters["stats"]
+TS = (0.0, 0.31, 1.0)  # between and on grid times
+
+
+@pytest.fixture(autouse=True)
+def _no_checks_of_shapes():
+    """Those of jaxtyping cannot be compiled."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", before)
+
+
+@pytest.fixture
+def traced(monkeypatch):
+    """Blocks of two steps, traced but run by torch's own operations."""
+    options = {"fullgraph": True, "dynamic": False, "isolate_recompiles": True, "recompile_limit": 20}
+    compile_ = functools.cache(functools.partial(torch.compile, backend="aot_eager", **options))
+    monkeypatch.setattr(compiled, "LENGTH", 2)
+    monkeypatch.setattr(compiled, "_compiled", compile_)
+
+
+def run(sde, *, compile, method="reversible_heun", adjoint="reversible", dt=0.1, ts=TS, seed=0, batch=(3,), **options):
+    """ys, and the gradients in y0 and the parameters."""
+    scheme = sd.methods.make_scheme(method, sde.sde_type, sde.noise_type, options.get("options", {}))
+    y0 = options.pop("y0", state(batch=batch).double()).requires_grad_()
+    bm = sd.BrownianInterval(
+        *(ts[0], ts[-1], (*y0.shape[:-1], channels(sde.noise_type))),
+        dtype=y0.dtype,
+        entropy=seed,
+        dt=dt,
+        levy_area_approximation=scheme.levy_area,
+    )
+    ts = torch.tensor(ts, dtype=y0.dtype)
+    ys = sd.sdeint(sde, y0, ts, bm=bm, dt=dt, method=method, adjoint=adjoint, compile=compile, **options)
+    grads = torch.autograd.grad(ys.square().sum(), [y0, *sde.parameters()], allow_unused=True)
+    return ys.detach(), [torch.zeros(()) if g is None else g for g in grads]
+
+
+def relative(a, b):
+    return float(sum((x - y).abs().sum() for x, y in zip(a, b, strict=True)) / sum(x.abs().sum() for x in b))
+
+
+def agree(sde, tolerance=1e-13, **options):
+    ys, grads = run(sde, compile=True, **options)
+    expected, by_backprop = run(sde, compile=False, **options | {"adjoint": "backprop"})
+    torch.testing.assert_close(ys, expected, rtol=1e-12, atol=1e-12)
+    return relative(grads, by_backprop) < tolerance
+
+
+def test_generated_code_is_right_and_is_reused():
+    """For another seed, number of steps, step, ts (every step clipped differently) and parameters; and another
+    object of the class."""
+    sde = neural("diagonal").double()
+    assert agree(sde, dt=1 / 11)  # a block of ten and one of one step
+    graphs = counters["unique_graphs"]
+    for options in ({"seed": 1}, {"dt": 0.07}, {"ts": (0.5, 0.51, 0.52, 2.0)}, {"dt": 0.3}):
+        assert agree(sde, **{"dt": 1 / 11} | options)
+    with torch.no_grad():
+        for p in sde.parameters():
+            p.mul_(0.9)
+    assert agree(sde)
+    assert agree(neural("diagonal", seed=5).double())
+    assert counters["unique_graphs"] == graphs
+    run(sde, compile=True, batch=(2,))
+    assert counters["unique_graphs"] > graphs  # the count sees it when something is compiled
+
+
+def _cases():
+    """Every method once, the reversible ones with every noise type."""
+    for method, fact in FACTS.items():
+        for noise_type in fact.order if method == "reversible_heun" else list(fact.order)[:1]:
+            options = {"grad_free": True} if method == "milstein" else {}
+            yield pytest.param(method, noise_type, options, id=f"{method}-{noise_type}")
+
+
+@pytest.mark.usefixtures("traced")
+@pytest.mark.parametrize(("method", "noise_type", "options"), list(_cases()))
+def test_every_method(method, noise_type, options):
+    """Another dt shows that none is frozen in the code."""
+    sde = neural(noise_type, FACTS[method].sde_type).double()
+    adjoint = "reversible" if FACTS[method].reversible else "backprop"
+    for dt in (0.4, 0.33):
+        assert agree(sde, method=method, adjoint=adjoint, dt=dt, options=options)
+
+
+@pytest.mark.usefixtures("traced")
+def test_adjoints_shapes_and_dtypes():
+    sde = neural("general").double()
+    assert agree(sde, adjoint="checkpoint", dt=0.19)
+    assert agree(sde, batch=(), dt=0.4)
+    single = neural("diagonal").float()
+    y0 = state(batch=(2, 2)).float()
+    ys, grads = run(single, compile=True, y0=y0, dt=0.4)
+    expected, by_steps = run(single, compile=False, y0=y0, dt=0.4)
+    assert ys.dtype == torch.float32
+    torch.testing.assert_close(ys, expected)
+    assert relative(grads, by_steps) < 1e-5
+
+
+@pytest.mark.usefixtures("traced")
+def test_a_wrong_block_is_seen(monkeypatch):
+    """The check of the gradients can fail: with one that forgets what it receives at the end of each step."""
+    forgetful = compiled.backward
+
+    def wrong(*arguments):
+        *others, received, on = arguments
+        return forgetful(*others, [0.5 * r for r in received], on)
+
+    monkeypatch.setattr(compiled, "backward", wrong)
+    assert not agree(neural("diagonal").double(), 1e-3, dt=0.4)
+
+
+@pytest.mark.usefixtures("traced")
+def test_extra_and_log_ratio():
+    sde = neural("diagonal").double()
+    sde.h = lambda t, y: -y
+    y0 = state().double()
+    arguments = {"method": "reversible_heun", "dt": 0.4, "logqp": True, "extra": True}
+
+    def solve(**more):
+        torch.manual_seed(0)
+        ys, log_ratio, rest = sd.sdeint_adjoint(sde, y0, [0.0, 0.5, 1.0], **arguments, **more)
+        return ys, log_ratio, *rest
+
+    torch.testing.assert_close(solve(compile=True), solve(), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.usefixtures("traced")
+def test_the_sde_is_not_kept_alive():
+    sde = neural("additive").double()
+    run(sde, compile=True, dt=0.4)
+    gone = weakref.ref(sde)
+    del sde
+    gc.collect()
+    assert gone() is None
+
+
+class Branching(sd.SDEStratonovich):
+    """A drift that looks at the values of the state."""
+
+    def __init__(self):
+        super().__init__("diagonal")
+        self.rate = nn.Parameter(torch.ones((), dtype=torch.float64))
+
+    def f(self, t, y):
+        return self.rate * y if y.sum() > 0 else -y
+
+    def g(self, t, y):
+        return self.rate * y
+
+
+@pytest.mark.usefixtures("traced")
+def test_what_cannot_be_compiled_is_refused(monkeypatch):
+    with pytest.raises(ValueError, match=r"what Branching computes.*branching.*compile=False"):
+        run(Branching(), compile=True)
+    with pytest.raises(ValueError, match=r"return_stats.*compile=False"):
+        run(neural("diagonal").double(), compile=True, return_stats=True)
+    with pytest.raises(ValueError, match=r"differentiates g.*grad_free"):
+        run(neural("diagonal", "ito").double(), compile=True, method="milstein", adjoint="backprop")
+    compiled._cpp_compiler.cache_clear()
+    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("no-such-compiler",))
+    with pytest.raises(ValueError, match=r"compiler for C\+\+.*compile=False"):
+        run(neural("diagonal").double(), compile=True)
