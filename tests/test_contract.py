@@ -1,6 +1,6 @@
 """The contract, over every implementation: what each must support at least, and that it does what it says.
 
-On one given path all libraries that know a method must agree to rounding, step for step: the strongest test there is.
+That all libraries agree step for step on a given path is tested in test_agreement.py.
 """
 
 from dataclasses import replace
@@ -29,7 +29,8 @@ LEAST = {
             *((method, "backprop") for method in (*STRATONOVICH, "euler")),
             *((method, "checkpoint") for method in (*STRATONOVICH, "euler")),
             *((method, "backsolve") for method in ("heun", "midpoint", "euler_heun")),
-            ("reversible_heun", "reversible"),
+            *((method, "backsolve") for method in ("euler", "ees25", "ees27")),
+            *((method, "reversible") for method in ("reversible_heun", "mccallum_foster")),
         }
         for name in OURS
     },
@@ -52,11 +53,6 @@ LEAST_BROWNIAN = {
     "torchsde": {("interval", "none"), ("interval", "space-time")},
     "sdegrad_jax": {("interval", "none"), ("interval", "space-time")},
     "diffrax": {("tree", "none"), ("tree", "space-time")},
-}
-# Where a library's scheme of that name is another one; both converge with the order of the table.
-OTHER_SCHEME = {
-    # Takes the diffusion of the corrector at the start of the step: another scheme where it depends on time.
-    ("diffrax", "euler_heun", "additive"),
 }
 
 
@@ -108,36 +104,6 @@ def test_refuses_with_a_sentence(name):
         reason = load(name).unsupported(t)
         assert reason is not None
         assert reason.endswith(".")
-
-
-@pytest.mark.parametrize("method", ["reversible_heun", "heun", "midpoint", "euler_heun", "euler"])
-@pytest.mark.parametrize("noise_type", NOISE_TYPES)
-def test_all_agree_on_a_given_path(noise_type, method):
-    t = task(noise_type, method)
-    names = [n for n in IMPLEMENTATIONS if (method, None) in LEAST[n] and (n, method, noise_type) not in OTHER_SCHEME]
-    assert len(names) >= 3
-    ys = {name: run(name, t).ys for name in names}
-    first = ys.pop(names[0])
-    assert first.shape == (3, 3, 3)
-    np.testing.assert_array_equal(first[0], t.problem.y0)
-    for name, other in ys.items():
-        np.testing.assert_allclose(other, first, rtol=0, atol=1e-12, err_msg=name)
-
-
-@pytest.mark.parametrize(("name", "method", "noise_type"), OTHER_SCHEME)
-def test_another_scheme_of_the_same_name_is_another(name, method, noise_type):
-    t = task(noise_type, method)
-    assert np.abs(run(name, t).ys - run("sdegrad_torch", t).ys).max() > 1e-6
-
-
-def test_another_path_is_noticed():
-    """The companion of the agreement: one increment off by 1e-9 is not agreement."""
-    t = task("diagonal", "heun")
-    W = t.noise.W.copy()
-    W[4:] += 1e-9
-    moved = task("diagonal", "heun", noise=type(t.noise)(t.noise.times, W, t.noise.integral))
-    with pytest.raises(AssertionError):
-        np.testing.assert_allclose(run("torchsde", moved).ys, run("torchsde", t).ys, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("noise_type", NOISE_TYPES)

@@ -1,10 +1,8 @@
-"""`ReversibleAdjoint` and `BrownianInterval` inside diffrax."""
+"""`ReversibleAdjoint` inside diffrax."""
 
 import functools
 import pathlib
 import re
-import subprocess
-import sys
 
 import diffrax
 import equinox as eqx
@@ -15,12 +13,11 @@ import numpy as np
 import pytest
 
 import sdegrad.jax
-from sdegrad.jax import BrownianInterval, DiffraxPath, ReversibleAdjoint
+from sdegrad.jax import BrownianInterval, ReversibleAdjoint
 from sdegrad.jax.interop.backward import Backward
 from sdegrad.jax.interop.times import Times
 from tests.jax.sdes import TablePath
 from tests.jax.test_jax_adjoint import distance
-from tests.jax.test_jax_brownian import is_standard_normal
 
 EXACT = 1e-13  # Lipschitz constant times the time span is below 2 everywhere
 DIM, NOISE = 3, 2
@@ -58,7 +55,7 @@ def tree_path(shape, t0, t1):
 
 
 def own_path(shape, t0, t1):
-    return DiffraxPath(BrownianInterval(t0, t1, shape, jax.random.key(1), dt=0.1))
+    return BrownianInterval(t0, t1, shape, jax.random.key(1), dt=0.1)
 
 
 def unsafe_path(shape, *_):
@@ -312,77 +309,6 @@ def test_untested_versions_and_derivatives_in_time_are_refused(monkeypatch):
     monkeypatch.setattr(diffrax, "__version__", "0.8.0")
     with pytest.raises(ValueError, match=r"0\.7\.2, but this is diffrax 0\.8\.0; install"):
         ReversibleAdjoint()
-
-
-# Intervals over whole cells, parts of cells, and both.
-POINTS = np.asarray([0.0, 0.1, 0.25, 0.5, 0.6, 1.0])
-
-
-def test_law_of_increments_as_diffrax_asks_for_them():
-    """Means and covariances of W and H over 5 intervals, 20 000 samples, at 1e-3 with Bonferroni over all 65."""
-    bm = BrownianInterval(0, 1, (20_000,), jax.random.key(0), dt=0.25, levy_area="space-time")
-    path, (t0, t1) = DiffraxPath(bm), map(jnp.asarray, (POINTS[:-1], POINTS[1:]))
-    levy = jax.vmap(lambda t0, t1: path.evaluate(t0, t1, use_levy=True))(t0, t1)
-    assert isinstance(levy, diffrax.SpaceTimeLevyArea)
-    np.testing.assert_allclose(levy.dt, np.diff(POINTS))
-    h = np.diff(POINTS)[:, None]
-    z = np.concatenate([levy.W / np.sqrt(h), levy.H / np.sqrt(h / 12)])
-    assert is_standard_normal(z)
-    assert not is_standard_normal(1.02 * z)  # variance 4 % too large
-    np.testing.assert_array_equal(path.evaluate(0.1, 0.6), bm.evaluate(0.1, 0.6).W)
-    np.testing.assert_allclose(path.evaluate(0.6) - path.evaluate(0.1), path.evaluate(0.1, 0.6), atol=1e-14)
-
-
-WITHOUT_AREA = ["Euler", "EulerHeun", "Heun", "ItoMilstein", "Midpoint", "Ralston", "ReversibleHeun"]
-WITHOUT_AREA += ["StratonovichMilstein"]
-WITH_AREA = ["GeneralShARK", "SEA", "SPaRK", "SRA1", "ShARK", "SlowRK"]
-
-
-def additive(path, dt, solver):
-    """dy = -y dt + dW from 1, a path per entry."""
-    shape = path.evaluate(0.0, 1.0).shape
-    identity = lambda t, y, args: lineax.DiagonalLinearOperator(jnp.ones(shape))  # noqa: E731
-    terms = diffrax.MultiTerm(diffrax.ODETerm(lambda t, y, args: -y), diffrax.ControlTerm(identity, path))
-    return solve(terms, diffrax.ForwardMode(), jnp.ones(shape), None, dt=dt, max_steps=600, solver=solver).ys[0]
-
-
-def test_every_solver_of_diffrax_takes_our_path():
-    key = jax.random.key(3)
-    plain, with_area = (DiffraxPath(BrownianInterval(0, 1, (2,), key, levy_area=area)) for area in (None, "space-time"))
-    for path, names in ((plain, WITHOUT_AREA), (with_area, ["Heun", *WITH_AREA])):
-        for name in names:
-            jax.eval_shape(lambda path=path, name=name: additive(path, 0.5, getattr(diffrax, name)()))
-    with pytest.raises(ValueError, match="Terms are not compatible with solver"):
-        additive(plain, 0.5, diffrax.SRA1())
-    with pytest.raises(ValueError, match="levy_area"):
-        BrownianInterval(0, 1, (2,), key, levy_area="space-time-time")
-
-
-class Mirrored(DiffraxPath):
-    """The same W with the wrong H."""
-
-    def evaluate(self, t0, t1=None, left=True, use_levy=False):
-        levy = DiffraxPath.evaluate(self, t0, t1, left, use_levy)
-        return eqx.tree_at(lambda levy: levy.H, levy, -levy.H) if use_levy else levy
-
-
-def test_levy_area_belongs_to_the_path():
-    """A step of 1/8 with the area of the path is far closer to 512 steps on that path than with another area."""
-    bm = BrownianInterval(0, 1, (64,), jax.random.key(5), dt=1 / 512, levy_area="space-time")
-    fine = additive(DiffraxPath(bm), 1 / 512, diffrax.Heun())
-    right, wrong = (
-        float(jnp.sqrt(jnp.mean((additive(path, 1 / 8, diffrax.ShARK()) - fine) ** 2)))
-        for path in (DiffraxPath(bm), Mirrored(bm))
-    )
-    assert right < wrong / 10
-
-
-def test_diffrax_is_imported_only_when_it_is_used():
-    code = "import sys, sdegrad.jax; assert 'diffrax' not in sys.modules; sdegrad.jax.DiffraxPath; import diffrax"
-    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": "impls"})
-    assert "ReversibleAdjoint" in dir(sdegrad.jax)
-    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
-        sdegrad.jax.Nothing  # noqa: B018
 
 
 def test_the_guide_runs():

@@ -90,9 +90,9 @@ def test_times_are_bitwise_the_same_in_both_passes():
 def test_a_wrong_adjoint_is_seen(fault, monkeypatch):
     right = ReversibleHeun.reverse
 
-    def wrong(self, field, arrays, t, dt, dW, r):
+    def wrong(self, field, arrays, t0, t1, dt, dW, r):
         dW = dW * (1 + 1e-9) if fault == "noise" else dW
-        new = right(self, field, arrays, t, dt, dW, r)
+        new = right(self, field, arrays, t0, t1, dt, dW, r)
         return new._replace(a_hat=-new.a_hat) if fault == "sign" else new
 
     monkeypatch.setattr(ReversibleHeun, "reverse", wrong)

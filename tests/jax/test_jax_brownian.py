@@ -1,27 +1,48 @@
 """The law of the path, its consistency, and its independence of how it is asked."""
 
+import diffrax
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import lax
 
-from sdegrad.jax import BrownianInterval
+from sdegrad.jax import BrownianInterval, LevyIncrement, cells
 from sdegrad.jax.random import normal, threefry
 
 SAMPLES = 20_000
 # Whole cells, parts of cells, neighbours in one cell; the path has cells of 0.25 on [0, 1] or none.
 POINTS = np.asarray([0.0, 0.1, 0.11, 0.125, 0.25, 0.5, 0.51, 0.6, 0.9, 1.0])
+VARIANCES = {"W": 1.0, "H": 1 / 12, "K": 1 / 720}  # by the length
 
 
-def increments(bm, points=POINTS):
-    return jax.vmap(bm.evaluate)(jnp.asarray(points[:-1]), jnp.asarray(points[1:]))
+@eqx.filter_jit
+def asked(bm, s, t):
+    """The increments over [s, t], of arrays of times, as diffrax's classes."""
+    return lax.map(lambda query: bm.evaluate(*query, use_levy=True), (jnp.asarray(s), jnp.asarray(t)))
 
 
-def standardised(bm):
-    """[2 x intervals, samples]: W and H over the intervals, by their standard deviations."""
-    W, H = increments(bm)
-    h = np.diff(POINTS)[:, None]
-    return np.concatenate([W / np.sqrt(h), H / np.sqrt(h / 12)])
+@eqx.filter_jit
+def walked(bm, s, t):
+    """The same, one after another."""
+
+    def step(walk, query):
+        increment, walk = bm.advance(walk, *query)
+        return walk, increment
+
+    return lax.scan(step, bm.start(), (jnp.asarray(s), jnp.asarray(t)))[1]
+
+
+def parts(increment):
+    return {name: np.asarray(getattr(increment, name)) for name in VARIANCES if hasattr(increment, name)}
+
+
+def standardised(bm, points=POINTS):
+    """[parts x intervals, samples]: W, H and K over the intervals, by their standard deviations."""
+    h = np.diff(points)[:, None]
+    made = parts(asked(bm, points[:-1], points[1:]))
+    return np.concatenate([x / np.sqrt(h * VARIANCES[name]) for name, x in made.items()])
 
 
 def is_standard_normal(z, significance=1e-3):
@@ -43,13 +64,23 @@ def _normal_quantile(p):
     return norm.ppf(p)
 
 
-@pytest.mark.parametrize("dt", [0.25, None])
-def test_joint_law_of_increments_and_areas(dt):
-    bm = BrownianInterval(0, 1, (SAMPLES,), jax.random.key(0), dt=dt, levy_area="space-time")
-    z = standardised(bm)
+@pytest.mark.parametrize(("area", "dt"), [(None, 0.25), ("space-time", None), ("space-time-time", 0.25)])
+def test_joint_law_of_increments_and_areas(area, dt):
+    z = standardised(BrownianInterval(0, 1, (SAMPLES,), jax.random.key(0), dt=dt, levy_area=area))
+    assert len(z) == 9 * {None: 1, "space-time": 2, "space-time-time": 3}[area]
     assert is_standard_normal(z)
-    assert not is_standard_normal(1.02 * z)  # variance 4 % too large
+    assert not is_standard_normal(1.025 * z)  # variance 5 % too large
     assert not is_standard_normal(np.concatenate([z[:1] + 0.1 * z[1:2], z[1:]]))  # correlation 0.1
+
+
+def test_short_intervals_of_a_long_cell_keep_their_law_in_single_precision():
+    """Were they differences of increments from the start of the cell, H and K would be round-off here. The middle of
+    the cell is between the first two."""
+    points = np.asarray([0.5 - 2**-15, 0.5 + 2**-15, 0.5 + 2**-14, 0.7, 0.7 + 2**-16], np.float32)
+    bm = BrownianInterval(0, 1, (SAMPLES,), jax.random.key(6), dtype=jnp.float32, levy_area="space-time-time")
+    z = standardised(bm, points)
+    assert is_standard_normal(z)
+    assert not is_standard_normal(1.025 * z)
 
 
 def test_the_normals_are_normal():
@@ -75,15 +106,23 @@ def test_the_generator_is_threefry():
         assert tuple(int(w) for w in words) == expected
 
 
+def moments(made, s, t):
+    """The integrals of 1, v and v^2 against dW over [s, t], from those of Legendre's polynomials."""
+    h, W, H, K = t - s, made["W"], made["H"], made["K"]
+    x, x2 = W / 2 - H, W / 3 - H + 2 * K  # of the time since s, by h
+    return np.stack([W, s * W + h * x, s**2 * W + 2 * s * h * x + h**2 * x2])
+
+
 def test_increments_add_up():
-    bm = BrownianInterval(0, 1, (5,), jax.random.key(1), dt=0.07, levy_area="space-time")
-    W, H = increments(bm)
-    h = np.diff(POINTS)[:, None]
-    whole = bm.evaluate(0.0, 1.0)
-    np.testing.assert_allclose(np.sum(W, axis=0), whole.W, atol=1e-14)
-    before = np.concatenate([np.zeros((1, 5)), np.cumsum(W, axis=0)[:-1]])
-    np.testing.assert_allclose(np.sum(h * (W / 2 + H) + h * before, axis=0), whole.W / 2 + whole.H, atol=1e-14)
-    np.testing.assert_allclose(jnp.sum(jax.vmap(bm.cell)(jnp.arange(15)).W, axis=0), whole.W, atol=1e-15)
+    bm = BrownianInterval(0, 1, (5,), jax.random.key(1), dt=0.07, levy_area="space-time-time")
+    s, t = POINTS[:-1, None], POINTS[1:, None]
+    whole = moments(parts(bm.evaluate(0.0, 1.0, use_levy=True)), 0.0, 1.0)
+    made = parts(asked(bm, POINTS[:-1], POINTS[1:]))
+    np.testing.assert_allclose(np.sum(moments(made, s, t), axis=1), whole, atol=1e-14)
+    cells, ends = jax.vmap(bm.cell)(jnp.arange(15)), np.minimum(0.07 * np.arange(16), 1)[:, None]
+    np.testing.assert_allclose(np.sum(moments(parts(cells), ends[:-1], ends[1:]), axis=1), whole, atol=1e-14)
+    made["K"] = made["K"] * (1 + 1e-9)
+    assert np.max(np.abs(np.sum(moments(made, s, t), axis=1) - whole)) > 1e-14
 
 
 def test_cells_are_found_from_inexact_times():
@@ -95,17 +134,112 @@ def test_cells_are_found_from_inexact_times():
     assert np.all(np.abs(bm.evaluate(0.1, 0.1 + 1e-6)) > 0)  # not everything is snapped
 
 
-def test_the_path_does_not_depend_on_levy_area_or_compilation_or_batching():
+def test_the_path_does_not_depend_on_compilation_or_batching():
     key = jax.random.key(2)
     bm = BrownianInterval(0, 1, (3,), key, dt=0.1)
-    other = BrownianInterval(0, 1, (3,), key, dt=0.1, levy_area="space-time")
     expected = bm.evaluate(0.23, 0.7)
-    np.testing.assert_allclose(other.evaluate(0.23, 0.7).W, expected, atol=1e-15)
     np.testing.assert_allclose(jax.jit(lambda s, t: 1 * bm.evaluate(s, t))(0.23, 0.7), expected, atol=1e-15)
     np.testing.assert_array_equal(bm.evaluate(0.3), bm.evaluate(0.0, 0.3))
     keys = jax.random.split(key, 2)
-    batch = jax.vmap(lambda k: BrownianInterval(0, 1, (3,), k, dt=0.1).cell(4))(keys)
-    np.testing.assert_array_equal(batch[1], BrownianInterval(0, 1, (3,), keys[1], dt=0.1).cell(4))
+    batch = eqx.filter_vmap(lambda key: BrownianInterval(0, 1, (3,), key, dt=0.1))(keys)
+    cells = eqx.filter_vmap(lambda bm: bm.cell(4))(batch)
+    pieces = eqx.filter_vmap(lambda bm: bm.evaluate(0.23, 0.7))(batch)
+    for i in range(2):
+        one = BrownianInterval(0, 1, (3,), keys[i], dt=0.1)
+        np.testing.assert_array_equal(cells[i], one.cell(4))
+        np.testing.assert_allclose(pieces[i], one.evaluate(0.23, 0.7), atol=1e-15)
+
+
+def test_over_cells_the_path_is_the_same_for_every_levy_area():
+    plain, *others = (
+        BrownianInterval(0, 1, (3,), jax.random.key(2), dt=0.1, levy_area=area)
+        for area in (None, "space-time", "space-time-time", "davie", "foster")
+    )
+    for bm in others:
+        np.testing.assert_array_equal(bm.cell(4).W, plain.cell(4))
+        np.testing.assert_array_equal(bm.cell(4).H, others[0].cell(4).H)
+
+
+FORWARDS = np.sort(np.random.default_rng(0).random(41))
+ORDERS = {
+    "forwards": (FORWARDS[:-1], FORWARDS[1:]),
+    "backwards": (FORWARDS[-2::-1], FORWARDS[:0:-1]),
+    "rejections": (np.repeat(FORWARDS[:-1:2], 2), np.stack([FORWARDS[2::2], FORWARDS[1::2]], 1).ravel()),
+    "random, on and off the grid": (FORWARDS[:0:-1].round(1), np.random.default_rng(1).random(40)),
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_one_query_after_another_gives_the_same_numbers_to_the_last_bit(order):
+    s, t = ORDERS[order]
+    for dtype, dt in ((jnp.float64, 0.25), (jnp.float32, None)):
+        bm = BrownianInterval(0, 1, (2,), jax.random.key(7), dtype=dtype, dt=dt, levy_area="space-time-time")
+        single, made = parts(asked(bm, s, t)), walked(bm, s, t)
+        assert isinstance(made, LevyIncrement)
+        for name, values in single.items():
+            np.testing.assert_array_equal(getattr(made, name), values)
+
+
+def test_a_wrong_walk_is_seen():
+    bm = BrownianInterval(0, 1, (2,), jax.random.key(7))
+    _, walk = bm.advance(bm.start(), 0.2, 0.3)
+    expected = bm.evaluate(0.3, 0.4)
+    np.testing.assert_array_equal(bm.advance(walk, 0.3, 0.4)[0], expected)
+    wrong = walk._replace(children=[1.001 * rows for rows in walk.children])
+    assert np.all(bm.advance(wrong, 0.3, 0.4)[0] != expected)
+
+
+def test_few_normals_are_drawn(monkeypatch):
+    """On the grid one per cell and element. Inside a cell, for an interval 2^-l of its length, one for each level
+    below l where the last query left off, and two otherwise; l levels are shared by both ends."""
+    draws = []
+
+    def counted(key, counter, *of):
+        jax.debug.callback(lambda _: draws.append(1), counter)
+        return normal(key, counter, *of)
+
+    monkeypatch.setattr(cells, "normal", counted)
+
+    def count(ask, bm, times, backwards=False):
+        draws.clear()
+        queries = (times[:-1], times[1:])
+        jax.block_until_ready(ask(bm, *(q[::-1] for q in queries) if backwards else queries))
+        jax.effects_barrier()
+        return len(draws) / (len(times) - 1)
+
+    bm = BrownianInterval(0, 1, (11,), jax.random.key(8), dt=1 / 64)
+    grid = np.arange(65) / 64
+    assert count(asked, bm, grid) == count(walked, bm, grid) == count(walked, bm, grid, backwards=True) == 1
+    one_cell = BrownianInterval(0, 1, (11,), jax.random.key(8))
+    points = (np.arange(65) + np.random.default_rng(2).random(65) / 2) / 65
+    assert 19 < count(walked, one_cell, points) < 21
+    assert 19 < count(walked, one_cell, points, backwards=True) < 21
+    assert 41 < count(asked, one_cell, points) < 46
+    # of times with few digits, however long the cell is
+    assert count(walked, one_cell, grid) < 2.1
+    assert count(walked, one_cell, np.arange(65) / 2**16) < 2.3
+
+
+def test_a_path_of_several_arrays():
+    structs = {"a": jax.ShapeDtypeStruct((2, 3), jnp.float32), "b": jax.ShapeDtypeStruct((), jnp.float64)}
+    bm = BrownianInterval(0, 2, structs, jax.random.key(0), dt=0.5, levy_area="space-time")
+    assert bm.shape == {"a": (2, 3), "b": ()}
+    made = bm.evaluate(0.1, 1.3, use_levy=True)
+    assert jax.tree.map(lambda x: x.dtype, made.W) == bm.dtype == jax.tree.map(lambda x: x.dtype, made.dt)
+    halves = [bm.evaluate(*times)["a"] for times in ((0.1, 0.7), (0.7, 1.3))]
+    np.testing.assert_allclose(halves[0] + halves[1], made.W["a"], atol=1e-6)
+    assert len({float(x) for x in [*made.W["a"].ravel(), made.W["b"]]}) == 7
+
+
+def test_bad_arguments_are_refused():
+    with pytest.raises(ValueError, match=r"levy_area must be None, one of 'none', .*, got 'fosters'"):
+        BrownianInterval(0, 1, (3,), jax.random.key(1), levy_area="fosters")
+    with pytest.raises(ValueError, match=r"levy_area='foster' needs a last axis .* \(1,\)"):
+        BrownianInterval(0, 1, (), jax.random.key(1), levy_area="foster")
+    with pytest.raises(ValueError, match=r"key must be a JAX random key, got 1"):
+        BrownianInterval(0, 1, (3,), 1)
+    by_class = BrownianInterval(0, 1, (3,), jax.random.key(1), levy_area=diffrax.SpaceTimeLevyArea)
+    assert by_class.levy_area is diffrax.SpaceTimeLevyArea
 
 
 def test_outside_is_refused():

@@ -4,6 +4,7 @@ from importlib.metadata import version
 from typing import Any
 
 import diffrax
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import lineax
@@ -12,10 +13,14 @@ from sdegrad.adapters import jax_run
 from sdegrad.adapters.jax_run import Field, GivenBrownian, JaxBrownianRun, JaxRun
 from sdegrad.contract import BrownianTask, Task
 from sdegrad.grid import make_grid
+from sdegrad.methods import METHODS
 
+# For additive noise, which has one calculus.
+ADDITIVE = {"shark": diffrax.ShARK, "sra1": diffrax.SRA1}
 SOLVERS = {
-    "ito": {"euler": diffrax.Euler, "milstein": diffrax.ItoMilstein},
-    "stratonovich": {
+    "ito": ADDITIVE | {"euler": diffrax.Euler, "milstein": diffrax.ItoMilstein},
+    "stratonovich": ADDITIVE
+    | {
         "reversible_heun": diffrax.ReversibleHeun,
         "heun": diffrax.Heun,
         "midpoint": diffrax.Midpoint,
@@ -32,10 +37,16 @@ ADJOINTS = {
 AREAS = {"none": diffrax.BrownianIncrement, "space-time": diffrax.SpaceTimeLevyArea}
 
 
-class GivenPath(diffrax.AbstractPath):
+def levy_area(task: Task) -> type:
+    """What the task asks for, or else what its solver needs."""
+    return AREAS["space-time" if task.method in ADDITIVE else task.levy_area]
+
+
+class GivenPath(diffrax.AbstractBrownianPath):
     """A given path as diffrax's solvers ask for it."""
 
     given: GivenBrownian
+    levy_area: type = eqx.field(static=True, default=diffrax.SpaceTimeLevyArea)
 
     @property
     def t0(self) -> float:
@@ -70,6 +81,8 @@ class Diffrax:
             return None if task.kind == "tree" else "diffrax has no Brownian Interval; its exact object is a tree."
         if task.method not in SOLVERS[task.problem.sde_type]:
             return f"diffrax has no {task.problem.sde_type} solver {task.method!r}."
+        if task.problem.noise_type not in METHODS[task.method].order:
+            return f"diffrax's {task.method!r} is not for {task.problem.noise_type} noise."
         if task.adjoint not in ADJOINTS:
             return "diffrax has no reversible adjoint."
         if task.adjoint == "backsolve" and task.problem.sde_type == "ito":
@@ -91,7 +104,7 @@ class Diffrax:
 
         def solve(drift: Field, diffusion: Field, y0: jax.Array, params: Any, key: jax.Array) -> jax.Array:
             def solve_path(y0: jax.Array, key: jax.Array, path: jax.Array) -> jax.Array:
-                bm = self.path(task, shape, key) if given is None else GivenPath(given.one(path))
+                bm = self.path(task, shape, key) if given is None else GivenPath(given=given.one(path))
                 solution = diffrax.diffeqsolve(
                     diffrax.MultiTerm(diffrax.ODETerm(drift), diffrax.ControlTerm(operator, bm)),
                     SOLVERS[problem.sde_type][task.method](**task.options),
@@ -117,8 +130,8 @@ class Diffrax:
     def path(self, task: Task, shape: jax.ShapeDtypeStruct, key: jax.Array) -> diffrax.AbstractBrownianPath:
         """The noise of one path."""
         if task.one_pass and task.adjoint is None and task.rtol is None:
-            return diffrax.UnsafeBrownianPath(shape, key, AREAS[task.levy_area])
-        return diffrax.VirtualBrownianTree(task.ts[0], task.ts[-1], task.dt / 2, shape, key, AREAS[task.levy_area])
+            return diffrax.UnsafeBrownianPath(shape, key, levy_area(task))
+        return diffrax.VirtualBrownianTree(task.ts[0], task.ts[-1], task.dt / 2, shape, key, levy_area(task))
 
     def adjoint(self, task: Task) -> diffrax.AbstractAdjoint:
         return ADJOINTS[task.adjoint]()

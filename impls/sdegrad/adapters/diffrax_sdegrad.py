@@ -23,8 +23,7 @@ class DiffraxSdegrad(Diffrax):
 
     def path(self, task: Task, shape: jax.ShapeDtypeStruct, key: jax.Array) -> diffrax.AbstractBrownianPath:
         dt = task.dt if task.rtol is None else None
-        interval = sdegrad.jax.BrownianInterval(task.ts[0], task.ts[-1], shape, key, dt=dt)
-        return sdegrad.jax.DiffraxPath(interval)
+        return sdegrad.jax.BrownianInterval(task.ts[0], task.ts[-1], shape, key, dt=dt)
 
     def adjoint(self, task: Task) -> diffrax.AbstractAdjoint:  # noqa: ARG002
         return sdegrad.jax.ReversibleAdjoint()

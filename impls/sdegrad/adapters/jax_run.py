@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jax.custom_derivatives import linear_call
 
 from sdegrad.adapters.given import off_grid, path_grid
 from sdegrad.contract import BrownianTask, Counts, Outcome, Path, Task
@@ -73,9 +74,10 @@ class GivenBrownian(eqx.Module):
     def t1(self) -> float:
         return self.grid.t1
 
-    def evaluate(self, s: Any, t: Any) -> jax.Array:
-        """W(t) - W(s)."""
-        return self._at(self.table.W, self._index(t)) - self._at(self.table.W, self._index(s))
+    def evaluate(self, s: Any, t: Any, use_levy: bool = False) -> Any:
+        """W(t) - W(s); with use_levy also the space-time Levy area, as the fields W and H."""
+        W = self._at(self.table.W, self._index(t)) - self._at(self.table.W, self._index(s))
+        return SimpleNamespace(W=W, H=self.area(s, t)) if use_levy else W
 
     def area(self, s: Any, t: Any) -> jax.Array:
         """Space-time Levy area H over [s, t]: U / h - W / 2 with U the integral of W - W(s)."""
@@ -123,15 +125,17 @@ def counted(field: Field, counter: Counter, name: str) -> Field:
 
         jax.debug.callback(tally, at.ravel()[0])
 
-    @jax.custom_vjp
+    def backward(_: None, cotangent: jax.Array) -> jax.Array:
+        add(f"{name}_vjp", cotangent)
+        return cotangent
+
+    @jax.custom_jvp
     def tap(x: jax.Array) -> jax.Array:
         return x
 
-    def backward(_: None, cotangent: jax.Array) -> tuple[jax.Array]:
-        add(f"{name}_vjp", cotangent)
-        return (cotangent,)
-
-    tap.defvjp(lambda x: (x, None), backward)
+    @tap.defjvp
+    def _(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
+        return tap(*primals), linear_call(lambda _, x: x, backward, (), *tangents)
 
     def counting(t: Any, y: jax.Array, params: Any) -> jax.Array:
         add(name, y)

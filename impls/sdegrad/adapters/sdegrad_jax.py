@@ -9,8 +9,14 @@ import sdegrad.jax
 from sdegrad.adapters import jax_run
 from sdegrad.adapters.jax_run import Field, GivenBrownian, JaxBrownianRun, JaxRun
 from sdegrad.contract import BrownianTask, Task
-from sdegrad.jax.methods import SOLVERS
+from sdegrad.jax.methods import make_method
 from sdegrad.methods import METHODS
+
+
+def levy_area(task: Task) -> str:
+    """What the task asks for, or else what its method needs."""
+    solver = make_method(task.method, task.problem.sde_type, task.problem.noise_type, task.options)
+    return solver.levy_area if task.levy_area == "none" else task.levy_area
 
 
 class SdegradJax:
@@ -24,27 +30,29 @@ class SdegradJax:
         return jax_run.unavailable(device)
 
     def unsupported(self, task: Task | BrownianTask) -> str | None:
-        if task.levy_area not in ("none", "space-time"):
-            return f"sdegrad.jax has no Levy area {task.levy_area!r}."
         if isinstance(task, BrownianTask):
             return None if task.kind == "interval" else "sdegrad.jax has no Brownian tree."
-        if task.method not in SOLVERS or METHODS[task.method].sde_type != task.problem.sde_type:
+        facts = METHODS.get(task.method)
+        if facts is None or task.problem.sde_type not in facts.sde_types:
             return f"sdegrad.jax has no {task.problem.sde_type} method {task.method!r}."
-        if task.adjoint == "reversible" and not METHODS[task.method].reversible:
+        if task.problem.noise_type not in facts.order:
+            return f"{task.method!r} is not for {task.problem.noise_type} noise."
+        if task.adjoint == "reversible" and not (facts.reversible or facts.near_reversible):
             return f"{task.method!r} has no reversible adjoint: its step has no closed inverse."
-        if task.rtol is not None:
-            return "sdegrad.jax has constant steps only."
+        if task.noise is not None and levy_area(task) not in ("none", "space-time"):
+            return f"{task.method!r} needs a Levy area, which a given path has not."
         return None
 
     def prepare(self, task: Task) -> JaxRun:
         problem = task.problem
         paths, dim = problem.y0.shape
         shape = (paths, dim if problem.noise_type == "diagonal" else problem.noise_dim)
+        adaptive = {"adaptive": True, "rtol": task.rtol, "atol": task.atol or 0.0} if task.rtol is not None else {}
 
         def solve(drift: Field, diffusion: Field, y0: jax.Array, params: Any, key: jax.Array) -> jax.Array:
             if task.noise is None:
                 bm = sdegrad.jax.BrownianInterval(
-                    task.ts[0], task.ts[-1], shape, key, dtype=y0.dtype, dt=task.dt, levy_area=None
+                    task.ts[0], task.ts[-1], shape, key, dtype=y0.dtype, dt=task.dt, levy_area=levy_area(task)
                 )
             else:
                 bm = GivenBrownian.of(task.noise, y0.dtype)
@@ -58,18 +66,18 @@ class SdegradJax:
                 options=dict(task.options) or None,
                 sde_type=problem.sde_type,
                 noise_type=problem.noise_type,
+                **adaptive,
             )
 
         return JaxRun(task, solve)
 
     def brownian(self, task: BrownianTask) -> JaxBrownianRun:
-        area = None if task.levy_area == "none" else task.levy_area
-
         def evaluate(key: jax.Array, s: Any, t: Any) -> Any:
             bm = sdegrad.jax.BrownianInterval(
-                task.t0, task.t1, task.shape, key, dtype=task.dtype, dt=task.dt, levy_area=area
+                task.t0, task.t1, task.shape, key, dtype=task.dtype, dt=task.dt, levy_area=task.levy_area
             )
-            return bm.evaluate(s, t)
+            increment = bm.evaluate(s, t, use_levy=True)
+            return increment.W if task.levy_area == "none" else (increment.W, increment.H)
 
         return JaxBrownianRun(task, evaluate)
 

@@ -14,7 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Array
 
+from sdegrad.jax.backward import differentiable_once, undo
 from sdegrad.jax.methods.base import tree
 from sdegrad.jax.sde import SDE, AdjointSDE
 from sdegrad.jax.steps import Steps
@@ -23,35 +25,38 @@ from sdegrad.jax.types import Index, Method
 Differentiable = tuple[Any, SDE]
 
 
-def _step(method: Method, sde: SDE, steps: Steps, k: Index, state: Any) -> Any:
-    return method.step(sde, steps.time(k), steps.time(k + 1), steps.length(k), steps.noise(k), state)
+def _step(method: Method, sde: SDE, steps: Steps, k: Index, dW: Any, state: Any) -> Any:
+    return method.step(sde, steps.time(k), steps.time(k + 1), steps.length(k), dW, state)
 
 
 def _march(method: Method, sde: SDE, steps: Steps, y0: Any) -> tuple[Any, Any]:
     """The solution at the nodes, and the final state of the method. Holds one state."""
 
-    def to(carry: tuple[Any, Any], node: Index) -> tuple[tuple[Any, Any], Any]:
-        k, state = lax.while_loop(lambda c: c[0] < node, lambda c: (c[0] + 1, _step(method, sde, steps, *c)), carry)
-        return (k, state), method.value(state)
+    def to(state: Any, at: tuple[Index, Index]) -> tuple[Any, Any]:
+        state = steps.each(*at, lambda *step: _step(method, sde, steps, *step), state)
+        return state, method.value(state)
 
-    start = (jnp.int32(0), method.init(sde, steps.time(0), y0))
-    (_, state), ys = lax.scan(to, start, jnp.asarray(steps.nodes, jnp.int32))
+    before, nodes = _intervals(steps)
+    state, ys = lax.scan(to, method.init(sde, steps.time(0), y0), (before, nodes))
     return ys, state
 
 
-def _march_back(nodes: tuple[int, ...], at_nodes: Any, visit: Callable, step: Callable, carry: Any) -> Any:
-    """From the last node to the first, which is grid time 0. `visit(k, its slice of at_nodes, carry)` at
-    every node; `step(k, carry)` from every grid time k to the one before it.
+def _intervals(steps: Steps) -> tuple[Array, Array]:
+    """Of every node, the node before it, and itself; before the first, which is grid time 0, itself."""
+    nodes = jnp.asarray(steps.nodes, jnp.int32)
+    return jnp.concatenate([nodes[:1], nodes[:-1]]), nodes
+
+
+def _march_back(steps: Steps, at_nodes: Any, visit: Callable, step: Callable, carry: Any) -> Any:
+    """From the last node to the first. `visit(k, its slice of at_nodes, carry)` at every node; `step(k, dW, carry)`
+    from every grid time k + 1 to k.
     """
 
     def down(carry: Any, at: tuple[Index, Index, Any]) -> tuple[Any, None]:
-        node, before, here = at
-        start = (node, visit(node, here, carry))
-        _, carry = lax.while_loop(lambda c: c[0] > before, lambda c: (c[0] - 1, step(*c)), start)
-        return carry, None
+        before, node, here = at
+        return steps.each(before, node, step, visit(node, here, carry), backwards=True), None
 
-    before = jnp.asarray((0, *nodes[:-1]), jnp.int32)
-    return lax.scan(down, carry, (jnp.asarray(nodes, jnp.int32), before, at_nodes), reverse=True)[0]
+    return lax.scan(down, carry, (*_intervals(steps), at_nodes), reverse=True)[0]
 
 
 def _cotangents(a_ys: Any, y0: Any, steps: Steps) -> Any:
@@ -86,12 +91,12 @@ def _reversible_bwd(
     def visit(_: Index, a_y: Any, r: Any) -> Any:
         return r._replace(a_y=tree(jnp.add, r.a_y, a_y))
 
-    def step(k: Index, r: Any) -> Any:
-        return method.reverse(field, arrays, steps.time(k), steps.length(k - 1), steps.noise(k - 1), r)
+    def step(k: Index, dW: Any, r: Any) -> Any:
+        return method.reverse(field, arrays, steps.time(k), steps.time(k + 1), steps.length(k), dW, r)
 
     start = method.reverse_init(state, steps.length(0), steps.noise(0), arrays)
-    end = _march_back(steps.nodes, _cotangents(a_ys, y0, steps), visit, step, start)
-    return method.reverse_last(field, arrays, steps.time(0), y0, end)
+    end = _march_back(steps, _cotangents(a_ys, y0, steps), visit, step, start)
+    return differentiable_once(method.reverse_last(field, arrays, steps.time(0), y0, end), "reversible")
 
 
 @eqx.filter_custom_vjp
@@ -103,7 +108,8 @@ def backsolve(differentiable: Differentiable, method: Method, steps: Steps) -> A
 @backsolve.def_fwd
 def _backsolve_fwd(perturbed: Any, differentiable: Differentiable, method: Method, steps: Steps) -> tuple[Any, Any]:
     del perturbed
-    ys = backsolve(differentiable, method, steps)
+    y0, sde = differentiable
+    ys = _march(method, sde, steps, y0)[0]
     return ys, ys
 
 
@@ -120,15 +126,19 @@ def _backsolve_bwd(
         y, a_node = here  # from the forward pass, so that the error of going backwards starts anew at every node
         return method.init(adjoint, steps.time(k), (y, tree(jnp.add, a_y, a_node), a_arrays))
 
-    def step(k: Index, state: Any) -> Any:
-        dt, dW = tree(jnp.negative, (steps.length(k - 1), steps.noise(k - 1)))
-        return method.step(adjoint, steps.time(k), steps.time(k - 1), dt, dW, state)
+    def step(k: Index, dW: Any, state: Any) -> Any:
+        dt, dW = tree(jnp.negative, (steps.length(k), dW))
+        return method.step(adjoint, steps.time(k + 1), steps.time(k), dt, dW, state)
+
+    def step_undone(k: Index, dW: Any, state: Any) -> Any:
+        return undo(lambda y, arrays: _step(method, eqx.combine(arrays, rest), steps, k, dW, y), arrays, state)
 
     zero = tree(jnp.zeros_like, (y0, y0, arrays))
     start = method.init(adjoint, steps.time(0), zero)
-    end = _march_back(steps.nodes, (ys, _cotangents(a_ys, y0, steps)), visit, step, start)
+    step_back = step if method.smooth else step_undone
+    end = _march_back(steps, (ys, _cotangents(a_ys, y0, steps)), visit, step_back, start)
     _, a_y, a_arrays = method.value(end)
-    return a_y, a_arrays
+    return differentiable_once((a_y, a_arrays), "backsolve")
 
 
 def backprop(differentiable: Differentiable, method: Method, steps: Steps) -> Any:
@@ -157,9 +167,9 @@ def _segments(
 
     def step(state: Any, k: Index) -> tuple[Any, Any]:
         if total % size:  # the last segment is shorter
-            state = lax.cond(k < total, lambda s: _step(method, sde, steps, k, s), lambda s: s, state)
+            state = lax.cond(k < total, lambda s: _step(method, sde, steps, k, steps.noise(k), s), lambda s: s, state)
         else:
-            state = _step(method, sde, steps, k, state)
+            state = _step(method, sde, steps, k, steps.noise(k), state)
         return state, method.value(state)
 
     @wrap

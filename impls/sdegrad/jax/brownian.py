@@ -1,55 +1,80 @@
 """Brownian motion on a known grid, without a tree: every grid cell has its own counter-based random numbers.
 
 Element i of cell k is made from word (k, i) of the generator, so the path is a pure function of (key, shape,
-dtype, grid), and costs one normal per step in any order. A query inside a cell descends a dyadic tree of that
+dtype, grid), and costs one normal per step in any order. A query inside a cell walks down a dyadic tree of that
 cell.
 """
 
-from collections.abc import Callable
 from typing import Any
 
+import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 from jax import lax
 from jax.core import Tracer
-from jaxtyping import Array, UInt32
+from jaxtyping import Array
 
 from sdegrad.grid import Grid, check_times, make_grid
-from sdegrad.jax.bridge import LevyIncrement, Span, join, span, split, subtract
+from sdegrad.jax import cell_tree
+from sdegrad.jax.bridge import LevyIncrement, Span
+from sdegrad.jax.cell_tree import Walk, tree_where
+from sdegrad.jax.cells import Cells, keys_of
 from sdegrad.jax.checks import check_dtype, static_number
-from sdegrad.jax.random import normal, threefry
-from sdegrad.jax.steps import grid_time
+from sdegrad.jax.points import Point, inside, locate
+from sdegrad.jax.steps import time_dtype
 from sdegrad.jax.types import Index, Number
 
-_LEVELS = 24  # of halving inside a cell, before the last split at the query itself
+
+class LevyArea(diffrax.AbstractSpaceTimeLevyArea):
+    """W and H over an interval of length dt, and an approximate Levy area A [*shape, noise]."""
+
+    dt: Any
+    W: Any
+    H: Any
+    A: Any
 
 
-class BrownianInterval(eqx.Module):
-    """A Brownian path on [t0, t1], sampled when asked.
+_PARTS = {"none": 1, "space-time": 2, "space-time-time": 3, "davie": 2, "foster": 2}
+_CLASSES = {
+    "none": diffrax.BrownianIncrement,
+    "space-time": diffrax.SpaceTimeLevyArea,
+    "space-time-time": diffrax.SpaceTimeTimeLevyArea,
+    "davie": LevyArea,
+    "foster": LevyArea,
+}
+
+
+class BrownianInterval(diffrax.AbstractBrownianPath):
+    """A Brownian path on [t0, t1], sampled when asked; also the control of a `diffrax.ControlTerm`.
 
     shape: of one increment, a tuple, or a pytree of `jax.ShapeDtypeStruct`. key: a JAX random key. dtype: of
     the increments; JAX's default float dtype if None. dt: the step of the solver that will use it: [t0, t1]
     is cut into cells of this length (the last may be shorter), and increments over cells are independent
-    draws; without it the whole interval is one cell. levy_area: None, or "space-time" for
-    `LevyIncrement(W, H)` instead of W; the W are the same.
+    draws; without it the whole interval is one cell.
 
-    On the grid the path is exact, and a cell costs one normal per element. A query that starts or ends
-    inside a cell costs some 50 normals per element and end. It is exact in law at every point, and jointly
-    for points that lie in different leaves of the cell's tree, 2^-24 of the cell long; points in one leaf
-    share the normals of that leaf.
+    levy_area: None or "none"; "space-time" for H; "space-time-time" for H and K; "davie" or "foster" for H and an
+    approximate A of the last axis of shape; or `diffrax.BrownianIncrement`, `SpaceTimeLevyArea`,
+    `SpaceTimeTimeLevyArea`. Over cells the W and H are the same for all; inside a cell the path is another one
+    with H and with K. A has the exact covariance with W and H over a cell, and the exact variance; over unions of
+    cells it obeys Chen's relation; over a piece of a cell it is drawn given the W and H of the piece.
 
-    Usable under jit and vmap; a batch of paths is a batch of keys, or a batch axis in `shape`.
+    On the grid the path is exact, and a cell costs one normal per element (and one more for each of H and K). A
+    query that starts or ends inside a cell walks down a tree, 24 halvings of the cell and a cut at the point, each
+    of as many normals; both ends share the upper part of the way, and so do one query and the next with `advance`.
+    The law is exact at every point, and jointly for points in different leaves of the tree, 2^-24 of the cell
+    long; points in one leaf share its normals.
+
+    The same numbers in any order of queries. For a batch of paths, a batch of keys under vmap, or an axis in `shape`.
     ValueError: times that are not finite or not increasing, dt not positive, a shape that is not one, a dtype
-    that is not a float or needs JAX's x64 mode, an unknown levy_area, a key that is none.
+    that is not a float or needs JAX's x64 mode, an unknown levy_area, A without an axis, a key that is none.
     """
 
-    words: UInt32[Array, "leaves 4 2"]
+    cells: Cells
     structs: Any = eqx.field(static=True)
     grid: Grid = eqx.field(static=True)
-    levy_area: str | None = eqx.field(static=True)
+    area: str = eqx.field(static=True)
 
     def __init__(
         self,
@@ -60,14 +85,18 @@ class BrownianInterval(eqx.Module):
         *,
         dtype: Any = None,
         dt: Number | None = None,
-        levy_area: str | None = None,
+        levy_area: str | type | None = None,
     ):
-        if levy_area not in (None, "space-time"):
-            raise ValueError(f'levy_area must be None or "space-time", got {levy_area!r}.')
+        self.area = _area(levy_area)
         self.grid = _grid(t0, t1, dt)
         self.structs = _structs(shape, dtype)
-        self.levy_area = levy_area
-        self.words = _words(key, len(jax.tree.leaves(self.structs)))
+        leaves = tuple(jax.tree.leaves(self.structs))
+        approximate = self.area if self.area in ("davie", "foster") else None
+        if approximate and not all(leaf.shape for leaf in leaves):
+            raise ValueError(
+                f"levy_area={self.area!r} needs a last axis for the noise; give the path a shape like (1,)."
+            )
+        self.cells = Cells(keys_of(key, len(leaves)), leaves, self.grid, _PARTS[self.area], approximate)
 
     @property
     def t0(self) -> float:
@@ -78,6 +107,11 @@ class BrownianInterval(eqx.Module):
         return self.grid.t1
 
     @property
+    def levy_area(self) -> type:
+        """The class of what `evaluate` returns with use_levy."""
+        return _CLASSES[self.area]
+
+    @property
     def shape(self) -> Any:
         return jax.tree.map(lambda s: s.shape, self.structs)
 
@@ -86,108 +120,116 @@ class BrownianInterval(eqx.Module):
         return jax.tree.map(lambda s: s.dtype, self.structs)
 
     def cell(self, k: Index) -> Any:
-        """The increment over grid cell k, for 0 <= k < grid.steps; k may be traced."""
+        """The increment over grid cell k, for 0 <= k < grid.steps; k may be traced. W, or a `LevyIncrement` if the path
+        has a Levy area.
+        """
         return _cell(self, jnp.asarray(k))
 
-    def evaluate(self, s: Number, t: Number | None = None) -> Any:
-        """The increment over [s, t]; over [t0, s] if t is None. The times may be traced, and are snapped to
-        the grid within (k + 8) ulp. Costs one draw per cell between them. H is of use only for s <= t.
+    def start(self) -> Walk:
+        """What `advance` carries from one query to the next: the way down to the last time asked for, some 50
+        increments in memory. An array pytree, for the carry of a loop.
+        """
+        return cell_tree.start(self.cells, time_dtype())
 
+    def advance(self, walk: Walk, s: Number, t: Number) -> tuple[Any, Walk]:
+        """The increment over [s, t], as `cell` returns it, and the walk from there on. The same numbers as those of
+        `evaluate`, to the last bit, for fewer draws where s or t is near a time of the last query.
+
+        A query that starts where the last one ended, or ends where that started, walks down to its other end alone,
+        and only from where the ways to both part: some 24 - log2(cell / |t - s|) halvings.
+        """
+        return _advance(self, walk, *self._times(s, t))
+
+    def evaluate(self, t0: Number, t1: Number | None = None, left: bool = True, use_levy: bool = False) -> Any:
+        """W over [t0, t1], or over [self.t0, t0] if t1 is None; with use_levy a value of class `levy_area`: the
+        length dt = t1 - t0, W, and the areas that the path has.
+
+        The times may be traced, and are snapped to the grid within (k + 8) ulp. From a later to an earlier time it is
+        the increment of the path run backwards: W, K and A change their signs, H does not. `left` is without effect:
+        the path has no jumps.
         ValueError for times outside [t0, t1]; if they are traced, the increment is NaN instead.
         """
-        s, t = (self.t0, s) if t is None else (s, t)
-        for time in (s, t):
-            self._check_range(time)
-        return _evaluate(self, *(jnp.asarray(time, jnp.result_type(time, float)) for time in (s, t)))
-
-    def _check_range(self, time: Number) -> None:
-        if isinstance(time, Tracer):
-            return
-        slack = self.grid.tolerance(self.grid.steps, float(jnp.finfo(jnp.result_type(time, float)).eps))
-        if not self.t0 - slack <= float(time) <= self.t1 + slack:
-            raise ValueError(f"the time {time} is outside [t0, t1] = [{self.t0}, {self.t1}] of this path.")
-
-    def _spans(self, query: Callable[["_Paths"], Span]) -> Any:
-        """The increment made of the query's span of every array."""
-        structs, treedef = jax.tree.flatten(self.structs)
-        spans = [query(_Paths(w, self.grid, s.shape, s.dtype)) for w, s in zip(self.words, structs, strict=True)]
-        W = treedef.unflatten([span.W for span in spans])
-        if self.levy_area is None:
+        del left
+        s, t = (self.t0, t0) if t1 is None else (t0, t1)
+        increment = _increment(self, *self._times(s, t))
+        W, areas = (increment, {}) if self.area == "none" else (increment.W, increment._asdict())
+        if not use_levy:
             return W
-        return LevyIncrement(W, treedef.unflatten([span.H for span in spans]))
+        areas = {name: area for name, area in areas.items() if area is not None}
+        length = jnp.asarray(t) - jnp.asarray(s)
+        return self.levy_area(**{"dt": jax.tree.map(lambda w: length.astype(w.dtype), W), "W": W, **areas})
+
+    def _times(self, *times: Number) -> list[Array]:
+        for time in times:
+            if isinstance(time, Tracer):
+                continue
+            slack = self.grid.tolerance(self.grid.steps, float(jnp.finfo(jnp.result_type(time, float)).eps))
+            if not self.t0 - slack <= float(time) <= self.t1 + slack:
+                raise ValueError(f"the time {time} is outside [t0, t1] = [{self.t0}, {self.t1}] of this path.")
+        return [jnp.asarray(time, jnp.result_type(time, float)) for time in times]
+
+    def _packed(self, spans: list[Span]) -> Any:
+        """As `cell` returns it."""
+        treedef = jax.tree.structure(self.structs)
+        parts = [treedef.unflatten(part) for part in zip(*(span.parts for span in spans), strict=True)]
+        if self.area == "none":
+            return parts[0]
+        A = None if self.cells.area is None else treedef.unflatten([span.A for span in spans])
+        return LevyIncrement(**dict(zip(("W", "H", "K"), parts, strict=False)), A=A)
 
 
 @eqx.filter_jit
 def _cell(bm: BrownianInterval, k: Array) -> Any:
-    return bm._spans(lambda paths: paths.cell(k))
+    return bm._packed(cell_tree.cell(bm.cells, k))
 
 
 @eqx.filter_jit
-def _evaluate(bm: BrownianInterval, s: Array, t: Array) -> Any:
-    return bm._spans(lambda paths: paths.between(s, t))
+def _increment(bm: BrownianInterval, s: Array, t: Array) -> Any:
+    """On the grid nothing is walked, and no memory taken for it."""
+    a, b = locate(bm.grid, s), locate(bm.grid, t)
+    cells, ends = bm.cells, _ordered(a, b)
+    of_s, of_t = lax.cond(
+        (a.depth() == 0) & (b.depth() == 0),
+        lambda: (cells.zeros(), cells.zeros()),
+        lambda: cell_tree.sides(cells, bm.start(), *ends)[:2],
+    )
+    return bm._packed(_directed(bm.grid, cell_tree.total(cells, of_s, of_t, ends), s, t, b.before(a)))
 
 
-class _Paths(eqx.Module):
-    """One array of Brownian paths. words: the keys of W and H of cells, and of X1 and X2 of splits."""
+@eqx.filter_jit
+def _advance(bm: BrownianInterval, walk: Walk, s: Array, t: Array) -> tuple[Any, Walk]:
+    a, b = locate(bm.grid, s), locate(bm.grid, t)
+    ends = _ordered(a, b)
+    of_s, of_t, walk = cell_tree.sides(bm.cells, walk, *ends)
+    return bm._packed(_directed(bm.grid, cell_tree.total(bm.cells, of_s, of_t, ends), s, t, b.before(a))), walk
 
-    words: UInt32[Array, "4 2"]
-    grid: Grid = eqx.field(static=True)
-    shape: tuple[int, ...] = eqx.field(static=True)
-    dtype: np.dtype = eqx.field(static=True)
 
-    def cell(self, k: Array) -> Span:
-        h = self._length(k)
-        W, H = (normal(key, k.astype(jnp.uint32), self.shape, self.dtype) for key in self.words[:2])
-        return span(h, jnp.sqrt(h) * W, jnp.sqrt(h / 12) * H)
+def _ordered(a: Point, b: Point) -> tuple[Point, Point]:
+    return tree_where(b.before(a), (b, a), (a, b))
 
-    def between(self, s: Array, t: Array) -> Span:
-        (i, before), (j, after) = self._locate(s), self._locate(t)
-        cells = lax.fori_loop(i, j, lambda k, total: join(total, self.cell(k)), self._zero())
-        parts = lax.map(lambda at: self._inside(*at), (jnp.stack([i, j]), jnp.stack([before, after])))
-        whole = subtract(join(cells, jax.tree.map(lambda x: x[1], parts)), jax.tree.map(lambda x: x[0], parts))
-        return jax.tree.map(lambda x: jnp.where(self._valid(s) & self._valid(t), x, jnp.nan), whole)
 
-    def _inside(self, k: Array, length: Array) -> Span:
-        """From the start of cell k over `length`, less than the cell."""
-        return lax.cond(length > 0, lambda: self._descend(k, length), lambda: self._zero())
+def _directed(grid: Grid, spans: list[Span], s: Array, t: Array, backwards: Array) -> list[Span]:
+    """Of the path run backwards, if that is asked for; NaN where a time is outside."""
+    sign = jnp.where(backwards, -1, 1)
+    valid = inside(grid, s) & inside(grid, t)
 
-    def _descend(self, k: Array, length: Array) -> Span:
-        """Down the dyadic tree of cell k, whose node n has the children 2n and 2n + 1. The leaf is cut at the point."""
-        keys = [jnp.stack(threefry(key, k.astype(jnp.uint32), jnp.uint32(0))) for key in self.words[2:]]
+    def one(span: Span) -> Span:
+        signs = [sign, 1, sign][: len(span.parts)]
+        signed = [x * jnp.asarray(b, x.dtype) for x, b in zip(span.parts, signs, strict=True)]
+        parts = [jnp.where(valid, x, jnp.nan) for x in signed]
+        A = None if span.A is None else jnp.where(valid, span.A * sign.astype(span.A.dtype), jnp.nan)
+        return Span(span.h, tuple(parts), A)
 
-        def down(level: Index, carry: tuple[Array, Array, Span, Span]) -> tuple[Array, Array, Span, Span]:
-            node, rest, done, whole = carry
-            X1, X2 = (normal(key, node, self.shape, self.dtype) for key in keys)
-            at = jnp.where(level == _LEVELS, jnp.minimum(rest, whole.h), whole.h / 2)
-            left, right = split(whole, at, (X1, X2))
-            beyond = rest >= at
-            done, whole = jax.tree.map(lambda a, b: jnp.where(beyond, a, b), (join(done, left), right), (done, left))
-            return 2 * node + beyond.astype(jnp.uint32), jnp.where(beyond, rest - at, rest), done, whole
+    return list(map(one, spans))
 
-        start = (jnp.uint32(1), length, self._zero(), self.cell(k))
-        return lax.fori_loop(0, _LEVELS + 1, down, start)[2]
 
-    def _zero(self) -> Span:
-        return Span(*(jnp.zeros(shape, self.dtype) for shape in ((), self.shape, self.shape)))
-
-    def _locate(self, t: Array) -> tuple[Array, Array]:
-        """(k, length): t is `length` after grid time k; 0 if t is that grid time within (k + 8) ulp."""
-        grid = self.grid
-        k = jnp.clip(jnp.round((t - grid.t0) / grid.dt), 0, grid.steps).astype(jnp.int32)
-        k = jnp.where(jnp.abs(t - grid.t1) < jnp.abs(t - grid_time(grid, k)), grid.steps, k)
-        length = t - grid_time(grid, k)
-        ulp8 = grid.tolerance(0, float(jnp.finfo(t.dtype).eps))
-        snap = jnp.abs(length) <= ulp8 * (1 + k.astype(t.dtype) / 8)
-        k = jnp.where(~snap & (length < 0), k - 1, k)
-        return k, jnp.where(snap, 0, t - grid_time(grid, k)).astype(self.dtype)
-
-    def _length(self, k: Array) -> Array:
-        last = self.grid.step(self.grid.steps - 1)
-        return jnp.where(k == self.grid.steps - 1, last, self.grid.dt).astype(self.dtype)
-
-    def _valid(self, t: Array) -> Array:
-        slack = self.grid.tolerance(self.grid.steps, float(jnp.finfo(t.dtype).eps))
-        return (t >= self.grid.t0 - slack) & (t <= self.grid.t1 + slack)
+def _area(levy_area: Any) -> str:
+    names = {None: "none", **{cls: name for name, cls in _CLASSES.items() if cls is not LevyArea}}
+    name = names.get(levy_area, levy_area)
+    if name not in _CLASSES:
+        known = ", ".join(map(repr, _CLASSES))
+        raise ValueError(f"levy_area must be None, one of {known}, or a class of diffrax for these, got {levy_area!r}.")
+    return name
 
 
 def _grid(t0: Number, t1: Number, dt: Number | None) -> Grid:
@@ -207,10 +249,3 @@ def _structs(shape: Any, dtype: Any) -> Any:
             raise ValueError(f"shape must be a tuple of integers or a tree of jax.ShapeDtypeStruct, got {leaf!r}.")
         check_dtype(leaf.dtype)
     return shape
-
-
-def _words(key: Any, leaves: int) -> Array:
-    """Four keys of two words for every leaf."""
-    if not isinstance(key, jax.Array):
-        raise ValueError(f"key must be a JAX random key, got {key!r}; pass e.g. jax.random.key(0).")
-    return jr.bits(key, (leaves, 4, 2), jnp.uint32)

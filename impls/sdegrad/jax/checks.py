@@ -1,17 +1,23 @@
-"""What is refused, and what to do instead. Everything here is decided when a solve is traced."""
+"""What is refused, and what to do instead. Decided when a solve is traced, but for what
+is known only at run time."""
 
+import inspect
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from sdegrad.grid import EPS64
+from sdegrad.grid import EPS64, check_times
+from sdegrad.jax.accepted import Accepted
+from sdegrad.jax.bridge import LevyIncrement
 from sdegrad.jax.sde import SDE
-from sdegrad.jax.steps import Steps
-from sdegrad.jax.types import Path
+from sdegrad.jax.steps import Steps, time_dtype
+from sdegrad.jax.types import Method, Path
 from sdegrad.methods import METHODS, NOISE_TYPES
 
 
@@ -38,6 +44,63 @@ def static_times(ts: Any) -> tuple[tuple[float, ...], float]:
     return tuple(float(t) for t in times), eps
 
 
+def runtime_times(ts: Any, bm: Any) -> jax.Array:
+    """ts in the time dtype, checked against bm: at run time where it is traced."""
+    if not any(isinstance(t, Tracer) for t in jax.tree.leaves(ts)):
+        rounded = tuple(float(t) for t in np.asarray(static_times(ts)[0], time_dtype()))
+        check_times(rounded, 1.0)
+        check_path(bm, rounded, float(np.finfo(time_dtype()).eps))
+        return jnp.asarray(rounded, time_dtype())
+    times = jnp.asarray(ts).astype(time_dtype())
+    if times.ndim != 1 or len(times) < 2:
+        raise ValueError(f"ts must be a sequence of two times or more, got shape {times.shape}.")
+    wrong = ~jnp.all(jnp.isfinite(times)) | jnp.any(times[1:] <= times[:-1])
+    sentence = "ts must be finite and strictly increasing; sort the times and drop repeats."
+    times = eqx.error_if(times, wrong, sentence)
+    check_path(bm, None, 0.0)
+    t0, t1 = getattr(bm, "t0", -np.inf), getattr(bm, "t1", np.inf)
+    slack = 8 * jnp.finfo(times.dtype).eps * jnp.max(jnp.abs(times))
+    outside = (times[0] < t0 - slack) | (times[-1] > t1 + slack)
+    return eqx.error_if(times, outside, f"ts is not within [{t0}, {t1}], where bm is; make bm longer, or ts shorter.")
+
+
+def runtime_number(name: str, value: Any, positive: bool) -> jax.Array:
+    """`value` in the time dtype, finite and not negative: an error at run time where it is traced."""
+    sentence = f"{name} must be finite and {'positive' if positive else 'not negative'}"
+    if jnp.ndim(value) != 0:
+        raise ValueError(f"{name} must be one number, got shape {jnp.shape(value)}.")
+    if not isinstance(value, Tracer):
+        number = float(value)
+        if not np.isfinite(number) or number < 0 or (positive and number == 0):
+            raise ValueError(f"{sentence}, got {name}={value}; pass e.g. {name}=1e-3.")
+        return jnp.asarray(number, time_dtype())
+    number = jnp.asarray(value).astype(time_dtype())
+    wrong = ~jnp.isfinite(number) | (number < 0) | (positive & (number == 0))
+    return eqx.error_if(number, wrong, f"{sentence}; pass e.g. {name}=1e-3.")
+
+
+def check_control(dt: Any, rtol: Any, atol: Any, max_steps: Any) -> tuple[jax.Array, jax.Array, jax.Array, int]:
+    """The arguments of adaptive steps; all but max_steps may be traced."""
+    first = runtime_number("dt", dt, positive=True)
+    relative, absolute = (runtime_number(n, v, positive=False) for n, v in (("rtol", rtol), ("atol", atol)))
+    if not any(isinstance(x, Tracer) for x in (rtol, atol)) and rtol == atol == 0:
+        raise ValueError("rtol or atol must be positive, got rtol=0, atol=0; pass e.g. rtol=1e-3.")
+    if isinstance(max_steps, bool) or not isinstance(max_steps, (int, np.integer)) or max_steps < 1:
+        raise ValueError(
+            f"max_steps must be a positive integer known at trace time, got {max_steps!r}; pass e.g. 4096."
+        )
+    return first, relative, absolute, int(max_steps)
+
+
+def check_adaptive(method: str, noise_type: str) -> None:
+    if method == "euler" and noise_type != "additive":
+        warnings.warn(
+            f"adaptive steps of euler need not converge to the right solution for {noise_type} noise; use constant "
+            "steps, or milstein.",
+            stacklevel=3,
+        )
+
+
 def check_dtype(dtype: Any) -> np.dtype:
     """The float dtype meant by `dtype`, JAX's default if None."""
     if dtype is None:
@@ -60,23 +123,38 @@ def check_method(method: str, sde_type: str, noise_type: str, adjoint: str, adjo
     check_choice("sde_type", sde_type, ("ito", "stratonovich"))
     check_choice("noise_type", noise_type, NOISE_TYPES)
     check_choice("adjoint", adjoint, adjoints)
-    wanted = METHODS[method].sde_type
-    if wanted != sde_type:
-        fitting = [name for name, row in METHODS.items() if row.sde_type == sde_type]
+    facts = METHODS[method]
+    if sde_type not in facts.sde_types:
+        fitting = [name for name, row in METHODS.items() if sde_type in row.sde_types and noise_type in row.order]
         raise ValueError(
-            f"method {method!r} solves {wanted} SDEs, but sde_type={sde_type!r}; choose one of {fitting}, or "
-            f"rewrite the drift for the other calculus and say sde_type={wanted!r}."
+            f"method {method!r} solves {facts.sde_type} SDEs, but sde_type={sde_type!r}; choose one of {fitting}, or "
+            f"rewrite the drift for the other calculus and say sde_type={facts.sde_type!r}."
         )
-    if adjoint == "reversible" and not METHODS[method].reversible:
+    if noise_type not in facts.order:
+        fitting = [name for name, row in METHODS.items() if sde_type in row.sde_types and noise_type in row.order]
+        raise ValueError(
+            f"method {method!r} is for {', '.join(facts.order)} noise, but noise_type={noise_type!r}; choose one of "
+            f"{fitting}."
+        )
+    if adjoint == "reversible" and not (facts.reversible or facts.near_reversible):
         fitting = [name for name, row in METHODS.items() if row.reversible]
         raise ValueError(
             f'adjoint="reversible" needs a reversible method, which {method!r} is not; choose one of '
             f'{fitting}, or adjoint="checkpoint".'
         )
-    if adjoint == "backsolve" and sde_type == "ito":
+
+
+def check_solver(method: str, solver: Method, adjoint: str, bm: Any) -> None:
+    """That the method can go backwards where it has to, and that bm can be asked for the Levy area that it needs."""
+    asked = inspect.signature(bm.evaluate).parameters if isinstance(bm, Path) else ("use_levy",)
+    if solver.levy_area != "none" and "use_levy" not in asked:
         raise ValueError(
-            f'adjoint="backsolve" is for Stratonovich SDEs, but {method!r} is an Ito method; use '
-            f'adjoint="checkpoint", or a Stratonovich method.'
+            f"method {method!r} needs increments with their {solver.levy_area} Levy area, but bm has no evaluate(t0, "
+            f't1, use_levy=True); pass e.g. a BrownianInterval with levy_area="{solver.levy_area}".'
+        )
+    if adjoint == "backsolve" and METHODS[method].reversible and not solver.smooth:
+        raise ValueError(
+            f'adjoint="backsolve" cannot take {method!r} with this base backwards; use adjoint="reversible".'
         )
 
 
@@ -97,24 +175,31 @@ def _check_array(y: Any) -> jax.Array:
     return jax.lax.convert_element_type(y, dtype)
 
 
-def check_path(bm: Any, ts: tuple[float, ...], eps: float) -> None:
-    """That bm is a path and, where it says what it spans in concrete numbers, that it spans ts."""
+def check_path(bm: Any, ts: tuple[float, ...] | None, eps: float) -> None:
+    """That bm is a path and, where it says what it spans in concrete numbers, that it spans ts, if these are known."""
     if not isinstance(bm, Path):
         raise ValueError(f"bm must have evaluate(t0, t1), got {bm!r}; pass e.g. a BrownianInterval.")
     t0, t1 = getattr(bm, "t0", -np.inf), getattr(bm, "t1", np.inf)
-    if isinstance(t0, Tracer) or isinstance(t1, Tracer):
+    if ts is None or isinstance(t0, Tracer) or isinstance(t1, Tracer):
         return
     slack = 8 * eps * max(abs(ts[0]), abs(ts[-1]))
     if ts[0] < float(t0) - slack or ts[-1] > float(t1) + slack:
         raise ValueError(f"ts spans [{ts[0]}, {ts[-1]}], but bm only [{t0}, {t1}]; make bm longer, or ts shorter.")
 
 
-def check_fields(sde: SDE, steps: Steps, y0: Any) -> None:
+def check_fields(sde: SDE, steps: Steps | Accepted, y0: Any) -> None:
     """Trees, shapes and dtypes of drift, diffusion and Brownian increment. The noise dimension is the
     diffusion's.
     """
     mu, sigma = jax.eval_shape(sde.at, steps.time(0), y0)
     dW = jax.eval_shape(steps.noise, 0)
+    if steps.levy_area != "none":
+        if not isinstance(dW, LevyIncrement) or (dW.H if steps.levy_area == "space-time" else dW.A) is None:
+            raise ValueError(
+                f"this method needs increments with their {steps.levy_area} Levy area, but bm gives {dW}; "
+                f'pass e.g. a BrownianInterval with levy_area="{steps.levy_area}".'
+            )
+        dW = dW.W
     like_y0 = jax.tree.map(lambda y: jax.ShapeDtypeStruct(y.shape, y.dtype), y0)
     _check_like("drift", mu, like_y0)
     if sde.noise_type == "diagonal":

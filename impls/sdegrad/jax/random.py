@@ -8,6 +8,7 @@ step that uses them become one pass over the elements.
 import math
 from collections.abc import Callable
 
+import equinox.internal as eqxi
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,7 +19,7 @@ _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = np.uint32(0x1BD11BDA)
 
 
-def threefry(key: UInt32[Array, "2"], high: UInt32[Array, "*n"], low: UInt32[Array, "*n"]) -> tuple[Array, Array]:
+def threefry(key: UInt32[Array, "2 ..."], high: UInt32[Array, "*n"], low: UInt32[Array, "*n"]) -> tuple[Array, Array]:
     """The two random words of counter (high, low)."""
     keys = (key[0], key[1], key[0] ^ key[1] ^ _PARITY)
     a, b = high + keys[0], low + keys[1]
@@ -52,7 +53,8 @@ def normal(
 
 def _once(f: Callable[[Array], Array], x: Array, counter: Array) -> Array:
     """f(x), made once. On the CPU XLA would copy f into every user of the result; but it does not copy a
-    loop, even of one trip, provided that it cannot see that it is one: hence from `counter` to counter + 1.
+    loop, even of one trip, provided that it cannot see that it is one: hence from `counter` to counter + 1; under
+    vmap, from the greatest, so that the loop remains one loop.
     """
 
     def loop(x: Array, counter: Array) -> Array:
@@ -60,7 +62,7 @@ def _once(f: Callable[[Array], Array], x: Array, counter: Array) -> Array:
         start = (counter, jnp.zeros(result.shape, result.dtype))
         return lax.while_loop(lambda c: c[0] != counter + 1, lambda c: (c[0] + 1, f(x)), start)[1]
 
-    return lax.platform_dependent(x, counter, cpu=loop, default=lambda x, _: f(x))
+    return lax.platform_dependent(x, eqxi.unvmap_max(counter), cpu=loop, default=lambda x, _: f(x))
 
 
 def _symmetric(bits: Array, dtype: np.dtype) -> Array:

@@ -1,5 +1,6 @@
 """The SDE as the methods see it, and its adjoint system."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -7,11 +8,19 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from sdegrad.jax.bridge import LevyIncrement
 from sdegrad.jax.types import Time
 
 
-def _times(x: jax.Array, dt: Any) -> jax.Array:
-    return x * jnp.asarray(dt, jnp.finfo(x.dtype).dtype)
+def real(dt: Any, x: jax.Array) -> jax.Array:
+    """dt in the real dtype of x."""
+    return jnp.asarray(dt, jnp.finfo(x.dtype).dtype)
+
+
+def backwards(dW: Any) -> Any:
+    """The increment of the path run backwards in time, under which H does not change its sign."""
+    minus = jax.tree.map(jnp.negative, dW)
+    return minus._replace(H=dW.H) if isinstance(dW, LevyIncrement) else minus
 
 
 def _contract(sigma: jax.Array, dW: jax.Array) -> jax.Array:
@@ -34,7 +43,7 @@ class SDE(eqx.Module):
 
     def contract(self, value: tuple[Any, Any], dt: Time, dW: Any) -> Any:
         mu, sigma = value
-        return jax.tree.map(jnp.add, self._drift(mu, dt), self._noise(sigma, dW))
+        return jax.tree.map(jnp.add, self._drift(mu, dt), self.product(sigma, dW))
 
     def increment(self, t: Time, y: Any, dt: Time, dW: Any) -> Any:
         return self.contract(self.at(t, y), dt, dW)
@@ -43,15 +52,34 @@ class SDE(eqx.Module):
         return self._drift(self.drift(t, y, self.args), dt)
 
     def noise_increment(self, t: Time, y: Any, dW: Any) -> Any:
-        return self._noise(self.diffusion(t, y, self.args), dW)
+        return self.product(self.matrix(t, y), dW)
+
+    def matrix(self, t: Time, y: Any) -> Any:
+        return self.diffusion(t, y, self.args)
+
+    def product(self, matrix: Any, dW: Any) -> Any:
+        if self.noise_type == "diagonal":
+            return jax.tree.map(jnp.multiply, matrix, dW)
+        return jax.tree.map(lambda s: _contract(s, dW), matrix)
 
     def _drift(self, mu: Any, dt: Time) -> Any:
-        return jax.tree.map(lambda m: _times(m, dt), mu)
+        return jax.tree.map(lambda m: m * real(dt, m), mu)
 
-    def _noise(self, sigma: Any, dW: Any) -> Any:
-        if self.noise_type == "diagonal":
-            return jax.tree.map(jnp.multiply, sigma, dW)
-        return jax.tree.map(lambda s: _contract(s, dW), sigma)
+
+def evaluations(f: Callable, sde: SDE, *arguments: Any) -> tuple[Any, tuple[int, int]]:
+    """The shape of f(sde, *arguments), and how often it evaluates drift and diffusion where it is traced."""
+    counter = Counter()
+
+    def counted(name: str, field: Callable) -> Callable:
+        def count(*at: Any) -> Any:
+            counter[name] += 1
+            return field(*at)
+
+        return count
+
+    counting = SDE(counted("drift", sde.drift), counted("diffusion", sde.diffusion), sde.args, sde.noise_type)
+    shape = jax.eval_shape(lambda *arguments: f(counting, *arguments), *arguments)
+    return shape, (counter["drift"], counter["diffusion"])
 
 
 class AdjointSDE(eqx.Module):

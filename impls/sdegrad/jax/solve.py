@@ -4,19 +4,22 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
+import equinox.internal as eqxi
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, PyTree
 
-from sdegrad.grid import Grid, check_times, make_grid
+from sdegrad.grid import check_times, make_grid
 from sdegrad.jax import checks
+from sdegrad.jax.accepted import Accepted, retraced
+from sdegrad.jax.adaptive import Control, Stepper, solve
 from sdegrad.jax.adjoint import ADJOINTS
-from sdegrad.jax.methods import SOLVERS
-from sdegrad.jax.sde import SDE
+from sdegrad.jax.methods import make_method
+from sdegrad.jax.sde import SDE, evaluations
 from sdegrad.jax.steps import Steps, matching_cells
-from sdegrad.jax.types import Number, Path, Stats
+from sdegrad.jax.types import Made, Number, Path, Stats
 from sdegrad.methods import METHODS
 
 
@@ -32,6 +35,10 @@ def sdeint(
     method: str = "reversible_heun",
     adjoint: str | None = None,
     options: Mapping[str, Any] | None = None,
+    adaptive: bool = False,
+    rtol: Number = 1e-3,
+    atol: Number = 1e-6,
+    max_steps: int = 4096,
     sde_type: str = "stratonovich",
     noise_type: str = "diagonal",
     return_stats: bool = False,
@@ -42,42 +49,81 @@ def sdeint(
     noise_type "diagonal", and y0's shape with a trailing noise axis for "additive", "scalar" (noise = 1) and
     "general". t is in the real dtype of y0. bm: a `BrownianInterval`, or anything with evaluate(t0, t1); its
     increments are like y0 for diagonal noise and [*batch, noise] otherwise. Give it the same dt: then the
-    steps are its cells, and nothing is searched.
+    steps are its cells, and nothing is searched. srk, shark and sra1 need its levy_area "space-time", log_ode for
+    general noise "foster" or "davie"; other paths are asked by evaluate(t0, t1, use_levy=True).
+
+    method: a name in `sdegrad.methods.METHODS`, which says what each is for. options: grad_free of milstein (two
+    evaluations of the diffusion in place of its derivative); base and coupling of mccallum_foster.
 
     The steps have length dt, the last one clipped to ts[-1]; between grid times the solution is interpolated
     linearly. ts and dt are static. Returns [len(ts), *y0.shape]; with return_stats, (that, `Stats`).
 
+    adaptive: choose the steps, from dt on, so that the error of each is no more than rtol |y| + atol in the root mean
+    square over all entries (under vmap: of each solve by itself). Steps are clipped to end at ts. ts, dt, rtol and
+    atol may then be traced, but not differentiated. There are max_steps at most, rejected ones included; to use them
+    up is an error at run time, as is a tolerance that no step meets. Gradients take the accepted steps as constants,
+    whose ends are kept: max_steps scalars more for every adjoint, and the memory of "checkpoint" and "backprop" is
+    that of max_steps steps.
+
     adjoint: "reversible" (exact, memory independent of the number of steps; what None means for a reversible
     method), "checkpoint" (exact, memory O(sqrt(steps)); what None means otherwise), "backprop" (exact, memory
     O(steps)), "backsolve" (the continuous adjoint: inexact, memory independent of the number of steps).
-    "backprop" and "checkpoint" can be differentiated more than once, and "backprop" forwards; the other two
-    only once, backwards. Gradients reach y0, args, and the arrays that drift and diffusion hold or close
-    over. bm is constant; if it holds traced arrays it must be a pytree. "reversible" is exact up to round-off,
-    which grows exponentially in the Lipschitz constant times the time span: where that product is above a
-    few, compare with "checkpoint".
+    "reversible" is near-exact for ees25 and ees27. "backprop" and "checkpoint" can be differentiated any number of
+    times, backwards and forwards; the other two once backwards, and that gradient forwards (jax.jvp) where the steps
+    are constant. Gradients reach y0, args, and the arrays that drift and diffusion hold or close over. bm is constant;
+    if it holds traced arrays it must be a pytree. "reversible" is exact up to round-off, which grows exponentially in
+    the Lipschitz constant times the time span: where that product is above a few, compare with "checkpoint".
 
-    Works under jit, vmap and grad; call it under jit, without which every call compiles anew. A NaN in y0 is
-    refused where y0 is concrete, and passes through where it is traced.
-    ValueError, always when traced, before any step: names, shapes, dtypes, times or dt that do not fit.
+    Works under jit, vmap and grad; call it under jit, without which every call compiles anew. If a batch axis of y0
+    is divided among devices (`jax.sharding`), so are the increments and the solution; only gradients of args are
+    summed across, at every step. A NaN in y0 is refused where y0 is concrete, and passes through where it is traced.
+    ValueError, always when traced, before any step: names, shapes, dtypes, times or dt that do not fit. A warning
+    for adaptive steps of euler unless the noise is additive.
     """
     adjoint = adjoint or _default_adjoint(method)
     checks.check_method(method, sde_type, noise_type, adjoint, tuple(ADJOINTS))
-    if options:
-        raise ValueError(f"method {method!r} has no options, got {dict(options)}; leave options out.")
+    solver = make_method(method, sde_type, noise_type, options or {})
+    checks.check_solver(method, solver, adjoint, bm)
+    y0 = checks.check_state(y0)
+    sde = SDE(drift, diffusion, args, noise_type)
+    if adaptive:
+        checks.check_adaptive(method, noise_type)
+        ys, stats = _adaptive(sde, y0, ts, bm, solver, adjoint, (dt, rtol, atol, max_steps))
+    else:
+        ys, stats = _constant(sde, y0, ts, bm, solver, adjoint, dt)
+    return (ys, stats) if return_stats else ys
+
+
+def _constant(sde: SDE, y0: Any, ts: Any, bm: Path, solver: Any, adjoint: str, dt: Number) -> tuple[Any, Stats]:
+    """The solution at ts, by steps of dt."""
     times, eps = checks.static_times(ts)
     dt = checks.static_number("dt", dt)
     check_times(times, dt)
-    y0 = checks.check_state(y0)
     checks.check_path(bm, times, eps)
 
     grid = make_grid(times[0], times[-1], dt, eps)
     outputs = grid.outputs(times, eps)
-    steps = _steps(bm, grid, outputs, eps, y0)
-    sde = _hoist(SDE(drift, diffusion, args, noise_type), steps, y0)
+    needed = {k for k, _ in outputs} | {k - 1 for k, w in outputs if w != 1}
+    cells = matching_cells(bm, grid, eps)
+    steps = Steps(_unperturbed(bm), grid, tuple(sorted(needed)), cells, _dtype(y0), solver.levy_area)
+    sde = _hoist(sde, steps, y0)
     checks.check_fields(sde, steps, y0)
-    nodes = ADJOINTS[adjoint]((y0, sde), SOLVERS[method], steps)
-    ys = _interpolate(nodes, steps.nodes, outputs)
-    return (ys, _stats(method, grid)) if return_stats else ys
+    nodes = ADJOINTS[adjoint]((y0, sde), solver, steps)
+    stats = _stats(sde, y0, solver, steps, Made(grid.steps, grid.steps))
+    return _interpolate(nodes, steps.nodes, outputs), stats
+
+
+def _adaptive(sde: SDE, y0: Any, ts: Any, bm: Path, solver: Any, adjoint: str, control: Any) -> tuple[Any, Stats]:
+    """The solution at ts, by adaptive steps. control: (dt, rtol, atol, max_steps)."""
+    times, control = checks.runtime_times(ts, bm), Control(*checks.check_control(*control))
+    times, control = eqxi.nondifferentiable((times, control), name="ts, dt, rtol and atol of sdeint")
+    outputs = Accepted(
+        _unperturbed(bm), times, jnp.arange(len(times), dtype=jnp.int32), False, _dtype(y0), solver.levy_area
+    )
+    sde = _hoist(sde, outputs, y0)
+    checks.check_fields(sde, outputs, y0)
+    solved, steps, made = solve(Stepper(_unperturbed(sde), solver, outputs), _unperturbed(y0), control)
+    return retraced(adjoint, (y0, sde), solved, solver, steps), _stats(sde, y0, solver, outputs, made)
 
 
 def _default_adjoint(method: str) -> str:
@@ -85,15 +131,17 @@ def _default_adjoint(method: str) -> str:
     return "reversible" if METHODS[method].reversible else "checkpoint"
 
 
-def _steps(bm: Path, grid: Grid, outputs: tuple[tuple[int, float], ...], eps: float, y0: Any) -> Steps:
-    needed = {k for k, _ in outputs} | {k - 1 for k, w in outputs if w != 1}
+def _unperturbed(x: Any) -> Any:
+    return jax.tree.map(lambda x: lax.stop_gradient(x) if eqx.is_inexact_array(x) else x, x)
+
+
+def _dtype(y0: Any) -> np.dtype:
+    """That of the times given to the vector fields; half precision would be too coarse."""
     real = jnp.finfo(jnp.result_type(*jax.tree.leaves(y0))).dtype
-    dtype = real if real.itemsize >= 4 else np.dtype(np.float32)  # half precision would be too coarse
-    bm = jax.tree.map(lambda x: lax.stop_gradient(x) if eqx.is_inexact_array(x) else x, bm)
-    return Steps(bm, grid, tuple(sorted(needed)), matching_cells(bm, grid, eps), dtype)
+    return real if real.itemsize >= 4 else np.dtype(np.float32)
 
 
-def _hoist(sde: SDE, steps: Steps, y0: Any) -> SDE:
+def _hoist(sde: SDE, steps: Steps | Accepted, y0: Any) -> SDE:
     """With the arrays that drift and diffusion close over as leaves, so that gradients reach them."""
     drift, diffusion = (
         eqx.filter_closure_convert(fn, steps.time(0), y0, sde.args) for fn in (sde.drift, sde.diffusion)
@@ -115,7 +163,13 @@ def _interpolate(zs: Any, nodes: tuple[int, ...], outputs: tuple[tuple[int, floa
     return jax.tree.map(between, zs)
 
 
-def _stats(method: str, grid: Grid) -> Stats:
-    row = METHODS[method]
-    start = 1 if row.reversible else 0  # a reversible method keeps the vector fields from step to step
-    return Stats(grid.steps, row.nfe[0] * grid.steps + start, row.nfe[1] * grid.steps + start)
+def _stats(sde: SDE, y0: Any, solver: Any, steps: Steps | Accepted, made: Made) -> Stats:
+    """Evaluations are counted where they are traced: they depend on the options, and some methods begin with one."""
+
+    def step(sde: SDE, state: Any) -> Any:
+        return solver.step(sde, steps.time(0), steps.time(1), steps.length(0), steps.noise(0), state)
+
+    state, start = evaluations(lambda sde: solver.init(sde, steps.time(0), y0), sde)
+    _, each = evaluations(step, sde, state)
+    drift, diffusion = (a + b * made.tried for a, b in zip(start, each, strict=True))
+    return Stats(made.steps, drift, diffusion, made.rejected)

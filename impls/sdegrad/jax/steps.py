@@ -1,17 +1,23 @@
 """The steps of a solve: their times, lengths and Brownian increments, all by integer index."""
 
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from sdegrad.grid import Grid
 from sdegrad.jax.bridge import LevyIncrement
 from sdegrad.jax.types import CellPath, Index, Path
 
 _BLOCK = 1024
+_DRAWS = 16  # at once; more are no cheaper
+# XLA on a CPU divides the making of more normals among threads, which costs more than it saves; and a solve that
+# makes fewer, and does little else, it runs in the calling thread.
+_LEAST_NORMALS, _MOST_NORMALS = 8, 128
 
 
 def time_dtype() -> np.dtype:
@@ -35,7 +41,8 @@ def grid_time(grid: Grid, k: Index) -> jax.Array:
 class Steps(eqx.Module):
     """`nodes`: the indices of the grid times whose solution is wanted; from 0 to grid.steps, strictly
     increasing. `cells`: the index of the path's own cell at t0, where its cells are the steps; None where
-    they are not. `dtype`: that of the times given to the vector fields.
+    they are not. `dtype`: that of the times given to the vector fields. `levy_area`: that which the
+    increments come with, as `LevyIncrement`, or "none".
     """
 
     bm: Path
@@ -43,6 +50,38 @@ class Steps(eqx.Module):
     nodes: tuple[int, ...] = eqx.field(static=True)
     cells: int | None = eqx.field(static=True)
     dtype: np.dtype = eqx.field(static=True)
+    levy_area: str = eqx.field(static=True, default="none")
+
+    def each(self, first: Index, last: Index, step: Callable, carry: Any, *, backwards: bool = False) -> Any:
+        """carry = step(k, dW, carry) for every step k from `first` to `last` - 1, or back from there; dW is the
+        increment over it. The increments of a block of steps are drawn at once, the same in both directions.
+        """
+        size = self._draws()
+        if size == 1:
+            return _loop(first, last, lambda k, carry: step(k, self.noise(k), carry), carry, backwards)
+
+        def block(i: Index, carry: Any) -> Any:
+            start = first + i * size
+            end = jnp.minimum(start + size, last)
+            each = jnp.minimum(start + jnp.arange(size, dtype=jnp.int32), self.grid.steps - 1)
+            dWs = jax.vmap(self.noise)(each)
+
+            def one(k: Index, carry: Any) -> Any:
+                return step(
+                    k, jax.tree.map(lambda x: lax.dynamic_index_in_dim(x, k - start, keepdims=False), dWs), carry
+                )
+
+            return _loop(start, end, one, carry, backwards)
+
+        return _loop(0, (last - first + size - 1) // size, block, carry, backwards)
+
+    def _draws(self) -> int:
+        """How many increments are drawn at once: one, unless they are the path's own cells, small but not tiny."""
+        normals = max((leaf.size for leaf in jax.tree.leaves(jax.eval_shape(self.noise, 0))), default=0)
+        if self.cells is None or normals < _LEAST_NORMALS:
+            return 1
+        between_nodes = self.grid.steps // max(1, len(self.nodes) - 1)
+        return max(1, min(_DRAWS, _MOST_NORMALS // normals, between_nodes))
 
     def time(self, k: Index) -> jax.Array:
         return grid_time(self.grid, k).astype(self.dtype)
@@ -54,11 +93,27 @@ class Steps(eqx.Module):
 
     def noise(self, k: Index) -> Any:
         """The Brownian increment over that step."""
-        if self.cells is not None and isinstance(self.bm, CellPath):
-            dW = self.bm.cell(self.cells + jnp.asarray(k))
-        else:
-            dW = self.bm.evaluate(grid_time(self.grid, k), grid_time(self.grid, jnp.asarray(k) + 1))
-        return dW.W if isinstance(dW, LevyIncrement) else dW
+        if self.cells is None or not isinstance(self.bm, CellPath):
+            return increment(self.bm, grid_time(self.grid, k), grid_time(self.grid, k + 1), self.levy_area)
+        dW = self.bm.cell(self.cells + jnp.asarray(k))
+        return dW.W if isinstance(dW, LevyIncrement) and self.levy_area == "none" else dW
+
+
+def _loop(first: Index, last: Index, body: Callable, carry: Any, backwards: bool) -> Any:
+    """carry = body(i, carry) for i from `first` to `last` - 1, or back from there."""
+    if backwards:
+        down = (jnp.asarray(last, jnp.int32), carry)
+        return lax.while_loop(lambda c: c[0] > first, lambda c: (c[0] - 1, body(c[0] - 1, c[1])), down)[1]
+    up = (jnp.asarray(first, jnp.int32), carry)
+    return lax.while_loop(lambda c: c[0] < last, lambda c: (c[0] + 1, body(*c)), up)[1]
+
+
+def increment(bm: Any, a: jax.Array, b: jax.Array, levy_area: str) -> Any:
+    """W over [a, b]; a `LevyIncrement` where a Levy area is wanted, which a path gives as those of diffrax do."""
+    if levy_area == "none":
+        return bm.evaluate(a, b)
+    dW = bm.evaluate(a, b, use_levy=True)
+    return LevyIncrement(dW.W, getattr(dW, "H", None), A=getattr(dW, "A", None))
 
 
 def matching_cells(bm: Path, grid: Grid, eps: float) -> int | None:

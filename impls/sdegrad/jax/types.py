@@ -38,14 +38,38 @@ class Field(Protocol):
 
 
 @runtime_checkable
+class MatrixField(Field, Protocol):
+    """A field whose diffusion can be had by itself, to be multiplied with several increments."""
+
+    def matrix(self, t: Time, y: Any) -> Any:
+        """g(t, y)."""
+        ...
+
+    def product(self, matrix: Any, dW: Any) -> Any:
+        """g dW, like y."""
+        ...
+
+
+@runtime_checkable
 class Method(Protocol):
-    """A one-step method: what it carries from step to step, and the step."""
+    """A one-step method: what it carries from step to step, and the step.
+
+    levy_area: what dW is: the increment itself for "none", `LevyIncrement` for "space-time" (with H) and "foster" (with
+    A). smooth: whether (dt, dW) enter as the increments of a smooth path do, so that the step also solves the adjoint
+    SDE, backwards in time.
+    """
+
+    @property
+    def levy_area(self) -> str: ...
+
+    @property
+    def smooth(self) -> bool: ...
 
     def init(self, field: Field, t0: Time, y0: Any) -> Any: ...
 
-    def step(self, field: Field, t0: Time, t1: Time, dt: Time, dW: Any, state: Any) -> Any:
-        """From t0 to t1. dt is t1 - t0 up to rounding, negative in the backward pass of the backsolve
-        adjoint.
+    def step(self, field: Any, t0: Time, t1: Time, dt: Time, dW: Any, state: Any) -> Any:
+        """From t0 to t1. field: a `Field` is enough for a smooth method, others may ask a `MatrixField`. dt is t1 - t0
+        up to rounding; negative where a smooth method goes backwards in time.
         """
         ...
 
@@ -55,8 +79,19 @@ class Method(Protocol):
 
 
 @runtime_checkable
+class Embedded(Method, Protocol):
+    """A method that knows the error of a step."""
+
+    def estimated(self, field: Field, t0: Time, t1: Time, dt: Time, dW: Any, state: Any) -> tuple[Any, Any]:
+        """The step, and an estimate of its error, like the solution."""
+        ...
+
+
+@runtime_checkable
 class Path(Protocol):
-    """A driving path: `evaluate(t0, t1)` is its increment over [t0, t1]."""
+    """A driving path: `evaluate(t0, t1)` is its increment W over [t0, t1]. For a method that needs a Levy area,
+    `evaluate(t0, t1, use_levy=True)` has the fields W and H, or A.
+    """
 
     def evaluate(self, t0: Any, t1: Any, /) -> Any: ...
 
@@ -70,9 +105,33 @@ class CellPath(Path, Protocol):
     def cell(self, k: Index) -> Any: ...
 
 
-class Stats(NamedTuple):
-    """What a forward solve did: steps, and evaluations of drift and diffusion."""
+@runtime_checkable
+class WalkPath(Path, Protocol):
+    """A driving path that is cheaper to ask for one interval after another."""
 
-    num_steps: int
-    drift_evaluations: int
-    diffusion_evaluations: int
+    def start(self) -> Any:
+        """What `advance` carries, an array pytree."""
+        ...
+
+    def advance(self, walk: Any, s: Any, t: Any, /) -> tuple[Any, Any]:
+        """(the increment over [s, t], the walk there)."""
+        ...
+
+
+class Made(NamedTuple):
+    """The steps that a solve consists of, those that it made in all, and how often it rejected some."""
+
+    steps: int | Int[Array, ""]
+    tried: int | Int[Array, ""]
+    rejected: int | Int[Array, ""] = 0
+
+
+class Stats(NamedTuple):
+    """What a forward solve did: steps, evaluations of drift and diffusion, and, where the steps are adaptive, how
+    often the error was too large; all then traced.
+    """
+
+    num_steps: int | Int[Array, ""]
+    drift_evaluations: int | Int[Array, ""]
+    diffusion_evaluations: int | Int[Array, ""]
+    num_rejected: int | Int[Array, ""] = 0

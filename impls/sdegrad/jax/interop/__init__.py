@@ -1,6 +1,5 @@
-"""The adjoint and the Brownian motion for users of diffrax. The only part of the library that imports diffrax."""
+"""The adjoint for users of diffrax. Their Brownian motion is `sdegrad.jax.BrownianInterval` itself."""
 
 from sdegrad.jax.interop.adjoint import ReversibleAdjoint
-from sdegrad.jax.interop.path import DiffraxPath
 
-__all__ = ["DiffraxPath", "ReversibleAdjoint"]
+__all__ = ["ReversibleAdjoint"]

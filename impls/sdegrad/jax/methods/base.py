@@ -12,6 +12,9 @@ from sdegrad.jax.types import Field, Time
 class OneStep(eqx.Module):
     """A method whose state is the solution itself."""
 
+    levy_area = "none"
+    smooth = True
+
     def init(self, field: Field, t0: Time, y0: Any) -> Any:  # noqa: ARG002
         return y0
 

@@ -10,5 +10,7 @@ from sdegrad.jax.types import Field, Time
 
 
 class Euler(OneStep):
+    smooth = False
+
     def step(self, field: Field, t0: Time, t1: Time, dt: Time, dW: Any, state: Any) -> Any:  # noqa: ARG002
         return tree(lambda y, F: y + F, state, field.increment(t0, state, dt, dW))

@@ -15,6 +15,11 @@ from sdegrad.jax.types import Field, Time
 
 class Heun(OneStep):
     def step(self, field: Field, t0: Time, t1: Time, dt: Time, dW: Any, state: Any) -> Any:
+        return self.estimated(field, t0, t1, dt, dW, state)[0]
+
+    def estimated(self, field: Field, t0: Time, t1: Time, dt: Time, dW: Any, state: Any) -> tuple[Any, Any]:
+        """The step, and how far it is from yh."""
         F0 = field.increment(t0, state, dt, dW)
         F1 = field.increment(t1, tree(lambda y, F: y + F, state, F0), dt, dW)
-        return tree(lambda y, F0, F1: y + (F0 + F1) / 2, state, F0, F1)
+        y1 = tree(lambda y, F0, F1: y + (F0 + F1) / 2, state, F0, F1)
+        return y1, tree(lambda F0, F1: (F1 - F0) / 2, F0, F1)

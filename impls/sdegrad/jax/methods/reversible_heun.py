@@ -40,6 +40,9 @@ class Reverse(NamedTuple):
 
 
 class ReversibleHeun(eqx.Module):
+    levy_area = "none"
+    smooth = True
+
     def init(self, field: Field, t0: Time, y0: Any) -> State:
         return State(y0, y0, field.at(t0, y0))
 
@@ -51,6 +54,11 @@ class ReversibleHeun(eqx.Module):
         F1 = field.contract(fields, dt, dW)
         return State(tree(lambda y, F0, F1: y + (F0 + F1) / 2, y, F0, F1), hat, fields)
 
+    def estimated(self, field: Field, t0: Time, t1: Time, dt: Time, dW: Any, state: State) -> tuple[State, Any]:
+        """The step, and how far it is from y0 + F(t0, hat0)."""
+        new = self.step(field, t0, t1, dt, dW, state)
+        return new, field.contract(tree(lambda a, b: (b - a) / 2, state.fields, new.fields), dt, dW)
+
     def value(self, state: State) -> Any:
         return state.y
 
@@ -59,14 +67,23 @@ class ReversibleHeun(eqx.Module):
         dt, dW, a_y, a_arrays = tree(jnp.zeros_like, (dt, dW, state.y, arrays))
         return Reverse(state.y, state.hat, dt, dW, a_y, a_y, a_y, a_arrays)
 
-    def reverse(self, field: Callable, arrays: Any, t: Time, dt: Any, dW: Any, r: Reverse) -> Reverse:
-        """The inverse of the step (dt, dW) before t, and its gradient: one evaluation at t, and one pull-back.
+    def reverse(
+        self,
+        field: Callable,
+        arrays: Any,
+        t0: Time,  # noqa: ARG002
+        t1: Time,
+        dt: Any,
+        dW: Any,
+        r: Reverse,
+    ) -> Reverse:
+        """The inverse of the step (dt, dW) from t0 to t1, and its gradient: one evaluation at t1, and one pull-back.
 
         field(arrays) is the `Field`.
         """
 
         def after_and_before(hat: Any, arrays: Any) -> tuple[Any, Any]:
-            fields = field(arrays).at(t, hat)
+            fields = field(arrays).at(t1, hat)
             return field(arrays).contract(fields, r.dt, r.dW), field(arrays).contract(fields, dt, dW)
 
         (F, G), pull = jax.vjp(after_and_before, r.hat, arrays)
@@ -84,5 +101,5 @@ class ReversibleHeun(eqx.Module):
     def reverse_last(self, field: Callable, arrays: Any, t0: Time, y0: Any, r: Reverse) -> tuple[Any, Any]:
         """At t0, where hat = y0, before an empty step: the cotangents of y0, arrays."""
         dt, dW = tree(jnp.zeros_like, (r.dt, r.dW))
-        end = self.reverse(field, arrays, t0, dt, dW, r._replace(hat=y0))
+        end = self.reverse(field, arrays, t0, t0, dt, dW, r._replace(hat=y0))
         return tree(jnp.add, end.a_y, end.a_hat), end.a_arrays

@@ -1,0 +1,49 @@
+"""What the backward passes share, whatever the steps."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.custom_derivatives import linear_call
+
+from sdegrad.jax.methods.base import tree
+
+
+def undo(forth: Callable[[Any, Any], Any], arrays: Any, state: Any) -> Any:
+    """(y, a_y, a_arrays) before the step y1 = forth(y0, arrays), for a method that is not to be taken with (-dt, -dW),
+    as the Ito integral looks ahead only. y0 = y1 - (forth(y0) - y0) is iterated twice, which is right to the order of
+    the method, and the step is differentiated at the first iterate. So there is nothing to correct for, and no
+    derivative of the diffusion is needed.
+    """
+    y, a_y, a_arrays = state
+    before = tree(lambda y, y1: 2 * y - y1, y, forth(y, arrays))
+    after, pull = jax.vjp(forth, before, arrays)
+    a_y, v_arrays = pull(a_y)
+    return tree(lambda y, a, b: y + a - b, y, before, after), a_y, tree(jnp.add, a_arrays, v_arrays)
+
+
+def differentiable_once(gradients: Any, adjoint: str, forwards: bool = True) -> Any:
+    """The gradients unchanged. No cotangent passes: there is no trajectory in store for it, and the loops of a backward
+    pass have no reverse mode. Tangents do, if `forwards`: forward mode over a backward pass is right where all that the
+    pass depends on has tangents.
+    """
+
+    def refuse(*_: Any) -> Any:
+        remedy = (
+            ", or take the second derivative forwards, with jax.jvp or jax.jacfwd of the gradient" if forwards else ""
+        )
+        raise ValueError(
+            f'adjoint="{adjoint}" gives a gradient that cannot be differentiated {"backwards " if forwards else ""}'
+            f'again; use adjoint="backprop" or "checkpoint"{remedy}.'
+        )
+
+    @jax.custom_jvp
+    def once(gradients: Any) -> Any:
+        return gradients
+
+    @once.defjvp
+    def _(primals: tuple[Any], tangents: tuple[Any]) -> tuple[Any, Any]:
+        return once(*primals), linear_call(lambda _, x: x, refuse, (), *tangents) if forwards else refuse()
+
+    return once(gradients)

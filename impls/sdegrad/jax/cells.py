@@ -1,0 +1,90 @@
+"""The independent draws that a Brownian path is made of: each is a pure function of its key and its number."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jaxtyping import Array, UInt32
+
+from sdegrad.grid import Grid
+from sdegrad.jax.bridge import VARIANCES, Span, levy_area
+from sdegrad.jax.random import normal, threefry
+from sdegrad.jax.types import Index
+
+WORDS = 7  # keys per array: of W, H, K over cells, of the three normals of a split, and of A
+
+
+class Cells(eqx.Module):
+    """The cells of the grid, for every array of the path. parts: 1 for W, 2 for W and H, 3 with K.
+    area: how A is approximated, if at all.
+    """
+
+    words: UInt32[Array, "arrays keys 2"]
+    structs: tuple[jax.ShapeDtypeStruct, ...] = eqx.field(static=True)
+    grid: Grid = eqx.field(static=True)
+    parts: int = eqx.field(static=True)
+    area: str | None = eqx.field(static=True)
+
+    def length(self, k: Index, dtype: Any) -> Array:
+        last = self.grid.step(self.grid.steps - 1)
+        return jnp.where(jnp.asarray(k) == self.grid.steps - 1, last, self.grid.dt).astype(dtype)
+
+    def spans(self, k: Array) -> list[Span]:
+        """Over cell k, without A. Each part by itself, so that a compiler may leave out what nobody uses."""
+        draws = [
+            tuple(normal(key, k.astype(jnp.uint32), s.shape, s.dtype) for key in keys[: self.parts])
+            for keys, s in zip(self.words, self.structs, strict=True)
+        ]
+        return self.made(k, draws)
+
+    def made(self, k: Array, normals: list[tuple[Array, ...]]) -> list[Span]:
+        """Over cell k, of its standard normals."""
+
+        def one(X: tuple[Array, ...], dtype: np.dtype) -> Span:
+            h = self.length(k, dtype)
+            return Span(h, tuple(jnp.sqrt(h * v) * x for v, x in zip(VARIANCES, X, strict=False)))
+
+        return [one(X, s.dtype) for X, s in zip(normals, self.structs, strict=True)]
+
+    def keys(self, k: Array) -> UInt32[Array, "2 arrays parts 2"]:
+        """Of the normals of cells, whose counter is k, and of the splits of cell k, whose counter is the node."""
+        cells, words = self.words[:, : self.parts], self.words[:, 3 : 3 + self.parts]
+        splits = threefry(jnp.moveaxis(words, -1, 0), k.astype(jnp.uint32), jnp.uint32(0))
+        return jnp.stack([cells, jnp.stack(splits, axis=-1)])
+
+    def normals(self, keys: UInt32[Array, "arrays parts 2"], counter: UInt32[Array, ""]) -> list[tuple[Array, ...]]:
+        """Standard normals, a tuple for every array, drawn in one pass."""
+
+        def one(keys: Array, shape: tuple[int, ...], dtype: np.dtype) -> tuple[Array, ...]:
+            return tuple(jax.vmap(lambda key: normal(key, counter, shape, dtype))(keys))
+
+        return [one(of_array, s.shape, s.dtype) for of_array, s in zip(keys, self.structs, strict=True)]
+
+    def zeros(self) -> list[Span]:
+        """Of no length."""
+        return [Span(jnp.zeros((), s.dtype), (jnp.zeros(s.shape, s.dtype),) * self.parts) for s in self.structs]
+
+    def with_area(self, spans: list[Span], place: tuple[Array, ...]) -> list[Span]:
+        """With A, if the path has it; its normals are those of this place, some unsigned integers."""
+        kind = self.area
+        if kind is None:
+            return spans
+
+        def one(span: Span, words: Array, struct: jax.ShapeDtypeStruct) -> Span:
+            key = words[WORDS - 1]
+            for number in place:
+                key = jnp.stack(threefry(key, number, jnp.uint32(0)))
+            normals = normal(key, jnp.uint32(0), (*struct.shape, struct.shape[-1]), struct.dtype)
+            return levy_area(kind, span, normals)
+
+        return [one(*each) for each in zip(spans, self.words, self.structs, strict=True)]
+
+
+def keys_of(key: Any, arrays: int) -> Array:
+    """The keys of that many arrays."""
+    if not isinstance(key, jax.Array):
+        raise ValueError(f"key must be a JAX random key, got {key!r}; pass e.g. jax.random.key(0).")
+    return jr.bits(key, (arrays, WORDS, 2), jnp.uint32)

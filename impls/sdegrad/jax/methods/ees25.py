@@ -1,0 +1,9 @@
+"""EES(2,5; 1/10), explicit and effectively symmetric. Stratonovich; strong order 1/2, and 1 for commutative noise.
+
+Shmelev and Salvi (2025), arXiv 2509.20599. ODE order 2; a step followed by one with (-dt, -dW) misses the start by
+the sixth power of the step: R(z) R(-z) = 1 - z^6 / 64.
+"""
+
+from sdegrad.jax.methods.low_storage import LowStorage
+
+EES25 = LowStorage(A=(0.0, -7 / 15, -35 / 32), B=(1 / 3, 15 / 16, 2 / 5), C=(0.0, 1 / 3, 5 / 6))

@@ -1,0 +1,63 @@
+"""Runge-Kutta methods in the two registers of Williamson's 2N form: k <- a k + F(t + c h, y); y <- y + b k.
+
+Williamson (1980), J. Comput. Phys. 35. F = f dt + g dW, so Stratonovich; strong order 1/2, and 1 for commutative
+noise. For those that are symmetric to a high power of the step, a step back with (-dt, -dW) is almost its inverse.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from sdegrad.jax.methods.base import OneStep, tree
+from sdegrad.jax.sde import backwards
+from sdegrad.jax.types import Field, Time
+
+
+class Reverse(NamedTuple):
+    """The backward pass: the solution as the way back has it, and the cotangents."""
+
+    y: Any
+    a_y: Any
+    a_arrays: Any
+
+
+class LowStorage(OneStep):
+    """With the coefficients A (A[0] = 0), B and nodes C, which must fit each other."""
+
+    A: tuple[float, ...] = eqx.field(static=True)
+    B: tuple[float, ...] = eqx.field(static=True)
+    C: tuple[float, ...] = eqx.field(static=True)
+
+    def __check_init__(self) -> None:
+        weights, nodes = [0.0] * len(self.A), []  # of y's stage in the F so far
+        for i, b in enumerate(self.B):
+            nodes.append(sum(weights))
+            for j in range(i + 1):
+                weights[j] += b * math.prod(self.A[j + 1 : i + 1])
+        assert all(math.isclose(x, c, abs_tol=1e-15) for x, c in zip(nodes, self.C, strict=True))
+        assert math.isclose(sum(weights), 1)
+
+    def step(self, field: Field, t0: Time, t1: Time, dt: Time, dW: Any, state: Any) -> Any:  # noqa: ARG002
+        y, k = state, tree(jnp.zeros_like, state)
+        for a, b, c in zip(self.A, self.B, self.C, strict=True):
+            F = field.increment(t0 + c * dt, y, dt, dW)
+            k = tree(lambda k, F, a=a: a * k + F, k, F)
+            y = tree(lambda y, k, b=b: y + b * k, y, k)
+        return y
+
+    def reverse_init(self, state: Any, dt: Any, dW: Any, arrays: Any) -> Reverse:  # noqa: ARG002
+        return Reverse(state, *tree(jnp.zeros_like, (state, arrays)))
+
+    def reverse(self, field: Callable, arrays: Any, t0: Time, t1: Time, dt: Time, dW: Any, r: Reverse) -> Reverse:
+        """A step back, and the gradient of the step from where it leads."""
+        y = self.step(field(arrays), t1, t0, -dt, backwards(dW), r.y)
+        _, pull = jax.vjp(lambda y, arrays: self.step(field(arrays), t0, t1, dt, dW, y), y, arrays)
+        a_y, v_arrays = pull(r.a_y)
+        return Reverse(y, a_y, tree(jnp.add, r.a_arrays, v_arrays))
+
+    def reverse_last(self, field: Callable, arrays: Any, t0: Time, y0: Any, r: Reverse) -> tuple[Any, Any]:  # noqa: ARG002
+        return r.a_y, r.a_arrays

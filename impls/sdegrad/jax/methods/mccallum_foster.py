@@ -1,0 +1,114 @@
+"""The McCallum-Foster method: any one-step method, made reversible. Stratonovich; the strong order of its base.
+
+McCallum and Foster (2024), arXiv 2410.11648. The state is (y, z). With S the step of the base, and S' that of the
+reversed path, (-dt, -dW), from t1 to t0:
+
+    y1 = l (y0 - z0) + S(t0, z0)
+    z1 = z0 + y1 - S'(t1, y1)
+
+where l < 1, the coupling, keeps the two together: its step matrix has the determinant l for a linear equation, so it
+has a region of stability, and round-off on the way back grows like l^-n.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from sdegrad.jax.methods.base import OneStep, tree
+from sdegrad.jax.methods.ees25 import EES25
+from sdegrad.jax.methods.ees27 import EES27
+from sdegrad.jax.methods.euler_heun import EulerHeun
+from sdegrad.jax.methods.heun import Heun
+from sdegrad.jax.methods.midpoint import Midpoint
+from sdegrad.jax.methods.shark import ShARK
+from sdegrad.jax.methods.sra1 import SRA1
+from sdegrad.jax.sde import backwards
+from sdegrad.jax.types import Field, Method, Time
+
+ANY_NOISE: dict[str, OneStep] = {
+    "ees25": EES25,
+    "ees27": EES27,
+    "euler_heun": EulerHeun(),
+    "heun": Heun(),
+    "midpoint": Midpoint(),
+}
+ADDITIVE_NOISE = ANY_NOISE | {"shark": ShARK(), "sra1": SRA1()}
+
+
+class State(NamedTuple):
+    y: Any
+    z: Any
+
+
+class Reverse(NamedTuple):
+    """The backward pass: the state, and the cotangents of its parts and of the arrays in the vector fields."""
+
+    y: Any
+    z: Any
+    a_y: Any
+    a_z: Any
+    a_arrays: Any
+
+
+class McCallumFoster(eqx.Module):
+    base: OneStep
+    coupling: float = eqx.field(static=True)
+
+    @property
+    def levy_area(self) -> str:
+        return self.base.levy_area
+
+    @property
+    def smooth(self) -> bool:
+        return self.base.smooth
+
+    def init(self, field: Field, t0: Time, y0: Any) -> State:  # noqa: ARG002
+        return State(y0, y0)
+
+    def step(self, field: Field, t0: Time, t1: Time, dt: Time, dW: Any, state: State) -> State:
+        forth = self.base.step(field, t0, t1, dt, dW, state.z)
+        y = tree(lambda y, z, forth: self.coupling * (y - z) + forth, state.y, state.z, forth)
+        back = self.base.step(field, t1, t0, -dt, backwards(dW), y)
+        return State(y, tree(lambda y, z, back: z + y - back, y, state.z, back))
+
+    def value(self, state: State) -> Any:
+        return state.y
+
+    def reverse_init(self, state: State, dt: Any, dW: Any, arrays: Any) -> Reverse:  # noqa: ARG002
+        return Reverse(*state, *tree(jnp.zeros_like, (*state, arrays)))
+
+    def reverse(self, field: Callable, arrays: Any, t0: Time, t1: Time, dt: Time, dW: Any, r: Reverse) -> Reverse:
+        """The inverse of the step and its gradient: two steps of the base, and two pull-backs."""
+
+        def back(y: Any, arrays: Any) -> Any:
+            return self.base.step(field(arrays), t1, t0, -dt, backwards(dW), y)
+
+        def forth(z: Any, arrays: Any) -> Any:
+            return self.base.step(field(arrays), t0, t1, dt, dW, z)
+
+        y_back, pull_back = jax.vjp(back, r.y, arrays)
+        z = tree(lambda y, z, back: z - y + back, r.y, r.z, y_back)
+        z_forth, pull_forth = jax.vjp(forth, z, arrays)
+        y = tree(lambda y, z, forth: z + (y - forth) / self.coupling, r.y, z, z_forth)
+        v_y, v_arrays = pull_back(tree(jnp.negative, r.a_z))
+        a_forth = tree(lambda a, b, v: a + b + v, r.a_y, r.a_z, v_y)
+        v_z, w_arrays = pull_forth(a_forth)
+        a_y = tree(lambda a: self.coupling * a, a_forth)
+        a_z = tree(lambda a, b, v: a - b + v, r.a_z, a_y, v_z)
+        return Reverse(y, z, a_y, a_z, tree(lambda a, v, w: a + v + w, r.a_arrays, v_arrays, w_arrays))
+
+    def reverse_last(self, field: Callable, arrays: Any, t0: Time, y0: Any, r: Reverse) -> tuple[Any, Any]:  # noqa: ARG002
+        return tree(jnp.add, r.a_y, r.a_z), r.a_arrays
+
+
+def make(sde_type: str, noise_type: str, *, base: str = "midpoint", coupling: float = 0.999) -> Method:  # noqa: ARG001
+    """base: the one-step method; coupling: l, in (0, 1]."""
+    bases = ADDITIVE_NOISE if noise_type == "additive" else ANY_NOISE
+    if base not in bases:
+        raise ValueError(f"the base {base!r} is none for {noise_type} noise; use one of {', '.join(bases)}.")
+    if not 0 < coupling <= 1:
+        raise ValueError(f"the coupling must be in (0, 1], got {coupling}; the usual one is 0.999.")
+    return McCallumFoster(bases[base], coupling)

@@ -1,0 +1,80 @@
+"""The times of a path as places in its cells."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int, UInt32
+
+from sdegrad.grid import Grid
+from sdegrad.jax.steps import grid_time, time_dtype
+from sdegrad.jax.types import Index
+
+LEVELS = 24  # of halving of a cell
+CUT = LEVELS + 1  # the level of the two parts of a leaf, cut at the point itself
+
+
+class Point(NamedTuple):
+    """A time, as a place in the tree of a cell. The node of level l that starts at it or holds it has the number
+    code >> (25 - l), the root being 1 and the children of n being 2n and 2n + 1; the last bit of code is 1, for the
+    right part of the leaf, which is cut at this fraction of its length.
+    """
+
+    cell: Int[Array, ""]
+    code: UInt32[Array, ""]
+    cut: Float[Array, ""]
+
+    @classmethod
+    def at(cls, cell: Index, fraction: Float[Array, ""]) -> "Point":
+        """At a fraction in [0, 1) of the cell."""
+        leaves = fraction * 2**LEVELS
+        leaf = jnp.clip(jnp.floor(leaves), 0, 2**LEVELS - 1)
+        code = 2 * leaf.astype(jnp.uint32) + jnp.uint32(2**CUT + 1)
+        return cls(jnp.asarray(cell, jnp.int32), code, jnp.clip(leaves - leaf, 0, 1))
+
+    def depth(self) -> Int[Array, ""]:
+        """The level of the largest node that starts here."""
+        node = self.code >> 1
+        zeros = lax.population_count(~node & (node - 1)).astype(jnp.int32)
+        return jnp.where(self.cut > 0, CUT, LEVELS - zeros)
+
+    def node(self, level: Index) -> UInt32[Array, ""]:
+        return self.code >> (CUT - jnp.asarray(level, jnp.int32)).astype(jnp.uint32)
+
+    def before(self, other: "Point") -> Bool[Array, ""]:
+        later_code = (self.code < other.code) | ((self.code == other.code) & (self.cut < other.cut))
+        return (self.cell < other.cell) | ((self.cell == other.cell) & later_code)
+
+    def common(self, other: "Point") -> Int[Array, ""]:
+        """The level of the last common node on the ways to both; 25 for the same point, -1 in different cells."""
+        shared = lax.clz(self.code ^ other.code).astype(jnp.int32) - (31 - CUT) - 1
+        shared = jnp.where((shared > LEVELS) & (self.cut != other.cut), LEVELS, shared)
+        return jnp.where(self.cell == other.cell, shared, -1)
+
+
+def start_of(k: Array) -> Point:
+    return Point.at(k, jnp.zeros((), time_dtype()))
+
+
+def place(s: Point, t: Point) -> tuple[Array, ...]:
+    """Five numbers for the piece from s to t of a cell; a code of 0 is the end of the cell."""
+    cuts = [(2.0**31 * point.cut).astype(jnp.uint32) for point in (s, t)]
+    return s.cell.astype(jnp.uint32), s.code, t.code, *cuts
+
+
+def locate(grid: Grid, t: Array) -> Point:
+    """A grid time where t is one within (k + 8) ulp, and otherwise a point inside a cell."""
+    ulp8 = grid.tolerance(0, float(jnp.finfo(t.dtype).eps))
+    t = t.astype(time_dtype())
+    k = jnp.clip(jnp.round((t - grid.t0) / grid.dt), 0, grid.steps).astype(jnp.int32)
+    k = jnp.where(jnp.abs(t - grid.t1) < jnp.abs(t - grid_time(grid, k)), grid.steps, k)
+    length = t - grid_time(grid, k)
+    snap = jnp.abs(length) <= ulp8 * (1 + k.astype(t.dtype) / 8)
+    k = jnp.where(~snap & (length < 0), k - 1, k)
+    length = jnp.where(snap, 0, t - grid_time(grid, k))
+    return Point.at(k, length / (grid_time(grid, k + 1) - grid_time(grid, k)))
+
+
+def inside(grid: Grid, t: Array) -> Array:
+    slack = grid.tolerance(grid.steps, float(jnp.finfo(t.dtype).eps))
+    return (t >= grid.t0 - slack) & (t <= grid.t1 + slack)

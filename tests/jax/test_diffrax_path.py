@@ -1,0 +1,155 @@
+"""`BrownianInterval` as the control of diffrax's solvers."""
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import lineax
+import numpy as np
+import pytest
+
+from sdegrad.jax import BrownianInterval
+from tests.jax.test_jax_brownian import is_standard_normal
+
+# Intervals over whole cells, parts of cells, and both.
+POINTS = np.asarray([0.0, 0.1, 0.25, 0.5, 0.6, 1.0])
+AREAS = (diffrax.BrownianIncrement, diffrax.SpaceTimeLevyArea, diffrax.SpaceTimeTimeLevyArea)
+SOLVERS = {
+    None: [
+        "Euler",
+        "EulerHeun",
+        "Heun",
+        "ItoMilstein",
+        "Midpoint",
+        "Ralston",
+        "ReversibleHeun",
+        "StratonovichMilstein",
+    ],
+    "space-time": ["GeneralShARK", "SEA", "SPaRK", "SRA1", "ShARK", "SlowRK", "ALIGN"],
+    "space-time-time": ["ShOULD", "QUICSORT"],
+}
+
+
+def test_it_is_a_brownian_path_of_diffrax():
+    for area, cls in zip((None, "space-time", "space-time-time"), AREAS, strict=True):
+        bm = BrownianInterval(0, 1, (3,), jax.random.key(0), dt=0.25, levy_area=area)
+        assert isinstance(bm, diffrax.AbstractBrownianPath)
+        assert bm.levy_area is cls
+        assert type(bm.evaluate(0.1, 0.6, use_levy=True)) is cls
+        assert bm.evaluate(0.1, 0.6).shape == (3,)
+        again = BrownianInterval(0, 1, (3,), jax.random.key(0), dt=0.25, levy_area=cls)
+        np.testing.assert_array_equal(again.evaluate(0.1, 0.6), bm.evaluate(0.1, 0.6, use_levy=True).W)
+
+
+def test_signs_and_units_are_those_of_diffrax():
+    """Its own tree asked from a later to an earlier time, and both paths over [0, 1] by their law: H of variance h/12
+    and K of h/720, of the same sign as the integrals that define them (in the tests of Levy areas)."""
+    tree = diffrax.VirtualBrownianTree(0, 1, 1e-3, (3,), jax.random.key(0), diffrax.SpaceTimeTimeLevyArea)
+    bm = BrownianInterval(0, 1, (3,), jax.random.key(0), levy_area="space-time-time")
+    signs = []
+    for path in (tree, bm):
+        forwards, backwards = (path.evaluate(*times, use_levy=True) for times in ((0.2, 0.7), (0.7, 0.2)))
+        ratios = [np.asarray(getattr(backwards, name) / getattr(forwards, name)) for name in ("dt", "W", "H", "K")]
+        signs.append([float(np.unique(np.round(ratio, 6)).item()) for ratio in ratios])
+    assert signs[0] == signs[1] == [-1, -1, 1, -1]
+
+
+def test_law_of_increments_as_diffrax_asks_for_them():
+    """Means and covariances of W and H over 5 intervals, 20 000 samples, at 1e-3 with Bonferroni over all 65."""
+    bm = BrownianInterval(0, 1, (20_000,), jax.random.key(0), dt=0.25, levy_area="space-time")
+    t0, t1 = map(jnp.asarray, (POINTS[:-1], POINTS[1:]))
+    levy = eqx.filter_jit(lambda: jax.lax.map(lambda t: bm.evaluate(*t, use_levy=True), (t0, t1)))()
+    np.testing.assert_allclose(levy.dt, np.diff(POINTS))
+    h = np.diff(POINTS)[:, None]
+    z = np.concatenate([levy.W / np.sqrt(h), levy.H / np.sqrt(h / 12)])
+    assert is_standard_normal(z)
+    assert not is_standard_normal(1.025 * z)  # variance 5 % too large
+
+
+def additive(path, dt, solver, t0=0.0, t1=1.0, y0=1.0):
+    """dy = -y dt + dW, a path per entry."""
+    shape = path.evaluate(0.0, 1.0).shape
+    identity = lambda t, y, args: lineax.DiagonalLinearOperator(jnp.ones(shape))  # noqa: E731
+    terms = diffrax.MultiTerm(diffrax.ODETerm(lambda t, y, args: -y), diffrax.ControlTerm(identity, path))
+    y0 = jnp.broadcast_to(jnp.asarray(y0), shape)
+    solution = diffrax.diffeqsolve(
+        terms, solver, t0, t1, dt, y0, adjoint=diffrax.ForwardMode(), max_steps=600, throw=False
+    )
+    return solution.ys[0]
+
+
+def langevin(path, dt, solver):
+    """Position of dx = v dt, dv = -(v + x + sin x) dt + sqrt(2) dW from rest."""
+    shape = path.evaluate(0.0, 1.0).shape
+    unit, zero = jnp.ones(shape), jnp.zeros(shape)
+    terms = diffrax.MultiTerm(
+        diffrax.UnderdampedLangevinDriftTerm(unit, unit, lambda x, _: x + jnp.sin(x)),
+        diffrax.UnderdampedLangevinDiffusionTerm(unit, unit, path),
+    )
+    solution = diffrax.diffeqsolve(
+        terms, solver, 0.0, 1.0, dt, (zero, zero), adjoint=diffrax.ForwardMode(), max_steps=600, throw=False
+    )
+    return solution.ys[0][0]
+
+
+def problem_of(name):
+    return langevin if name in ("ALIGN", "ShOULD", "QUICSORT") else additive
+
+
+@pytest.mark.parametrize("area", SOLVERS)
+def test_every_solver_of_diffrax_takes_it(area):
+    bm = BrownianInterval(0, 1, (2,), jax.random.key(3), levy_area=area)
+    for name in SOLVERS[area]:
+        jax.eval_shape(lambda name=name: problem_of(name)(bm, 0.5, getattr(diffrax, name)()))
+
+
+def test_too_little_levy_area_is_refused_by_diffrax():
+    bm = BrownianInterval(0, 1, (2,), jax.random.key(3))
+    with pytest.raises(ValueError, match="Terms are not compatible with solver"):
+        additive(bm, 0.5, diffrax.SRA1())
+
+
+class Signed(diffrax.AbstractBrownianPath):
+    """The same W, with areas of these signs."""
+
+    path: BrownianInterval
+    signs: dict
+
+    t0 = property(lambda self: self.path.t0)
+    t1 = property(lambda self: self.path.t1)
+    levy_area = property(lambda self: self.path.levy_area)
+
+    def evaluate(self, t0, t1=None, left=True, use_levy=False):
+        made = self.path.evaluate(t0, t1, left, use_levy)
+        for name, sign in self.signs.items() if use_levy else ():
+            made = eqx.tree_at(lambda made, name=name: getattr(made, name), made, sign * getattr(made, name))
+        return made
+
+
+@pytest.mark.parametrize(("solver", "names"), [("ShARK", ["H"]), ("QUICSORT", ["H", "K"])])
+def test_areas_belong_to_the_path(solver, names):
+    """A step of 1/8 with the areas of the path is far closer to 256 steps on that path than with other areas."""
+    area = {1: "space-time", 2: "space-time-time"}[len(names)]
+    bm = BrownianInterval(0, 1, (64,), jax.random.key(5), dt=1 / 256, levy_area=area)
+    right = {name: jnp.asarray(1.0) for name in names}
+
+    @eqx.filter_jit
+    def solve(path, dt):
+        return problem_of(solver)(path, dt, getattr(diffrax, solver)())
+
+    fine = solve(Signed(bm, right), jnp.asarray(1 / 256))
+
+    def error(signs):
+        return float(jnp.sqrt(jnp.mean((solve(Signed(bm, signs), jnp.asarray(1 / 8)) - fine) ** 2)))
+
+    for name in names:
+        assert error(right) < error({**right, name: jnp.asarray(-1.0)}) / 5
+
+
+def test_backwards_in_time_it_is_the_same_path():
+    bm = BrownianInterval(0, 1, (4,), jax.random.key(4), dt=1 / 128)
+    solve = eqx.filter_jit(lambda t0, t1, dt, y0: additive(bm, dt, diffrax.Heun(), t0, t1, y0))
+    end = solve(*map(jnp.asarray, (0.0, 1.0, 1 / 128)), jnp.ones(4))
+    start, other = (solve(*map(jnp.asarray, (1.0, 0.0, -1 / 128)), y1) for y1 in (end, end[::-1]))
+    np.testing.assert_allclose(start, 1.0, atol=1e-3)
+    assert np.max(np.abs(other - 1.0)) > 0.1
