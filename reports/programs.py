@@ -1,0 +1,150 @@
+"""Three programs trained with two libraries: their losses and times, as a table and as a figure.
+
+    python -m reports.programs reports/reference/cpu/programs.csv
+
+The results file is written by `python -m tests.programs.compare`; the figure is put beside it.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from reports import plotting, words
+from reports.frame import Frame, implementations, measured, settings, tidy
+from reports.plotting import Plot
+from reports.tables import Cell, Table
+from suite import results
+from suite.measures import Estimate, weak_error
+
+OURS, THEIRS = "sdegrad_torch", "torchsde"
+CONTROL = "wrong_noise"  # sdegrad.torch with a wrong Brownian motion
+LINES = {OURS: "-", THEIRS: (0, (5, 2)), CONTROL: (0, (1, 1.2))}
+# program -> (title, what its loss is)
+PROGRAMS = {
+    "sde_gan": ("SDE-GAN", "marginal Wasserstein distance"),
+    "latent_sde": ("Latent SDE", "negative evidence bound / number"),
+    "lorenz": ("Lorenz latent SDE", "negative evidence bound / number"),
+}
+
+
+def mean(values: Sequence[float] | np.ndarray) -> Estimate:
+    """Mean of [seeds] with Student's interval of 95 %. ResultsError for less than two."""
+    if len(values) < 2:
+        raise results.ResultsError(
+            "an interval needs two seeds or more of each program and library, and there is one of them with "
+            f"{len(values)}; run `python -m tests.programs.compare --out` with this file to the end."
+        )
+    return weak_error(np.asarray(values, dtype=float), 0.0)
+
+
+def final(rows: Frame, measure: str) -> Frame:
+    """Of the rows of one program, the values at the end, [seeds, implementations]."""
+    rows = measured(rows, measure)
+    return rows[rows["steps"] == rows["steps"].max()].pivot(index="seed", columns="implementation", values="value")
+
+
+def overlap(a: Estimate, b: Estimate) -> bool:
+    return a.low <= b.high and b.low <= a.high
+
+
+def geometric_mean(values: Sequence[float] | np.ndarray) -> Estimate:
+    """Of [seeds], with the interval of the logarithm."""
+    return Estimate(*np.exp(mean(np.log(values))).tolist())
+
+
+def ratio(rows: Frame, measure: str, library: str) -> Estimate:
+    """To sdegrad, paired by seed: the weights at the start and the data are the same, or nearly so, for both."""
+    values = final(rows, measure)
+    return geometric_mean((values[library] / values[OURS]).dropna())
+
+
+def table(frame: Frame) -> Table:
+    """A row for each program: final loss, training time, and how these are to sdegrad's."""
+    libraries = implementations(frame)
+    body = [
+        ((PROGRAMS[program][0],), *(_cell(frame[frame["problem"] == program], library) for library in libraries))
+        for program in dict.fromkeys(frame["problem"])
+    ]
+    note = "Loss and time: mean over the seeds; ×: relative to sdegrad, paired by seed; [ ]: 95 % interval."
+    return Table(("program", *libraries), tuple(body), note)
+
+
+def _cell(rows: Frame, library: str) -> Cell:
+    losses, times = final(rows, "training_loss"), final(rows, "training_time")
+    loss, seconds = mean(losses[library].dropna()), mean(times[library].dropna())
+    told = (
+        f"loss {words.quantity(loss.value, '', *loss[1:])}",
+        f"time {words.quantity(seconds.value, 's', *seconds[1:])}",
+    )
+    if library == OURS:
+        return told
+    against = ratio(rows, "training_loss", library)
+    apart = "overlap" if overlap(loss, mean(losses[OURS].dropna())) else "lie apart"
+    paired = "alike" if against.low <= 1 <= against.high else "different"
+    times_paired = f"time {_times(ratio(rows, 'training_time', library))}"
+    return (*told, f"loss {_times(against)}, {paired}", times_paired, f"loss intervals {apart}")
+
+
+def _times(value: Estimate) -> str:
+    return f"{words.number(value.value)}×{words.interval(*value[1:])}"
+
+
+def _time(rows: Frame) -> str:
+    """The time of torchsde, for a title."""
+    theirs = THEIRS in set(rows["implementation"])
+    return f"\n{THEIRS}: {_times(ratio(rows, 'training_time', THEIRS))} the time" if theirs else ""
+
+
+@plotting.in_style
+def figure(frame: Frame) -> Plot:
+    """Loss against training steps for each program: geometric means over the seeds, with their intervals."""
+    present = list(dict.fromkeys(frame["problem"]))
+    title = "Three programs written for torchsde: only the import differs"
+    drawn, panels = plotting.canvas(title, len(present), width=3.4)
+    for axes, program in zip(panels, present, strict=True):
+        _curves(axes, frame[frame["problem"] == program], frame)
+        axes.set_title(f"{PROGRAMS[program][0]}{_time(frame[frame['problem'] == program])}", loc="left")
+        axes.set(xlabel="training steps", ylabel=PROGRAMS[program][1])
+    plotting.legend(drawn, frame, frame, by="implementation")
+    work = f"geometric mean and 95 % interval over {frame['seed'].nunique()} seeds, {frame['dtype'].iloc[0]}"
+    return plotting.finish(drawn, frame, "", work)
+
+
+def _curves(axes: Axes, rows: Frame, frame: Frame) -> None:
+    names = implementations(frame)
+    for library, mine in measured(rows, "training_loss").groupby("implementation", sort=False):
+        curve = [(steps, *geometric_mean(part["value"])) for steps, part in mine.groupby("steps")]
+        steps, value, low, high = np.array(curve).T
+        tint = plotting.colour(library, names)
+        axes.plot(steps, value, color=tint, linestyle=LINES.get(library, "-"), linewidth=1.6)
+        axes.fill_between(steps, low, high, color=tint, alpha=0.25, linewidth=0)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0: the table is printed, the figure written; 2: the results cannot be used, nothing was written."""
+    parser = argparse.ArgumentParser(prog="python -m reports.programs", description=__doc__)
+    parser.add_argument("results", type=Path)
+    path = parser.parse_args(arguments).results
+    try:
+        frame = settings(tidy(results.read(path)))[0]
+        told, drawn = table(frame).text(), figure(frame).png()
+    except results.ResultsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    path.with_suffix(".png").write_bytes(drawn)
+    print(told)
+    print(f"figure: {path.with_suffix('.png')}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
