@@ -4,6 +4,7 @@
 """
 
 import gc
+import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +26,7 @@ BASELINE = {"torch": "sdegrad_torch", "jax": "sdegrad_jax"}
 REFINE = 4  # the given path is this much finer than the smallest step, for exact solutions that integrate it
 MIN_ROUNDS = 7  # the fewest from which the median has a distribution-free interval of 95 % with an outlier to spare
 SHORT = 0.2  # seconds for the time beside a precision
+AT_LEAST = 0.005  # seconds of one reading of the clock: shorter work is repeated, as a user of it would
 
 
 @dataclass(frozen=True)
@@ -87,10 +89,16 @@ def _prepare(subject: Subject, tell: Tell) -> tuple[Run, float]:
     return run, seconds
 
 
-def _clock(run: Run) -> float:
+def _clock(run: Run, times: int = 1) -> float:
+    """Seconds per call, of so many calls in a row."""
     begin = time.perf_counter()
-    run()
-    return time.perf_counter() - begin
+    for _ in range(times):
+        run()
+    return (time.perf_counter() - begin) / times
+
+
+def _times_to_fill(run: Run) -> int:
+    return max(1, math.ceil(AT_LEAST / _clock(run)))
 
 
 def _times(case: Case, subjects: Sequence[Subject], budget: Budget, tell: Tell) -> Iterator[Row]:
@@ -120,13 +128,14 @@ def _rounds(runs: dict[str, Run], budget: Budget, tell: Tell) -> dict[str, np.nd
     clocks: dict[str, list[float]] = {name: [] for name in runs}
     end = time.perf_counter() + budget.seconds * len(runs)
     names = list(runs)
+    times = {name: _times_to_fill(run) for name, run in runs.items()}
     gc.collect()
     for number in range(budget.rounds):
         if number >= MIN_ROUNDS and time.perf_counter() > end:
             break
         for name in names:
             tell(name, f"round {number + 1}")
-            clocks[name].append(_clock(runs[name]))
+            clocks[name].append(_clock(runs[name], times[name]))
         names.append(names.pop(0))
     return {name: np.array(seconds) for name, seconds in clocks.items()}
 
