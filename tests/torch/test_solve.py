@@ -592,3 +592,15 @@ def test_names():
     ]
     assert torch.equal(results[0], results[1])
     assert torch.equal(results[0], results[2])
+
+
+def test_a_brownian_motion_that_answers_in_its_own_way_is_asked():
+    class Halved(sd.BrownianInterval):
+        def __call__(self, *times, **areas):
+            return 0.5 * super().__call__(*times, **areas)
+
+    def end(kind):
+        bm = kind(0.0, 1.0, (2, 2), entropy=1, dt=0.125)
+        return sd.sdeint(GBM("stratonovich"), torch.ones(2, 2), (0.0, 1.0), bm=bm, dt=0.125, method="heun")[-1]
+
+    assert (end(Halved) - end(sd.BrownianInterval)).abs().max() > 1e-2

@@ -71,6 +71,7 @@ class SdegradTorch:
                 options=dict(task.options),
                 adjoint=task.adjoint or "backprop",
                 return_stats=return_stats,
+                compile=task.compiled and type(sde) is ProblemSDE and not return_stats,  # not where it is counted
                 **adaptive,
             )
 
