@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sdegrad.grid import Grid
 from sdegrad.torch.adaptive import AcceptedGrid
+from sdegrad.torch.brownian import BrownianInterval
 from sdegrad.torch.checks import Start
 from sdegrad.torch.levy import LevyArea
 from sdegrad.torch.sde import Field
@@ -130,12 +131,14 @@ def increments(bm: Any, grid: Grid | AcceptedGrid, eps: float, levy_area: LevyAr
     """The increments of `bm` over the cells of `grid`, by index, with what `levy_area` names; `eps` is that of the
     dtype of the times.
 
-    A Brownian motion with the same cells is asked for them by index, any other by the grid times as floats.
+    A `BrownianInterval` with the same cells is asked for them by index, any other Brownian motion by the grid times as
+    floats: a subclass too that answers calls in a way of its own.
     Ends within 8 ulp are the same ends: a float32 end time fits a Brownian motion up to a float64 one.
     """
     ulps = grid.tolerance(0, eps)
     ask = _by_time(bm, grid, ulps)
-    if hasattr(bm, "cell") and bm.grid.dt == grid.dt and grid.steps <= bm.grid.steps:
+    plain = isinstance(bm, BrownianInterval) and type(bm).__call__ is BrownianInterval.__call__
+    if plain and bm.grid.dt == grid.dt and grid.steps <= bm.grid.steps:
         own = bm.grid.t0, bm.grid.time(grid.steps)
         if abs(own[0] - grid.t0) <= ulps and abs(own[1] - grid.t1) <= ulps:
             ask = bm.cell
