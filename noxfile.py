@@ -40,8 +40,8 @@ def run(session: nox.Session, *command: str, success_codes: tuple[int, ...] = (0
 
 @nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
-    """All tests, the fast statistical ones among them. Arguments go to pytest."""
-    run(session, "pytest", *session.posargs)
+    """All tests, the fast statistical ones among them, on all cores. Arguments go to pytest."""
+    run(session, "pytest", "-n", "auto", *session.posargs)
 
 
 @nox.session(venv_backend="none")
