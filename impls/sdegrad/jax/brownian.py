@@ -22,7 +22,7 @@ from sdegrad.jax.bridge import LevyIncrement, Span
 from sdegrad.jax.cell_tree import Walk, tree_where
 from sdegrad.jax.cells import Cells, keys_of
 from sdegrad.jax.checks import check_dtype, static_number
-from sdegrad.jax.points import Point, inside, locate
+from sdegrad.jax.points import Point, inside, locate, nearest
 from sdegrad.jax.steps import time_dtype
 from sdegrad.jax.types import Index, Number
 
@@ -185,32 +185,38 @@ def _cell(bm: BrownianInterval, k: Array) -> Any:
 
 @eqx.filter_jit
 def _increment(bm: BrownianInterval, s: Array, t: Array) -> Any:
-    """On the grid nothing is walked, and no memory taken for it."""
-    a, b = locate(bm.grid, s), locate(bm.grid, t)
-    cells, ends = bm.cells, _ordered(a, b)
-    of_s, of_t = lax.cond(
-        (a.depth() == 0) & (b.depth() == 0),
-        lambda: (cells.zeros(), cells.zeros()),
-        lambda: cell_tree.sides(cells, bm.start(), *ends)[:2],
-    )
-    return bm._packed(_directed(bm.grid, cell_tree.total(cells, of_s, of_t, ends), s, t, b.before(a)))
+    """Over a cell it is one draw and no more; on the grid nothing is walked, and no memory taken for it."""
+    cells, grid = bm.cells, bm.grid
+    (i, i_snaps), (j, j_snaps) = nearest(grid, s), nearest(grid, t)
+
+    def pieces() -> list[Span]:
+        ends = _ordered(locate(grid, s), locate(grid, t))
+        of_s, of_t = lax.cond(
+            i_snaps & j_snaps,
+            lambda: (cells.zeros(), cells.zeros()),
+            lambda: cell_tree.sides(cells, bm.start(), *ends)[:2],
+        )
+        return cell_tree.total(cells, of_s, of_t, ends)
+
+    is_cell = i_snaps & j_snaps & (jnp.abs(i - j) == 1)
+    spans = lax.cond(is_cell, lambda: cell_tree.cell(cells, jnp.minimum(i, j)), pieces)
+    return bm._packed(_directed(grid, spans, s, t))
 
 
 @eqx.filter_jit
 def _advance(bm: BrownianInterval, walk: Walk, s: Array, t: Array) -> tuple[Any, Walk]:
-    a, b = locate(bm.grid, s), locate(bm.grid, t)
-    ends = _ordered(a, b)
+    ends = _ordered(locate(bm.grid, s), locate(bm.grid, t))
     of_s, of_t, walk = cell_tree.sides(bm.cells, walk, *ends)
-    return bm._packed(_directed(bm.grid, cell_tree.total(bm.cells, of_s, of_t, ends), s, t, b.before(a))), walk
+    return bm._packed(_directed(bm.grid, cell_tree.total(bm.cells, of_s, of_t, ends), s, t)), walk
 
 
 def _ordered(a: Point, b: Point) -> tuple[Point, Point]:
     return tree_where(b.before(a), (b, a), (a, b))
 
 
-def _directed(grid: Grid, spans: list[Span], s: Array, t: Array, backwards: Array) -> list[Span]:
+def _directed(grid: Grid, spans: list[Span], s: Array, t: Array) -> list[Span]:
     """Of the path run backwards, if that is asked for; NaN where a time is outside."""
-    sign = jnp.where(backwards, -1, 1)
+    sign = jnp.where(t < s, -1, 1)
     valid = inside(grid, s) & inside(grid, t)
 
     def one(span: Span) -> Span:

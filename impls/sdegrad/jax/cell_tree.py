@@ -6,6 +6,7 @@ that asks for one interval after another, forwards or backwards, pays for the lo
 
 from typing import Any, NamedTuple
 
+import equinox.internal as eqxi
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -98,23 +99,31 @@ def cell(cells: Cells, k: Array) -> list[Span]:
 
 
 def _seek(cells: Cells, walk: Walk, point: Point, depth: Array) -> Walk:
-    """Down to this depth on the way to the point, from where the ways part; nowhere, if it is negative."""
+    """Down to this depth on the way to the point, from where the ways part; nowhere, if it is negative.
+
+    Under vmap all ways are walked from the first level to the last that one of them needs, so that a level is a row
+    in all of them and no walk is copied; what a way has no need of is not written.
+    """
     known, k = walk.known(point), point.cell
+    first, last = -eqxi.unvmap_max(-(known + 1)), eqxi.unvmap_max(depth + 1)
     keys = cells.keys(k)
 
     def down(level: Array, children: list) -> list:
         root, above = level == 0, jnp.maximum(level - 1, 0)
-        node = point.node(above)
+        node, needed = point.node(above), (known < level) & (level <= depth)
         normals = cells.normals(keys[jnp.where(root, 0, 1)], jnp.where(root, k.astype(jnp.uint32), node))
         made = []
         for rows, X, cell in zip(children, normals, cells.made(k, normals), strict=True):
-            parent = Span(cell.h * _share(above, cell.h.dtype), _child(rows, above, node & 1))
+            old = lax.dynamic_index_in_dim(rows, level, keepdims=False)
+            left, right = lax.dynamic_index_in_dim(rows, above, keepdims=False)
+            parent = Span(cell.h * _share(above, cell.h.dtype), tuple(jnp.where(node & 1 == 1, right, left)))
             halves = tree_where(level == CUT, cut(parent, point.cut.astype(cell.h.dtype), X), halve(parent, X))
             both = tree_where(root, (cell, cell), halves)
-            made.append(rows.at[level].set(jnp.stack([jnp.stack(span.parts) for span in both])))
+            new = jnp.stack([jnp.stack(span.parts) for span in both])
+            made.append(lax.dynamic_update_index_in_dim(rows, jnp.where(needed, new, old), level, 0))
         return made
 
-    children = lax.fori_loop(known + 1, depth + 1, down, walk.children)
+    children = lax.fori_loop(first, last, down, walk.children)
     reached = tree_where(depth < 0, (walk.point, walk.depth), (point, jnp.maximum(known, depth)))
     return Walk(reached[0], reached[1], children)
 

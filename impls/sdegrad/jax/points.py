@@ -62,17 +62,24 @@ def place(s: Point, t: Point) -> tuple[Array, ...]:
     return s.cell.astype(jnp.uint32), s.code, t.code, *cuts
 
 
-def locate(grid: Grid, t: Array) -> Point:
-    """A grid time where t is one within (k + 8) ulp, and otherwise a point inside a cell."""
+def nearest(grid: Grid, t: Array) -> tuple[Int[Array, ""], Bool[Array, ""]]:
+    """The grid time nearest to t, and whether t is taken for it: within (k + 8) ulp."""
     ulp8 = grid.tolerance(0, float(jnp.finfo(t.dtype).eps))
     t = t.astype(time_dtype())
     k = jnp.clip(jnp.round((t - grid.t0) / grid.dt), 0, grid.steps).astype(jnp.int32)
-    k = jnp.where(jnp.abs(t - grid.t1) < jnp.abs(t - grid_time(grid, k)), grid.steps, k)
-    length = t - grid_time(grid, k)
-    snap = jnp.abs(length) <= ulp8 * (1 + k.astype(t.dtype) / 8)
-    k = jnp.where(~snap & (length < 0), k - 1, k)
-    length = jnp.where(snap, 0, t - grid_time(grid, k))
-    return Point.at(k, length / (grid_time(grid, k + 1) - grid_time(grid, k)))
+    apart = jnp.abs(t - grid_time(grid, k))
+    to_end = jnp.abs(t - grid.t1)
+    k, apart = jnp.where(to_end < apart, grid.steps, k), jnp.minimum(to_end, apart)
+    return k, apart <= ulp8 * (1 + k.astype(t.dtype) / 8)
+
+
+def locate(grid: Grid, t: Array) -> Point:
+    """A grid time where t is one within (k + 8) ulp, and otherwise a point inside a cell."""
+    k, snap = nearest(grid, t)
+    t = t.astype(time_dtype())
+    k = jnp.where(~snap & (t < grid_time(grid, k)), k - 1, k)
+    start = grid_time(grid, k)
+    return Point.at(k, jnp.where(snap, 0, t - start) / (grid_time(grid, k + 1) - start))
 
 
 def inside(grid: Grid, t: Array) -> Array:
