@@ -12,6 +12,7 @@ import jaxtyping
 import pytest
 import torch
 from torch import nn
+from torch._inductor.exc import CppCompileError
 
 import sdegrad.torch as sd
 from sdegrad.methods import FACTS
@@ -37,7 +38,7 @@ def traced(monkeypatch):
     options = {"fullgraph": True, "dynamic": False, "isolate_recompiles": True, "recompile_limit": 20}
     compile_ = functools.cache(functools.partial(torch.compile, backend="aot_eager", **options))
     monkeypatch.setattr(compiled, "LENGTH", 2)
-    monkeypatch.setattr(compiled, "_compiled", compile_)
+    monkeypatch.setattr(compiled, "_compiled", lambda block, _device: compile_(block))
 
 
 def run(sde, *, compile, method="reversible_heun", adjoint="reversible", dt=0.1, ts=TS, seed=0, batch=(3,), **options):
@@ -68,22 +69,28 @@ def agree(sde, tolerance=1e-13, **options):
     return relative(grads, by_backprop) < tolerance
 
 
-def test_generated_code_is_right_and_is_reused():
+def test_generated_code_is_right_and_is_reused(monkeypatch):
     """For another seed, number of steps, step, ts (every step clipped differently) and parameters; and another
     object of the class."""
+    monkeypatch.setattr(compiled, "LENGTH", 4)  # long enough for steps whose code is that of others
     sde = neural("diagonal").double()
-    assert agree(sde, dt=1 / 11)  # a block of ten and one of one step
+    assert agree(sde, dt=1 / 9)  # two blocks of four steps and one of one
     graphs = counters["unique_graphs"]
     for options in ({"seed": 1}, {"dt": 0.07}, {"ts": (0.5, 0.51, 0.52, 2.0)}, {"dt": 0.3}):
-        assert agree(sde, **{"dt": 1 / 11} | options)
+        assert agree(sde, **{"dt": 1 / 9} | options)
     with torch.no_grad():
         for p in sde.parameters():
             p.mul_(0.9)
     assert agree(sde)
     assert agree(neural("diagonal", seed=5).double())
     assert counters["unique_graphs"] == graphs
-    run(sde, compile=True, batch=(2,))
-    assert counters["unique_graphs"] > graphs  # the count sees it when something is compiled
+
+
+@pytest.mark.usefixtures("traced")
+def test_the_count_of_graphs_sees_a_compilation():
+    graphs = counters["unique_graphs"]
+    run(neural("diagonal").double(), compile=True, batch=(2,), dt=0.4)
+    assert counters["unique_graphs"] > graphs
 
 
 def _cases():
@@ -116,6 +123,35 @@ def test_adjoints_shapes_and_dtypes():
     assert ys.dtype == torch.float32
     torch.testing.assert_close(ys, expected)
     assert relative(grads, by_steps) < 1e-5
+
+
+@pytest.mark.usefixtures("traced")
+def test_a_way_back_that_only_nears_the_way_there():
+    """The same numbers as step by step, with a gradient that differs from that of backprop by a high power of dt."""
+    sde = neural("diagonal").double()
+    ys, grads = run(sde, compile=True, method="ees25", dt=0.1)
+    expected, by_steps = run(sde, compile=False, method="ees25", dt=0.1)
+    torch.testing.assert_close(ys, expected, rtol=1e-12, atol=1e-12)
+    assert relative(grads, by_steps) < 1e-12
+    _, other = run(sde, compile=False, method="ees25", dt=0.1, adjoint="backprop")
+    assert relative(grads, other) > 1e-12  # the tolerance can tell two gradients apart
+
+
+@pytest.mark.usefixtures("traced")
+@pytest.mark.parametrize("adjoint", ["reversible", "backprop"])
+def test_adaptive_steps(adjoint):
+    assert agree(neural("diagonal").double(), 1e-12, adjoint=adjoint, dt=0.2, adaptive=True, rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.usefixtures("traced")
+def test_the_continuous_adjoint():
+    """Its way back is not compiled, and starts from what is."""
+    sde = neural("diagonal").double()
+    options = {"method": "midpoint", "adjoint": "backsolve", "dt": 0.2}
+    ys, grads = run(sde, compile=True, **options)
+    expected, by_steps = run(sde, compile=False, **options)
+    torch.testing.assert_close(ys, expected, rtol=1e-12, atol=1e-12)
+    assert relative(grads, by_steps) < 1e-12
 
 
 @pytest.mark.usefixtures("traced")
@@ -171,7 +207,7 @@ class Branching(sd.SDEStratonovich):
 
 
 @pytest.mark.usefixtures("traced")
-def test_what_cannot_be_compiled_is_refused(monkeypatch):
+def test_what_cannot_be_compiled_is_refused():
     with pytest.raises(ValueError, match=r"what Branching computes.*branching.*compile=False"):
         run(Branching(), compile=True)
     with pytest.raises(ValueError, match=r"return_stats.*compile=False"):
@@ -179,6 +215,16 @@ def test_what_cannot_be_compiled_is_refused(monkeypatch):
     with pytest.raises(ValueError, match=r"differentiates g.*grad_free"):
         run(neural("diagonal", "ito").double(), compile=True, method="milstein", adjoint="backprop")
     compiled._cpp_compiler.cache_clear()
-    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("no-such-compiler",))
-    with pytest.raises(ValueError, match=r"compiler for C\+\+.*compile=False"):
+    missing = torch._inductor.config.patch({"cpp.cxx": ("no-such-compiler",)})
+    with missing, pytest.raises(ValueError, match=r"compiler for C\+\+.*compile=False"):
         run(neural("diagonal").double(), compile=True)
+
+
+def test_a_failing_compiler_is_not_blamed_on_the_sde(monkeypatch):
+    def fail(*_):
+        raise CppCompileError(["g++", "x.cpp"], "cc1plus: out of memory\nmore")
+
+    sde = neural("diagonal").double()
+    monkeypatch.setattr(compiled, "_compiled", lambda block, _device: torch.compile(block, backend=fail))
+    with pytest.raises(ValueError, match=r"g\+\+ failed: cc1plus: out of memory\. .*CXX.*compile=False"):
+        run(sde, compile=True)

@@ -17,16 +17,18 @@ import torch._dynamo
 from torch import Tensor
 from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
 from torch._inductor.cpp_builder import get_cpp_compiler
-from torch._inductor.exc import InvalidCxxCompiler
+from torch._inductor.exc import CppCompileError, InvalidCxxCompiler
 
 from sdegrad.torch.adjoint import Accumulator, recorded
 from sdegrad.torch.sde import Field
 from sdegrad.torch.types import Reversal, SolverState
 from sdegrad.torch.walk import Solve, Walk
 
-LENGTH = 10  # steps: enough to hide the cost of a call, few enough to be compiled in tens of seconds
+LENGTH = 20  # steps: enough to hide the cost of a call, few enough to be compiled in half a minute
 SPECIALISATIONS = 128  # of a block, by field, method, shapes and dtypes; beyond that torch refuses to compile it anew
 NEEDED = "trace_autograd_ops"  # by the backward blocks, of torch's compiler
+# Of the code for the CPU: kernels called from C++, and no second check of the layouts, after that of each call.
+CODE: dict[str, Any] = {"cpp_wrapper": True, "size_asserts": False}
 
 
 class Stretch(NamedTuple):
@@ -83,16 +85,18 @@ def _keeping_dtype(solve: Solve) -> Field:
 
 
 @functools.cache
-def _compiled(block: Callable[..., Any]) -> Callable[..., Any]:
+def _compiled(block: Callable[..., Any], device: str) -> Callable[..., Any]:
     options: dict[str, Any] = {"isolate_recompiles": True, "recompile_limit": SPECIALISATIONS}
-    return torch.compile(block, fullgraph=True, dynamic=False, **options)
+    code = CODE if device == "cpu" else None
+    return torch.compile(block, fullgraph=True, dynamic=False, options=code, **options)
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """Of an SDE whose class has this `name`."""
+    """Of an SDE whose class has this `name`, on this type of device."""
 
     name: str
+    device: str
 
     def steps(
         self, solve: Solve, state: SolverState, start: int, stop: int
@@ -119,11 +123,10 @@ class Blocks:
         field = replace(field, f_and_g=recorded(field.f_and_g))
         state, adjoint = (tuple(x.detach().contiguous() for x in xs) for xs in (state, adjoint))
         nothing = torch.zeros_like(state[0])
+        nothings = nothing.expand(LENGTH, *nothing.shape).unbind()  # tensors of their own
         with self._compiler() as call:
             for k, length in _spans(0, solve.walk.grid.steps, backwards=True):
-                received = list(nothing.expand(length, *nothing.shape).unbind())  # tensors of their own
-                for i in range(length):
-                    received[i] = grads.get(k + i + 1, received[i])
+                received = [grads.get(k + i + 1, nothings[i]) for i in range(length)]
                 on = _stretch(solve.walk, k, length)
                 state, adjoint = call(backward, field, reversal, gradients, state, adjoint, received, on)
         return state, adjoint
@@ -133,8 +136,14 @@ class Blocks:
         """Calls blocks, compiled; what cannot be is told as it is to the user."""
         with torch._dynamo.config.patch({NEEDED: True}):
             try:
-                yield lambda block, *arguments: _compiled(block)(*arguments)
+                yield lambda block, *arguments: _compiled(block, self.device)(*arguments)
             except (TorchDynamoException, FailOnRecompileLimitHit) as error:
+                inner = getattr(error, "inner_exception", error)
+                if isinstance(inner, CppCompileError):
+                    raise ValueError(
+                        f"compile=True needs a compiler for C++ that works, and {inner.cmd[0]} failed: "
+                        f"{_cause(inner.output)}. Name another in the environment variable CXX, or pass compile=False."
+                    ) from error
                 raise ValueError(
                     f"compile=True cannot compile what {self.name} computes: {_cause(error)}. Keep to operations of "
                     "torch that do not depend on the values of tensors (no .item(), no `if` on one), or pass "
@@ -160,7 +169,7 @@ def make_blocks(sde: Any, y0: Tensor, method: str, options: Mapping[str, Any], r
         raise ValueError(f"compile=True needs torch 2.13 or later, got {torch.__version__}; pass compile=False.")
     if y0.device.type == "cpu":
         _cpp_compiler()
-    return Blocks(type(sde).__name__)
+    return Blocks(type(sde).__name__, y0.device.type)
 
 
 @functools.cache
@@ -202,5 +211,5 @@ def _stretch(walk: Walk, k: int, length: int) -> Stretch:
     )
 
 
-def _cause(error: Exception) -> str:
+def _cause(error: Exception | str) -> str:
     return str(error).strip().partition("\n")[0].rstrip(".")
