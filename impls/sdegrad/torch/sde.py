@@ -72,6 +72,10 @@ def check_types(noise_type: Any, sde_type: Any) -> None:
         raise ValueError(f"unknown sde_type {sde_type!r}; it must be one of {', '.join(SDE_TYPES)}.")
 
 
+def _product_diagonal(g: State, dW: State) -> State:
+    return g * dW
+
+
 def _product_scalar(g: Diffusion, dW: Noise) -> State:
     return g.squeeze(-1) * dW
 
@@ -80,28 +84,16 @@ def _product_matrix(g: Diffusion, dW: Noise) -> State:
     return (g @ dW.unsqueeze(-1)).squeeze(-1)
 
 
-def _add_diagonal_(x: State, g: State, dW: State, by: float) -> State:
-    return x.addcmul_(g, dW, value=by)
+def _outer_matrix(a: State, dW: Noise) -> Diffusion:
+    return a.unsqueeze(-1) * dW.unsqueeze(-2)
 
 
-def _add_scalar_(x: State, g: Diffusion, dW: Noise, by: float) -> State:
-    return x.addcmul_(g.squeeze(-1), dW, value=by)
-
-
-def _add_matrix_(x: State, g: Diffusion, dW: Noise, by: float) -> State:
-    return x.add_(_product_matrix(g, dW), alpha=by)
-
-
-def _factors_matrix(a: State, dW: Noise) -> tuple[Tensor, Tensor]:
-    return a.unsqueeze(-1), dW.unsqueeze(-2)
-
-
-# noise type -> (g dW; x <- x + by g dW; the factors of a dW^T, by which the adjoint a of g dW becomes that of g)
-_PRODUCTS: dict[NoiseType, tuple[Callable[..., Any], Callable[..., Tensor], Callable[..., Any]]] = {
-    "diagonal": (torch.mul, _add_diagonal_, lambda a, dW: (a, dW)),
-    "scalar": (_product_scalar, _add_scalar_, _factors_matrix),
-    "additive": (_product_matrix, _add_matrix_, _factors_matrix),
-    "general": (_product_matrix, _add_matrix_, _factors_matrix),
+# noise type -> (g dW; a dW^T, by which the adjoint a of g dW becomes that of g)
+_PRODUCTS: dict[NoiseType, tuple[Callable[..., Tensor], Callable[..., Tensor]]] = {
+    "diagonal": (_product_diagonal, _product_diagonal),
+    "scalar": (_product_scalar, _outer_matrix),
+    "additive": (_product_matrix, _outer_matrix),
+    "general": (_product_matrix, _outer_matrix),
 }
 
 
@@ -111,8 +103,7 @@ class Field:
 
     f_and_g(t, y) -> (f, g); increment(t, y, dt, dW) -> f dt + g dW; drift(t, y, dt) -> f dt; noise(t, y, dW) -> g dW;
     g(t, y) -> g; entries(t, y) -> g as it is multiplied with dW entry by entry, if the noise is diagonal or scalar;
-    product(g, dW) -> g dW; add_product_(x, g, dW, by): x <- x + by g dW, `by` a float; factors(a, dW) -> two tensors
-    whose product, entry by entry, is a dW^T, the adjoint of g.
+    product(g, dW) -> g dW; combine(f, g, dt, dW) -> f dt + g dW; outer(a, dW) -> a dW^T, the adjoint of g.
     has_g: whether the SDE defines g itself, and not only its product with dW.
     """
 
@@ -123,8 +114,8 @@ class Field:
     g: Callable[..., Tensor]
     entries: Callable[..., Tensor]
     product: Callable[..., Tensor]
-    add_product_: Callable[..., Tensor]
-    factors: Callable[..., tuple[Tensor, Tensor]]
+    combine: Callable[..., Tensor]
+    outer: Callable[..., Tensor]
     has_g: bool
 
 
@@ -152,7 +143,7 @@ def make_field(sde: Any, names: Mapping[str, str], channels: int | None = None, 
         )
     own |= _from_products(own, sde.noise_type, channels)
     f, g, f_and_g, g_prod, f_and_prod = (own.get(role) for role in ROLES.values() if role != "h")
-    product, add_product_, factors = _PRODUCTS[sde.noise_type]
+    product, outer = _PRODUCTS[sde.noise_type]
     f_and_g = f_and_g or (_pair(f, g) if f and g else None)
     if not f_and_prod:
         f_and_prod = _pair(f, g_prod) if f and g_prod else _apply(product, f_and_g) if f_and_g else None
@@ -168,8 +159,8 @@ def make_field(sde: Any, names: Mapping[str, str], channels: int | None = None, 
         g=g,
         entries=(lambda t, y: g(t, y).squeeze(-1)) if sde.noise_type == "scalar" else g,
         product=product,
-        add_product_=add_product_,
-        factors=factors,
+        combine=lambda f, g, dt, dW: add_scaled_(product(g, dW), f, dt),
+        outer=outer,
         has_g=f_and_g is not None,
     )
 

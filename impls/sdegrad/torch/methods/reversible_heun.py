@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sdegrad.torch.sde import Field, add_scaled, add_scaled_
+from sdegrad.torch.sde import Field, add_scaled_
 from sdegrad.torch.types import Noise, Reversal, Scheme, SolverState, State, Time
 
 
@@ -24,17 +24,12 @@ def start(y0: State, f0: Any, g0: Any) -> SolverState:
 
 
 def step(field: Field, state: SolverState, t0: Time, t1: Time, dt: float, dW: Noise) -> SolverState:  # noqa: ARG001
-    return _step(field, state, t1, dt, dW, 0.5)
-
-
-def _step(field: Field, state: SolverState, t: Time, dt: float, dW: Noise, half: float) -> SolverState:
-    """To time t; half: 1/2, or -1/2 for the way back. With many paths the passes over memory are what costs: these
-    are five, and make two new tensors."""
     z0, f0, g0, zh0 = state
-    z = field.add_product_(add_scaled(z0, f0, half * dt), g0, dW, half)  # z0 + (f0 dt + g0 dW) / 2
-    zh1 = torch.lerp(zh0, z, 2.0)  # 2 z0 - zh0 + f0 dt + g0 dW
-    f1, g1 = field.f_and_g(t, zh1)
-    z1 = field.add_product_(add_scaled_(z, f1, half * dt), g1, dW, half)
+    k0 = field.combine(f0, g0, dt, dW)
+    zh1 = (k0 - zh0).add_(z0, alpha=2)  # 2 z0 - zh0 + k0
+    f1, g1 = field.f_and_g(t1, zh1)
+    k1 = field.combine(f1, g1, dt, dW)
+    z1 = torch.add(z0, k1.add_(k0), alpha=0.5)  # z0 + (k0 + k1) / 2
     return z1, f1, g1, zh1
 
 
@@ -50,20 +45,20 @@ def pull(
     state: SolverState,
     adjoint: SolverState,
     t0: Time,
-    t1: Time,  # noqa: ARG001
+    t1: Time,
     dt: float,
     dW: Noise,
 ) -> tuple[SolverState, SolverState]:
     """The evaluation that undoes a step is also the one that the adjoint of the step before it differentiates."""
     _, f, g, zh = state
     a_z, a_f, a_g, a_zh = adjoint
+    half_dW = 0.5 * dW
     add_scaled_(a_f, a_z, 0.5 * dt)
-    a_g.addcmul_(*field.factors(a_z, dW), value=0.5)
+    a_g.add_(field.outer(a_z, half_dW))
     a_zh.add_(vjp((f, g), zh, (a_f, a_g)))
     a_z.add_(a_zh, alpha=2)
-    before = _step(field, state, t0, dt, dW, -0.5)
-    a_g = torch.addcmul(a_z.new_zeros(()), *field.factors(a_z, dW), value=0.5)
-    return before, (a_z, a_z * (0.5 * dt), a_g, a_zh.neg_())
+    before = step(field, state, t1, t0, -dt, -dW)
+    return before, (a_z, a_z * (0.5 * dt), field.outer(a_z, half_dW), a_zh.neg_())
 
 
 def finish(vjp: Callable[..., Tensor], state: SolverState, adjoint: SolverState) -> Tensor:
