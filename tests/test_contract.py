@@ -143,6 +143,19 @@ def test_counts(name):
     assert counts[0].drift_vjp == 0
 
 
+@pytest.mark.parametrize(("method", "adjoint"), [("reversible_heun", "exact"), ("heun", "backsolve")])
+@pytest.mark.parametrize("name", IMPLEMENTATIONS)
+def test_counts_of_a_gradient(name, method, adjoint):
+    """One pull-back a step of reversible Heun, two of Heun; more would be work done twice."""
+    if adjoint == "exact":
+        adjoint = "checkpoint" if name == "diffrax" else "reversible"
+    t = [task("general", method, adjoint, dt=dt, ts=(0.0, 1.0)) for dt in (1 / 4, 1 / 8)]
+    coarse, fine = (load(name).prepare(each).count() for each in t)
+    pulled = 1 if method == "reversible_heun" else 2
+    assert fine.drift_vjp - coarse.drift_vjp == fine.diffusion_vjp - coarse.diffusion_vjp == 4 * pulled
+    assert fine.drift - coarse.drift >= 4 * (1 + pulled)
+
+
 @pytest.mark.parametrize("name", IMPLEMENTATIONS)
 def test_off_the_grid_of_a_given_path_is_an_error(name):
     with pytest.raises(Exception, match=r"(?s)its grid|off its grid"):

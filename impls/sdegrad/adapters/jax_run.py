@@ -113,10 +113,14 @@ def planned_memory(compiled: Any) -> int:
     return plan.temp_size_in_bytes + plan.output_size_in_bytes
 
 
-def counted(field: Field, counter: Counter, name: str) -> Field:
+DIFFERENTIATE = ("milstein", "log_ode")  # the diffusion, forwards, within a step
+
+
+def counted(field: Field, counter: Counter, name: str, forwards: bool) -> Field:
     """`field`, adding to `counter` at run time: each evaluation, and each vector-Jacobian product.
 
     The callbacks are handed a number of the loop, or differentiating a scan would move them out of it.
+    forwards: whether it is differentiated forwards too, which a `custom_vjp` cannot be; what can, cannot be batched.
     """
 
     def add(what: str, at: jax.Array) -> None:
@@ -129,13 +133,15 @@ def counted(field: Field, counter: Counter, name: str) -> Field:
         add(f"{name}_vjp", cotangent)
         return cotangent
 
-    @jax.custom_jvp
-    def tap(x: jax.Array) -> jax.Array:
+    def identity(x: jax.Array) -> jax.Array:
         return x
 
-    @tap.defjvp
-    def _(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
-        return tap(*primals), linear_call(lambda _, x: x, backward, (), *tangents)
+    if forwards:
+        tap = jax.custom_jvp(identity)
+        tap.defjvp(lambda x, dx: (tap(*x), linear_call(lambda _, x: x, backward, (), *dx)))
+    else:
+        tap = jax.custom_vjp(identity)
+        tap.defvjp(lambda x: (x, None), lambda _, cotangent: (backward(None, cotangent),))
 
     def counting(t: Any, y: jax.Array, params: Any) -> jax.Array:
         add(name, y)
@@ -198,14 +204,14 @@ class JaxRun:
         if self.task.rtol is not None:
             raise NotImplementedError("the number of adaptive steps is not to be seen from outside in JAX.")
         counter: Counter = Counter()
-        problem = self.task.problem
+        problem, forwards = self.task.problem, self.task.method in DIFFERENTIATE
         y0, *rest = self._arguments
         # A callback under vmap is called for every path: one path will do.
         arguments = (y0[:1] if self._by_path else y0, *rest)
         with jax.enable_x64(self.task.dtype == "float64"), jax.default_device(self._device):
             work = self._compile(
-                counted(lambda t, y, p: problem.drift(XP, t, y, p), counter, "drift"),
-                counted(lambda t, y, p: problem.diffusion(XP, t, y, p), counter, "diffusion"),
+                counted(lambda t, y, p: problem.drift(XP, t, y, p), counter, "drift", forwards),
+                counted(lambda t, y, p: problem.diffusion(XP, t, y, p), counter, "diffusion", forwards),
                 arguments,
             )
             jax.block_until_ready(work(*arguments))
