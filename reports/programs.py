@@ -75,28 +75,35 @@ def table(frame: Frame) -> Table:
 
 
 def _cell(rows: Frame, library: str) -> Cell:
-    losses, times = final(rows, "training_loss"), final(rows, "training_time")
-    loss, seconds = mean(losses[library].dropna()), mean(times[library].dropna())
-    told = (
-        f"loss {words.quantity(loss.value, '', *loss[1:])}",
-        f"time {words.quantity(seconds.value, 's', *seconds[1:])}",
-    )
+    losses = final(rows, "training_loss")
+    loss = mean(losses[library].dropna())
+    told = [f"loss {words.quantity(loss.value, '', *loss[1:])}"]
+    if timed(rows):
+        seconds = mean(final(rows, "training_time")[library].dropna())
+        told.append(f"time {words.quantity(seconds.value, 's', *seconds[1:])}")
     if library == OURS:
-        return told
+        return tuple(told)
     against = ratio(rows, "training_loss", library)
     apart = "overlap" if overlap(loss, mean(losses[OURS].dropna())) else "lie apart"
     paired = "alike" if against.low <= 1 <= against.high else "different"
-    times_paired = f"time {_times(ratio(rows, 'training_time', library))}"
-    return (*told, f"loss {_times(against)}, {paired}", times_paired, f"loss intervals {apart}")
+    told.append(f"loss {_times(against)}, {paired}")
+    if timed(rows):
+        told.append(f"time {_times(ratio(rows, 'training_time', library))}")
+    return (*told, f"loss intervals {apart}")
 
 
 def _times(value: Estimate) -> str:
     return f"{words.number(value.value)}×{words.interval(*value[1:])}"
 
 
+def timed(rows: Frame) -> bool:
+    """Whether there are times: on a machine that was busy otherwise they are worth nothing, and left out."""
+    return "training_time" in set(rows["measure"])
+
+
 def _time(rows: Frame) -> str:
     """The time of torchsde, for a title."""
-    theirs = THEIRS in set(rows["implementation"])
+    theirs = THEIRS in set(rows["implementation"]) and timed(rows)
     return f"\n{THEIRS}: {_times(ratio(rows, 'training_time', THEIRS))} the time" if theirs else ""
 
 

@@ -44,6 +44,8 @@ def test_diffrax_with_our_parts_has_the_gradient_of_our_solver():
     np.testing.assert_allclose(theirs.ys, ours.ys, rtol=0, atol=1e-13)
     assert relative_l1(theirs.gradients, ours.gradients) < 1e-13
     assert relative_l1({k: 1.001 * v for k, v in theirs.gradients.items()}, ours.gradients) > 1e-4
+    by_backprop = run("diffrax_sdegrad", task(noise=path, adjoint="backprop"))  # another computation: other rounding
+    assert 0 < relative_l1(theirs.gradients, by_backprop.gradients) < 1e-13
     assert np.isfinite(run("diffrax_sdegrad", task()).ys).all()  # and on our Brownian motion
 
 
@@ -62,3 +64,10 @@ def test_the_scan_by_hand_is_eulers_method():
     by_hand, ours = (run(name, quiet).ys for name in ("jax_by_hand", "sdegrad_jax"))
     np.testing.assert_allclose(by_hand, ours, rtol=0, atol=1e-14)
     assert np.abs(run("jax_by_hand", t).ys[-1] - ours[-1]).max() > 1e-3  # with its noise it is another path
+
+
+def test_one_pass_is_diffrax_with_its_cheapest_noise():
+    """Another path than that of its tree; the same for the same seed."""
+    once, twice, tree = (run("diffrax", task("ou", "euler", None, "ito", one_pass=p)).ys for p in (True, True, False))
+    np.testing.assert_array_equal(once, twice)
+    assert np.abs(once[-1] - tree[-1]).max() > 1e-3

@@ -64,6 +64,11 @@ class GivenPath(diffrax.AbstractBrownianPath):
         return diffrax.SpaceTimeLevyArea(dt=t1 - t0, W=W, H=self.given.area(t0, t1)) if use_levy else W
 
 
+def _one_pass(task: Task) -> bool:
+    """Whether diffrax's UnsafeBrownianPath will do; its other adjoints refuse that."""
+    return task.one_pass and task.adjoint is None and task.rtol is None
+
+
 class Diffrax:
     name = "diffrax"
     framework = "jax"
@@ -129,12 +134,12 @@ class Diffrax:
 
     def path(self, task: Task, shape: jax.ShapeDtypeStruct, key: jax.Array) -> diffrax.AbstractBrownianPath:
         """The noise of one path."""
-        if task.one_pass and task.adjoint is None and task.rtol is None:
+        if _one_pass(task):
             return diffrax.UnsafeBrownianPath(shape, key, levy_area(task))
         return diffrax.VirtualBrownianTree(task.ts[0], task.ts[-1], task.dt / 2, shape, key, levy_area(task))
 
     def adjoint(self, task: Task) -> diffrax.AbstractAdjoint:
-        return ADJOINTS[task.adjoint]()
+        return diffrax.ForwardMode() if _one_pass(task) else ADJOINTS[task.adjoint]()
 
     def brownian(self, task: BrownianTask) -> JaxBrownianRun:
         shape = jax.ShapeDtypeStruct(task.shape, jnp.dtype(task.dtype))

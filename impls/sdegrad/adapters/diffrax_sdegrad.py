@@ -15,7 +15,7 @@ class DiffraxSdegrad(Diffrax):
     def unsupported(self, task: Task | BrownianTask) -> str | None:
         if isinstance(task, BrownianTask):
             return "the Brownian motion of diffrax_sdegrad is that of sdegrad_jax; ask that one."
-        if task.adjoint != "reversible":
+        if task.adjoint not in ("reversible", "backprop"):  # the latter to hold it against
             return "diffrax_sdegrad is the reversible adjoint in diffrax; for any other gradient ask diffrax itself."
         if task.method != "reversible_heun":
             return f"diffrax's {task.method!r} has no closed inverse, and so no reversible adjoint."
@@ -25,8 +25,8 @@ class DiffraxSdegrad(Diffrax):
         dt = task.dt if task.rtol is None else None
         return sdegrad.jax.BrownianInterval(task.ts[0], task.ts[-1], shape, key, dt=dt)
 
-    def adjoint(self, task: Task) -> diffrax.AbstractAdjoint:  # noqa: ARG002
-        return sdegrad.jax.ReversibleAdjoint()
+    def adjoint(self, task: Task) -> diffrax.AbstractAdjoint:
+        return sdegrad.jax.ReversibleAdjoint() if task.adjoint == "reversible" else super().adjoint(task)
 
     def brownian(self, task: BrownianTask) -> JaxBrownianRun:
         raise NotImplementedError(str(self.unsupported(task)))
