@@ -6,7 +6,7 @@ Each draws `rows`, the values of one measure for one problem; `frame` holds all 
 import numpy as np
 from matplotlib.axes import Axes
 
-from reports import plotting, words
+from reports import plotting, ticks, words
 from reports.frame import STEPPING, Frame, Row, groups, implementations, join, measured, work_columns
 from reports.plotting import NoData, Plot
 
@@ -26,7 +26,7 @@ def gradient_error(rows: Frame, frame: Frame) -> Plot:
     for axes, name in zip(panels, names, strict=True):
         for _, line in groups(rows[rows["implementation"] == name], LINE):
             plotting.series(axes, line, "dt", "drawn", context=frame)
-        plotting.step_axis(axes, rows["dt"])
+        ticks.step_axis(axes, rows["dt"])
         axes.set_yscale("log")
         axes.set_title(name, loc="left")
         _floors(axes, rows, "left")
@@ -52,12 +52,12 @@ def strong_error(rows: Frame, frame: Frame) -> Plot:
             plotting.series(axes, line, "dt", "drawn", context=frame, label=label)
         axes.set_yscale("log")
         _slopes(axes, part)
-        plotting.step_axis(axes, part["dt"])
+        ticks.step_axis(axes, part["dt"])
         axes.set_title(what, loc="left")
         axes.legend(loc="upper left", fontsize=7.5, title="order [95 %]", title_fontsize=7.5, alignment="left")
     low, high = rows["drawn"].min(), rows["drawn"].max()
     panels[0].set_ylim(low / 2, high * max(high / low, 10.0) ** 0.55)  # room for the legend above the data
-    plotting.log_axis(panels[0].yaxis)
+    ticks.log_axis(panels[0].yaxis)
     panels[0].set_ylabel("root mean square error at the end")
     return plotting.finish(figure, rows, _extremes(rows, "Strong error"))
 
@@ -87,8 +87,8 @@ def _work_precision(rows: Frame, frame: Frame, time: str, title: str, label: str
     for axes, (joined, text) in zip(panels, kinds, strict=True):
         precision_panel(axes, joined, frame)
         axes.set_xlabel(text)
-        plotting.log_axis(axes.xaxis, "s" if joined is by_time else None)
-    plotting.log_axis(panels[0].yaxis)
+        ticks.log_axis(axes.xaxis, "s" if joined is by_time else None)
+    ticks.log_axis(panels[0].yaxis)
     panels[0].set_ylabel(label)
     plotting.legend(figure, rows, frame, by="implementation method adjoint")
     told = f"{len(by_time)} values against time, {len(by_count)} against evaluations; lower left is better."

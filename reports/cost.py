@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 
-from reports import plotting, words
+from reports import plotting, ticks, words
 from reports.frame import SIZE, Frame, Row, groups, implementations, varying, work_columns
 from reports.plotting import Plot
 
@@ -29,7 +29,7 @@ def _by_size(rows: Frame, frame: Frame, title: str) -> Plot:
         axes.set_xticks(range(len(sizes)), sizes, fontsize=7.5)
         axes.grid(axis="x", visible=False)
         axes.set_xlim(-0.5, len(sizes) - 0.5)
-    plotting.log_axis(panels[0].yaxis, "s")
+    ticks.log_axis(panels[0].yaxis, "s")
     panels[0].set_ylabel("median time")
     plotting.legend(figure, rows, frame, by="implementation adjoint")
     return plotting.finish(figure, rows, _range(rows))
@@ -115,7 +115,7 @@ def gradient_memory(rows: Frame, frame: Frame) -> Plot:
             plotting.series(axes, line, "steps", "value", context=frame)
         axes.set(xscale="log", yscale="log", xlabel="steps")
         axes.set_title(what, loc="left")
-    plotting.bytes_axis(panels[0].yaxis, rows["value"].min(), rows["value"].max())
+    ticks.bytes_axis(panels[0].yaxis, rows["value"].min(), rows["value"].max())
     panels[0].set_ylabel("peak above what was there before")
     plotting.legend(figure, rows, frame, by="implementation method adjoint")
     told = [words.quantity(v, "B") for v in (rows["value"].min(), rows["value"].max())]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from reports import accuracy, cost, plotting
+from reports import accuracy, cost, plotting, ticks
 from reports.frame import STEPPING, Frame, apart, groups, measured, solvers, standalone, work_columns
 from reports.plotting import NoData, Plot
 from reports.tables import SUBJECT
@@ -76,7 +76,7 @@ def headline(frame: Frame) -> Plot:
     accuracy.precision_panel(right, errors, frame)
     right.set_title("Error of a gradient against its time", loc="left")
     right.set(xlabel="wall-clock time", ylabel="relative L1 error of the gradient")
-    plotting.log_axis(right.xaxis, "s")
+    ticks.log_axis(right.xaxis, "s")
     plotting.legend(figure, errors, frame, by="implementation method adjoint")
     work = f"left: {plotting.shared_work(ratios)}; right: {plotting.shared_work(errors)}"
     return plotting.finish(figure, ratios, "", work)

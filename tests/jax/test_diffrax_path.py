@@ -100,7 +100,8 @@ def problem_of(name):
 def test_every_solver_of_diffrax_takes_it(area):
     bm = BrownianInterval(0, 1, (2,), jax.random.key(3), levy_area=area)
     for name in SOLVERS[area]:
-        jax.eval_shape(lambda name=name: problem_of(name)(bm, 0.5, getattr(diffrax, name)()))
+        made = jax.eval_shape(lambda name=name: problem_of(name)(bm, 0.5, getattr(diffrax, name)()))
+        assert all(leaf.shape[-1] == 2 for leaf in jax.tree.leaves(made)), name
 
 
 def test_too_little_levy_area_is_refused_by_diffrax():

@@ -10,15 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jax.custom_derivatives import linear_call
 
 from sdegrad.adapters.given import off_grid, path_grid
+from sdegrad.adapters.jax_counts import DIFFERENTIATE, Field, counted
 from sdegrad.contract import BrownianTask, Counts, Outcome, Path, Task
 from sdegrad.grid import Grid, make_grid
 
 XP = SimpleNamespace(**vars(jnp) | {"silu": jax.nn.silu, "sigmoid": jax.nn.sigmoid})
-
-Field = Callable[[Any, jax.Array, Any], jax.Array]
 
 
 def versions() -> str:
@@ -111,43 +109,6 @@ def planned_memory(compiled: Any) -> int:
     """Bytes of temporaries and outputs as XLA has planned them: exact, while a device's own peak cannot be reset."""
     plan = compiled.memory_analysis()
     return plan.temp_size_in_bytes + plan.output_size_in_bytes
-
-
-DIFFERENTIATE = ("milstein", "log_ode")  # the diffusion, forwards, within a step
-
-
-def counted(field: Field, counter: Counter, name: str, forwards: bool) -> Field:
-    """`field`, adding to `counter` at run time: each evaluation, and each vector-Jacobian product.
-
-    The callbacks are handed a number of the loop, or differentiating a scan would move them out of it.
-    forwards: whether it is differentiated forwards too, which a `custom_vjp` cannot be; what can, cannot be batched.
-    """
-
-    def add(what: str, at: jax.Array) -> None:
-        def tally(_: Any) -> None:
-            counter[what] += 1
-
-        jax.debug.callback(tally, at.ravel()[0])
-
-    def backward(_: None, cotangent: jax.Array) -> jax.Array:
-        add(f"{name}_vjp", cotangent)
-        return cotangent
-
-    def identity(x: jax.Array) -> jax.Array:
-        return x
-
-    if forwards:
-        tap = jax.custom_jvp(identity)
-        tap.defjvp(lambda x, dx: (tap(*x), linear_call(lambda _, x: x, backward, (), *dx)))
-    else:
-        tap = jax.custom_vjp(identity)
-        tap.defvjp(lambda x: (x, None), lambda _, cotangent: (backward(None, cotangent),))
-
-    def counting(t: Any, y: jax.Array, params: Any) -> jax.Array:
-        add(name, y)
-        return tap(field(t, y, params))
-
-    return counting
 
 
 class JaxRun:

@@ -1,10 +1,10 @@
 """SDE solvers with exact gradients for PyTorch, in torchsde's API: `import sdegrad.torch as torchsde`."""
 
 from sdegrad.torch import settings
+from sdegrad.torch.base_sde import BaseSDE, SDEIto, SDEStratonovich
 from sdegrad.torch.brownian import BrownianInterval, brownian_interval_like
 from sdegrad.torch.brownian_base import BaseBrownian
 from sdegrad.torch.derived import BrownianPath, BrownianTree, ReverseBrownian
-from sdegrad.torch.sde import BaseSDE, SDEIto, SDEStratonovich
 from sdegrad.torch.solve import sdeint, sdeint_adjoint
 from sdegrad.torch.types import Stats
 from sdegrad.torch.virtual_tree import VirtualBrownianTree

@@ -7,9 +7,10 @@ from torch import Tensor
 
 from sdegrad.grid import EPS64, check_times
 from sdegrad.methods import FACTS, NoiseType, SDEType
+from sdegrad.torch.base_sde import check_types
 from sdegrad.torch.levy import LEVY_AREAS, LevyArea
 from sdegrad.torch.methods import SCHEMES
-from sdegrad.torch.sde import Field, check_types
+from sdegrad.torch.sde import Field
 from sdegrad.torch.types import Area, Number, State, Time
 
 ADJOINTS = ("backprop", "reversible", "checkpoint", "backsolve")

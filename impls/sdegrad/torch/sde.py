@@ -1,4 +1,4 @@
-"""The SDE as its author writes it (`BaseSDE`), and as a method uses it (`Field`).
+"""The SDE as a method uses it: a `Field`, made of what its author defined.
 
 With noise_type "diagonal" the diffusion is [*paths, dim] and acts entry by entry; with "scalar" it is
 [*paths, dim, 1], with "additive" and "general" [*paths, dim, noise], and acts as a matrix. What depends on
@@ -7,15 +7,13 @@ that is chosen here once, not in the loop over the steps.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from sdegrad.methods import NOISE_TYPES, NoiseType, SDEType
+from sdegrad.methods import NoiseType
 from sdegrad.torch.types import Diffusion, Noise, State
-
-SDE_TYPES = get_args(SDEType)
 
 # The keys of the argument `names`, and the methods that they rename.
 ROLES = {
@@ -30,31 +28,6 @@ DRIFTS = ("f", "f_and_g", "f_and_g_prod")
 DIFFUSIONS = ("g", "f_and_g", "g_prod", "f_and_g_prod")
 
 
-class BaseSDE(nn.Module):
-    """A module with the two attributes that a solver needs to know.
-
-    noise_type: "diagonal", "additive", "scalar" or "general"; sde_type: "ito" or "stratonovich". A subclass
-    defines the drift f(t, y) [*paths, dim] and the diffusion g(t, y): [*paths, dim] if diagonal, else
-    [*paths, dim, noise]. ValueError for other types.
-    """
-
-    def __init__(self, noise_type: str, sde_type: str) -> None:
-        super().__init__()
-        check_types(noise_type, sde_type)
-        self.noise_type = noise_type
-        self.sde_type = sde_type
-
-
-class SDEIto(BaseSDE):
-    def __init__(self, noise_type: str) -> None:
-        super().__init__(noise_type, "ito")
-
-
-class SDEStratonovich(BaseSDE):
-    def __init__(self, noise_type: str) -> None:
-        super().__init__(noise_type, "stratonovich")
-
-
 def add_scaled_(x: Tensor, y: Tensor, by: Any) -> Tensor:
     """x <- x + by y, at once if `by` is a number; in a compiled block it is a tensor, and frozen if an alpha."""
     return x.add_(by * y) if isinstance(by, Tensor) else x.add_(y, alpha=by)
@@ -63,13 +36,6 @@ def add_scaled_(x: Tensor, y: Tensor, by: Any) -> Tensor:
 def add_scaled(x: Tensor, y: Tensor, by: Any) -> Tensor:
     """The same as a new tensor: what a user made may be needed again."""
     return x + by * y if isinstance(by, Tensor) else torch.add(x, y, alpha=by)
-
-
-def check_types(noise_type: Any, sde_type: Any) -> None:
-    if noise_type not in NOISE_TYPES:
-        raise ValueError(f"unknown noise_type {noise_type!r}; it must be one of {', '.join(NOISE_TYPES)}.")
-    if sde_type not in SDE_TYPES:
-        raise ValueError(f"unknown sde_type {sde_type!r}; it must be one of {', '.join(SDE_TYPES)}.")
 
 
 def _product_diagonal(g: State, dW: State) -> State:

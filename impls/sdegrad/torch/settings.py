@@ -3,9 +3,9 @@
 from types import SimpleNamespace
 
 from sdegrad.methods import NOISE_TYPES as _NOISE_TYPES
+from sdegrad.torch.base_sde import SDE_TYPES as _SDE_TYPES
 from sdegrad.torch.levy import LEVY_AREAS
 from sdegrad.torch.methods import SCHEMES
-from sdegrad.torch.sde import SDE_TYPES as _SDE_TYPES
 
 
 class Names(SimpleNamespace):
