@@ -136,7 +136,14 @@ def test_an_interrupt_keeps_what_was_measured(tmp_path):
         "--out",
         str(tmp_path),
     ]
-    process = subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        cwd=root,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where the tests run in background
+    )
     path = tmp_path / "results.csv"
     end = time.monotonic() + 60
     while not path.exists() and time.monotonic() < end:
