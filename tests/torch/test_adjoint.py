@@ -325,6 +325,30 @@ def test_one_evaluation_and_one_vjp_a_step():
     assert counts == {"f": 22, "vjp": 11}
 
 
+def twice():
+    """The relative distance of the gradients of two backward passes of one solve."""
+    y0 = state().requires_grad_()
+    ys = sd.sdeint_adjoint(neural("diagonal"), y0, (0.0, 1.0), method="reversible_heun", dt=0.1)
+    return distance(*(torch.autograd.grad(ys.sum(), y0, retain_graph=True)[0] for _ in range(2)))
+
+
+def test_a_second_way_back_is_the_same():
+    assert twice() == 0
+
+
+@pytest.mark.filterwarnings("ignore:the way back")
+def test_the_check_sees_a_way_back_that_overwrites_what_it_starts_from(monkeypatch):
+    right = methods.SCHEMES["reversible_heun"]
+
+    def resume(field, t, state):
+        return state[0], *right.reversal.resume(field, t, state)[1:]
+
+    wrong = replace(right, reversal=replace(right.reversal, resume=resume))
+    monkeypatch.setitem(methods.SCHEMES, "reversible_heun", wrong)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        twice()
+
+
 def test_adjoint_params_that_are_not_leaves():
     """As a context from an encoder: the gradient goes on through it."""
     weight = torch.tensor(0.4, requires_grad=True)

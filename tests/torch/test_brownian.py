@@ -209,6 +209,18 @@ def test_differentiable_in_what_it_is_conditioned_on():
     torch.testing.assert_close(gradient, torch.full_like(W, 0.35))
 
 
+@pytest.mark.parametrize("query", [(0.0, 0.1), (0.12, 0.14), (0.0, 0.3)])
+def test_each_query_has_a_graph_of_its_own(query):
+    for without in (torch.no_grad, torch.inference_mode):
+        W = torch.ones(2, dtype=torch.float64, requires_grad=True)
+        bm = interval(size=(2,), W=W)
+        with without():
+            bm(*query)
+        for _ in range(2):
+            (gradient,) = torch.autograd.grad(bm(*query).sum(), W)
+            torch.testing.assert_close(gradient, torch.full_like(W, query[1] - query[0]))
+
+
 @pytest.mark.parametrize("query", [(0.0, 0.1), (0.12, 0.14)])
 def test_a_path_first_seen_in_inference_mode_serves_autograd(query):
     bm, weight = interval(size=(2,)), torch.ones(2, dtype=torch.float64, requires_grad=True)

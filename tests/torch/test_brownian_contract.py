@@ -2,6 +2,7 @@
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
 import torchsde
@@ -21,7 +22,10 @@ REFUSED = [
     ({"size": (2,), "W": torch.zeros(3, dtype=torch.float64)}, "shape must be the same"),
     ({"size": None, "W": torch.zeros(3)}, "dtype must be the same"),
     ({"dtype": torch.int32}, "floating"),
+    ({"t1": torch.ones(2)}, "t1 must be a number"),
     ({"dt": 0.0}, "dt must be a positive"),
+    ({"dt": 1e-300}, "above the resolution"),
+    ({"t0": 1e6, "t1": 1e6 + 1, "dt": 1e-9}, "above the resolution"),
     ({"dt": float("nan")}, "dt must be a positive"),
     ({"tol": -1.0}, "tol must be"),
     ({"levy_area_approximation": "levy"}, "one of"),
@@ -37,7 +41,8 @@ def test_refused_arguments(options, message):
 
 def test_refused_queries():
     bm = interval()
-    for query in [(0.5, 1.3), (-1.0, 0.5), (2.0, 3.0), (0.5, 1 + 1e-9)]:
+    infinity = float("inf")
+    for query in [(0.5, 1.3), (-1.0, 0.5), (2.0, 3.0), (0.5, 1 + 1e-9), (-infinity, 0.5), (infinity, 1.0), (0.0, -0.1)]:
         with pytest.raises(ValueError, match=r"outside \[t0, t1\] = \[0.0, 1.0\]"):
             bm(*query)
     with pytest.raises(ValueError, match="NaN"):
@@ -54,6 +59,7 @@ def test_point_query_warns_and_empty_query_is_zero():
     with pytest.warns(UserWarning, match="intervals"):
         assert torch.equal(bm(0.5), bm(0.0, 0.5))
     assert torch.equal(bm(0.33, 0.33), torch.zeros(2, dtype=torch.float64))
+    assert torch.equal(bm(torch.tensor(1 + 1e-7), torch.tensor(1.0)), torch.zeros(2, dtype=torch.float64))
     assert torch.equal(interval(t1=0.0, dt=None)(0.0, 0.0), torch.zeros(2, dtype=torch.float64))
 
 
@@ -84,3 +90,4 @@ def test_like_and_repr():
     assert (bm.shape, bm.dtype, bm.t1, bm.grid.steps) == ((3, 2), torch.float64, 2.0, 4)
     assert "entropy=5" in repr(bm)
     assert brownian_interval_like(y, size=(7,)).shape == (7,)
+    assert interval(size=(np.int64(2), 3)).shape == (2, 3)

@@ -9,6 +9,7 @@ import warnings
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -140,9 +141,7 @@ def check_tolerances(rtol: Any, atol: Any, dt_min: Any, prefix: str = "") -> Tol
     """ValueError, naming them with the prefix, unless they are finite, not negative, and dt_min and one of the
     tolerances positive."""
     for name, value in ((f"{prefix}rtol", rtol), (f"{prefix}atol", atol), ("dt_min", dt_min)):
-        if isinstance(value, Tensor) and value.requires_grad:
-            raise ValueError(f"{name} requires a gradient, which is not computed; pass {name}.detach().")
-        if not (math.isfinite(value) and value >= 0):
+        if not (isinstance(value, Tensor | Real) and 0 <= float(value) < math.inf):
             raise ValueError(f"{name} must be finite and not negative, got {value}; pass e.g. {name}=1e-4.")
     if dt_min == 0 or rtol == atol == 0:
         raise ValueError(f"dt_min and {prefix}rtol or {prefix}atol must be positive, got {dt_min}, {rtol}, {atol}.")

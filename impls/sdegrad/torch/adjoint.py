@@ -116,7 +116,7 @@ class _Reversible(torch.autograd.Function):
     def forward(ctx: Any, solve: Solve, extras: int, *inputs: Tensor) -> tuple[Tensor, ...]:
         y0, *rest = inputs
         ys, state = solve.run(y0)
-        ctx.solve, ctx.extras = solve, extras
+        ctx.solve = solve
         ctx.save_for_backward(y0, *state, *rest[extras:])
         return ys, *(x.view_as(x) for x in state)
 
@@ -131,8 +131,6 @@ class _Reversible(torch.autograd.Function):
         gradients = Accumulator(params)
         reached, adjoint = _retrace(ctx.solve, tuple(state), grad_state, grad_ys, gradients)
         _check_return(y0, reached[0], state[0], ctx.solve.scheme.reversal.exact)
-        if not ctx.extras:
-            adjoint = (ctx.solve.scheme.reversal.finish(gradients.vjp, reached, adjoint),)
         adjoint[0].add_(sum(w * grad_ys[i] for i, w in ctx.solve.weights().get(0, ())))
         return None, None, *adjoint, *gradients.totals
 
@@ -140,21 +138,21 @@ class _Reversible(torch.autograd.Function):
 def _retrace(
     solve: Solve, state: SolverState, adjoint: SolverState, grad_ys: Tensor, gradients: Accumulator
 ) -> tuple[SolverState, SolverState]:
-    """Undo the steps from the state at the end; the state and the adjoint at the start, as they are arrived at."""
+    """Undo the steps from the state at the end; the state at the start, as it is arrived at, and the gradient in y0, or
+    in all of the state if that was given."""
     reversal, walk, weights = solve.scheme.reversal, solve.walk, solve.weights()
     assert reversal is not None
     field = replace(solve.field, f_and_g=recorded(solve.field.f_and_g))
     if solve.blocks is not None:
         received = {k: sum(w * grad_ys[i] for i, w in pairs) for k, pairs in weights.items()}
-        state, adjoint = solve.blocks.retrace(solve, gradients, state, adjoint, received)
-        return reversal.resume(field, next(walk.times([0])), state), adjoint
+        return solve.blocks.retrace(solve, gradients, state, adjoint, received)
     state = reversal.resume(field, next(walk.times([walk.grid.steps])), state)
     adjoint = tuple(a.clone() for a in adjoint)  # to be overwritten, here and by the method
     for k, t0, t1, dt, dW in walk.backward():
         for i, w in weights.get(k + 1, ()):
             adjoint[0].add_(grad_ys[i], alpha=w)
         state, adjoint = reversal.pull(field, gradients.vjp, state, adjoint, t0, t1, dt, dW)
-    return state, adjoint
+    return state, adjoint if solve.extra else (reversal.finish(gradients.vjp, state, adjoint),)
 
 
 def _check_return(y0: Tensor, reached: Tensor, end: Tensor, exact: bool) -> None:

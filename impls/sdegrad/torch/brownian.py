@@ -26,8 +26,9 @@ from sdegrad.torch.brownian_base import (
 )
 from sdegrad.torch.cell_tree import CellTree
 from sdegrad.torch.cells import GridCells
+from sdegrad.torch.eager import eager
 from sdegrad.torch.levy import Increment, join, levy_area, space_time_integral
-from sdegrad.torch.seeds import Normals, check_entropy, derive, root_seed, time_counter
+from sdegrad.torch.seeds import Lock, Normals, check_entropy, derive, root_seed, time_counter
 
 _SLACK = 8  # ulps of the dtype of a query, beside one per step: as sdegrad.grid
 _NEAR = _SLACK * EPS64
@@ -44,11 +45,12 @@ class BrownianInterval(SampledBrownian):
     A result may be a view of what the object keeps: do not write into it.
     """
 
+    @eager
     def __init__(
         self,
         t0: TimeLike = 0.0,
         t1: TimeLike = 1.0,
-        size: Sequence[int] | None = None,
+        size: Sequence[SupportsIndex] | None = None,
         dtype: torch.dtype | None = None,
         device: str | torch.device | None = None,
         entropy: SupportsIndex | None = None,
@@ -78,7 +80,8 @@ class BrownianInterval(SampledBrownian):
             of cells it obeys Chen's relation; over a piece of a cell it is drawn given the W and H of the
             piece, since an approximate A cannot be bridged: so A over the pieces of a cell does not add up to
             that of the cell.
-        W, H: condition on the increment, on the space-time Levy area, over [t0, t1].
+        W, H: condition on the increment, on the space-time Levy area, over [t0, t1]. Gradients reach them: then
+            nothing is kept between queries, so that each has a graph of its own.
         pool_size, cache_size: without effect, accepted for torchsde's sake. Seeds need no pool of entropy,
             and what is kept is bounded by bytes (a few MiB, or a few samples), not by entries.
 
@@ -86,7 +89,7 @@ class BrownianInterval(SampledBrownian):
         """
         ends = check_interval(t0, t1)
         self._sample = check_sample(size, dtype, device, {"W": W, "H": H})
-        self._levy_area = check_options(dt, tol, levy_area_approximation)
+        self._levy_area = check_options(ends, dt, tol, levy_area_approximation)
         self._has_area = self._levy_area in ("davie", "foster")
         self._entropy = check_entropy(entropy)
         self.dt, self.tol, self.halfway_tree = dt, tol, halfway_tree
@@ -101,9 +104,11 @@ class BrownianInterval(SampledBrownian):
         self._seed = root_seed(self._entropy)
         self._normals = normals = Normals(self._sample)
         tracks_h = self._levy_area != "none" or H is not None
-        self._cells = GridCells(self.grid, normals, derive(self._seed, 0), tracks_h, W, H)
-        self._tree = CellTree(normals, float(tol), halfway_tree)
+        constant = not any(x is not None and x.requires_grad for x in (W, H))
+        self._cells = GridCells(self.grid, normals, derive(self._seed, 0), tracks_h, W, H, constant)
+        self._tree = CellTree(normals, float(tol), halfway_tree, constant)
         self._rows = self._cells.rows
+        self._lock = Lock()
 
     def cell(self, k: int, return_U: bool = False, return_A: bool = False) -> Any:
         """The increment over grid cell k, from grid time k to k + 1; with U and A as a call gives them.
@@ -112,10 +117,18 @@ class BrownianInterval(SampledBrownian):
         """
         W = self._rows.get(k)
         if W is None:
-            W = self._cells.row(k)
+            with self._lock:
+                W = self._cells.row(k)
         if not (return_U or return_A):
             return W
-        return self._answer(self._cell(k, return_A), return_U, return_A)
+        with self._lock:
+            return self._answer(self._cell(k, return_A), return_U, return_A)
+
+    def cells(self, i: int, j: int) -> Tensor | None:
+        """The increments over grid cells i to j - 1 [cells, *shape], if they were drawn as one tensor."""
+        with self._lock:
+            start, W, _ = self._cells.block(i)
+        return W[i - start : j - start] if j <= start + len(W) else None
 
     def __call__(self, ta: TimeLike, tb: TimeLike | None = None, return_U: bool = False, return_A: bool = False) -> Any:
         """W(tb) - W(ta) [*shape], and if asked U [*shape], A [*shape, noise]; bm(t) is bm(t0, t), and warns.
@@ -135,20 +148,21 @@ class BrownianInterval(SampledBrownian):
         floats = type(ta) is float and type(tb) is float
         eps = EPS64 if floats else max(relative_spacing(ta), relative_spacing(tb))
         a, b = float(ta), float(tb)
-        if a > b:
-            raise QueryOrderError(f"a query needs ta <= tb, got ta={a}, tb={b}; exchange the two and negate W.")
         i, on_i = self._locate(a, eps)
         j, on_j = self._locate(b, eps)
+        if a > b and not (on_i and on_j and i == j):
+            raise QueryOrderError(f"a query needs ta <= tb, got ta={a}, tb={b}; exchange the two and negate W.")
         if on_i and on_j and j == i + 1:
             return self.cell(i, return_U, return_A)
         pieces = []
-        if not on_i:
-            pieces.append(self._inside(i, a, b if i == j else self.grid.time(i + 1), return_A))
-            i += 1
-        if i < j:
-            pieces.append(self._union(i, j, return_A))
-        if not on_j and i <= j:
-            pieces.append(self._inside(j, self.grid.time(j), b, return_A))
+        with self._lock:
+            if not on_i:
+                pieces.append(self._inside(i, a, b if i == j else self.grid.time(i + 1), return_A))
+                i += 1
+            if i < j:
+                pieces.append(self._union(i, j, return_A))
+            if not on_j and i <= j:
+                pieces.append(self._inside(j, self.grid.time(j), b, return_A))
         return self._answer(reduce(join, pieces) if pieces else self._nothing(), return_U, return_A)
 
     def _locate(self, t: float, eps: float) -> tuple[int, bool]:
@@ -156,9 +170,11 @@ class BrownianInterval(SampledBrownian):
         t0, dt = self.grid.t0, self.grid.dt
         if t > self._late:
             k, at = self.grid.steps, self.t1
-        elif t == t:
-            k = max(round((t - t0) / dt), 0)
+        elif t >= t0:
+            k = round((t - t0) / dt)
             at = t0 + k * dt
+        elif t < t0:
+            k, at = 0, t0
         else:
             raise ValueError("a query time is NaN; pass finite times.")
         if t == at or abs(t - at) <= (k + _SLACK) * eps * max(abs(t0), abs(at)):
@@ -224,11 +240,11 @@ def brownian_interval_like(
     y: Tensor,
     t0: TimeLike = 0.0,
     t1: TimeLike = 1.0,
-    size: Sequence[int] | None = None,
+    size: Sequence[SupportsIndex] | None = None,
     dtype: torch.dtype | None = None,
     device: str | torch.device | None = None,
     **kwargs: Any,
 ) -> BrownianInterval:
     """A `BrownianInterval` of the size, dtype and device of `y`, where these are not given."""
-    size = y.shape if size is None else size
-    return BrownianInterval(t0, t1, size, dtype or y.dtype, device or y.device, **kwargs)
+    at = y.device if device is None else device
+    return BrownianInterval(t0, t1, y.shape if size is None else size, dtype or y.dtype, at, **kwargs)

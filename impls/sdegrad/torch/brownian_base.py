@@ -1,9 +1,10 @@
 """What every Brownian motion offers to a solver, and the checks of what makes one."""
 
 import math
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 import torch
@@ -90,16 +91,29 @@ def relative_spacing(t: TimeLike) -> float:
 
 
 def check_interval(t0: TimeLike, t1: TimeLike) -> tuple[float, float]:
-    start, end = float(t0), float(t1)
+    start, end = _number("t0", t0), _number("t1", t1)
     if not (math.isfinite(start) and math.isfinite(end) and start <= end):
         raise ValueError(f"the ends must be finite with t0 <= t1, got t0={start}, t1={end}; exchange or bound them.")
     return start, end
 
 
-def check_options(dt: TimeLike | None, tol: TimeLike, levy_area_approximation: str) -> LevyArea:
-    if dt is not None and not (math.isfinite(dt) and dt > 0):
-        raise ValueError(f"dt must be a positive finite number or None, got dt={dt}; pass the step of the solver.")
-    if not (math.isfinite(tol) and tol >= 0):
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{name} must be a number or a tensor without axes, got {value!r}; pass a float.") from error
+
+
+def check_options(
+    ends: tuple[float, float], dt: TimeLike | None, tol: TimeLike, levy_area_approximation: str
+) -> LevyArea:
+    least = 8 * EPS64 * max(-ends[0], ends[1])
+    if dt is not None and not least < _number("dt", dt) < math.inf:
+        raise ValueError(
+            f"dt must be a positive finite number, above the resolution {least:g} of time, or None, got dt={dt}; "
+            "pass the step of the solver."
+        )
+    if not (math.isfinite(_number("tol", tol)) and tol >= 0):
         raise ValueError(f"tol must be finite and not negative, got tol={tol}; pass 0 for the resolution of float64.")
     for known in LEVY_AREAS:
         if levy_area_approximation == known:
@@ -108,7 +122,7 @@ def check_options(dt: TimeLike | None, tol: TimeLike, levy_area_approximation: s
 
 
 def check_sample(
-    size: Sequence[int] | None,
+    size: Sequence[SupportsIndex] | None,
     dtype: torch.dtype | None,
     device: str | torch.device | None,
     given: dict[str, Tensor | None],
@@ -118,13 +132,15 @@ def check_sample(
     place = None if device is None else _place(device)
     for name, x in given.items():
         if x is not None:
+            if not isinstance(x, Tensor):
+                raise ValueError(f"{name} must be a tensor or None, got {x!r}; pass torch.tensor({name}).")
             shape = _same("shape", shape, tuple(x.shape), name)
             dtype = _same("dtype", dtype, x.dtype, name)
             place = _same("device", place, x.device, name)
     if shape is None:
         raise ValueError("the shape of a sample is not known; pass size=(paths, noise), or W or H of that shape.")
     dtype = torch.get_default_dtype() if dtype is None else dtype
-    if not dtype.is_floating_point:
+    if not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
         raise ValueError(f"the dtype must be floating, got {dtype}; pass e.g. dtype=torch.float32.")
     return Sample(shape, dtype, _CPU if place is None else place)
 
@@ -144,6 +160,10 @@ def _place(device: str | torch.device) -> torch.device:
 
 
 def _check_size(size: Any) -> tuple[int, ...]:
-    if not isinstance(size, Sequence) or not all(isinstance(n, int) and n >= 0 for n in size):
+    try:
+        shape = tuple(map(operator.index, size))
+    except TypeError:
+        shape = (-1,)
+    if min(shape, default=0) < 0:
         raise ValueError(f"size must be a tuple of non-negative integers, got {size!r}; pass e.g. size=(paths, noise).")
-    return tuple(size)
+    return shape

@@ -28,16 +28,17 @@ class CellTree:
     The first `_LEAF_DEPTH` levels are dyadic and independent of the queries. Below, nodes are split at the
     query times, so there the values depend on the order of the queries; with `halfway` all levels are dyadic,
     and they do not. A query time is rounded to an end of the first node that is no longer than `tol` or a few
-    ulp.
+    ulp. `keeps`: whether increments are kept at all.
     """
 
-    def __init__(self, normals: Normals, tol: float, halfway: bool) -> None:
+    def __init__(self, normals: Normals, tol: float, halfway: bool, keeps: bool = True) -> None:
         self._normals = normals
         self._tol = tol
         self._halfway = halfway
         self._splits: dict[int, float] = {}
         self._cache: OrderedDict[int, Halves] = OrderedDict()
-        self._capacity = max(_CACHE_LEAST, _CACHE_BYTES // (4 * normals.sample.nbytes + _PAIR_OVERHEAD))
+        most = max(_CACHE_LEAST, _CACHE_BYTES // (4 * normals.sample.nbytes + _PAIR_OVERHEAD))
+        self._capacity = most if keeps else 0
 
     def increment(self, cell: Increment, a: float, b: float, seed: int, ta: float, tb: float) -> Increment:
         """The increment over [ta, tb], a <= ta < tb <= b, of the cell [a, b] with this seed."""

@@ -6,7 +6,7 @@ pure function of (seed, shape, dtype, device, grid), whatever was asked before; 
 
 import math
 from functools import reduce
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 import torch
@@ -16,10 +16,12 @@ from sdegrad.grid import EPS64, Grid
 from sdegrad.torch.levy import Increment, join
 from sdegrad.torch.seeds import Normals, numbered
 
-# What is kept is bounded in cells, so that it is all there after a hundred steps and memory is flat from there on,
-# and in bytes, so that it is small beside the states of a solver.
-_KEPT_CELLS = 48
-_KEPT_BYTES = 2**19
+# What is kept is bounded in cells, so that a hundred steps are drawn once and memory is flat from there on, and in
+# bytes, so that it stays within the processor's cache, or is small beside the states of a solver.
+_KEPT_CELLS = 100
+_KEPT_BYTES = 3 * 2**20
+_BLOCK_CELLS = 32
+_BLOCK_BYTES = 2**20  # a longer block is memory new from the system, which costs more than the calls that it saves
 
 
 def kept_cells(nbytes: int) -> int:
@@ -34,10 +36,10 @@ def block_length(nbytes: int, itemsize: int, steps: int) -> int:
     A path that is kept whole is one block. Else 4096 numbers: the call to the generator costs little beside them, so
     a longer block makes a walk no faster, and random access slower. 1024 numbers cost about as much as one.
     """
-    if steps <= kept_cells(nbytes):
+    if steps <= kept_cells(nbytes) and steps * nbytes <= _BLOCK_BYTES:
         return steps
     size = max(nbytes // itemsize, 1)
-    cells = max(min(2**12 // size, _KEPT_CELLS), 2**10 // size, 1)
+    cells = max(min(2**12 // size, _BLOCK_CELLS), 2**10 // size, 1)
     return 2 ** (cells.bit_length() - 1)
 
 
@@ -52,8 +54,8 @@ class Block(NamedTuple):
 class GridCells:
     """The increments W, and the space-time Levy areas H if `tracks_h`, over the cells of `grid`.
 
-    `W`, `H` condition on the increment and the space-time Levy area over the whole grid. `rows` holds the increments
-    of the cells where a walk is, by number: look there first.
+    `W`, `H` condition on the increment and the space-time Levy area over the whole grid. `keeps`: whether blocks are
+    kept at all. `rows` holds the increments of the cells where a walk is, by number: look there first.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class GridCells:
         tracks_h: bool,
         W: Tensor | None = None,
         H: Tensor | None = None,
+        keeps: bool = True,
     ) -> None:
         self._grid, self._normals, self._seed = grid, normals, seed
         self._sample = normals.sample
@@ -73,7 +76,7 @@ class GridCells:
         self._clipped = math.sqrt(last / grid.dt) if abs(last - grid.dt) > grid.tolerance(0, EPS64) else None
         nbytes = self._sample.nbytes
         self._length = block_length(nbytes, self._sample.dtype.itemsize, grid.steps)
-        self._capacity = max(2, kept_cells(nbytes * (1 + tracks_h)) // self._length)
+        self._capacity = max(2, kept_cells(nbytes * (1 + tracks_h)) // self._length) if keeps else 0
         self._blocks: dict[int, Block] = {}  # the oldest first
         self.rows: dict[int, Tensor] = {}
         self._free: Increment | None = None
@@ -87,14 +90,14 @@ class GridCells:
         index = k // self._length
         block = self._blocks.get(index)
         if block is None:
-            if len(self._blocks) >= self._capacity:
-                del self._blocks[next(iter(self._blocks))]
             if torch.is_inference_mode_enabled():
                 with torch.inference_mode(False):  # what is kept must serve autograd later
                     block = self._draw(index)
             else:
                 block = self._draw(index)
             self._blocks[index] = block
+            if len(self._blocks) > self._capacity:
+                del self._blocks[next(iter(self._blocks))]
         return block
 
     def row(self, k: int) -> Tensor:
@@ -106,11 +109,12 @@ class GridCells:
         at = k - start
         window = at // _KEPT_CELLS * _KEPT_CELLS
         enters = at in (window, window + _KEPT_CELLS - 1, length - 1) or k == steps - 1 or length == steps
-        if length == 1 or not enters:
+        if length == 1 or not enters or not self._capacity:
             return W[at]
         # A walk, that will come to the next cells: make views of them at once.
         self.rows.clear()
-        self.rows.update(enumerate(W[window : window + _KEPT_CELLS].unbind(0), start + window))
+        walk = W if length <= _KEPT_CELLS else W[window : window + _KEPT_CELLS]
+        self.rows.update(enumerate(walk.unbind(0), start + window))
         return self.rows[k]
 
     def cell(self, k: int) -> Increment:
@@ -119,7 +123,7 @@ class GridCells:
 
     def union(self, i: int, j: int) -> Increment:
         """Cells i to j - 1 as one increment, i < j."""
-        bounds = [i, *range((i // self._length + 1) * self._length, j, self._length), j]
+        bounds = chain((i,), range((i // self._length + 1) * self._length, j, self._length), (j,))
         return reduce(join, (self._within_block(lo, hi) for lo, hi in pairwise(bounds)))
 
     def _within_block(self, lo: int, hi: int) -> Increment:

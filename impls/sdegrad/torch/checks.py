@@ -1,11 +1,13 @@
 """What is asked of a solve before it starts. Every function here raises ValueError for what it refuses."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from sdegrad.grid import EPS64, check_times
+from sdegrad.grid import EPS64, Grid, check_times
 from sdegrad.methods import FACTS, NoiseType, SDEType
 from sdegrad.torch.base_sde import check_types
 from sdegrad.torch.levy import LEVY_AREAS, LevyArea
@@ -48,7 +50,7 @@ def check_sde(sde: Any) -> None:
 def check_method(method: str | None, sde_type: SDEType, noise_type: NoiseType) -> str:
     """The method, by default one for the calculus and the noise of the SDE."""
     method = default_method(sde_type, noise_type) if method is None else method
-    if method not in SCHEMES:
+    if not isinstance(method, str) or method not in SCHEMES:
         raise ValueError(f"unknown method {method!r}; the methods are {', '.join(SCHEMES)}.")
     known = FACTS[method]
     names = ", ".join(fitting(sde_type, noise_type))
@@ -110,9 +112,7 @@ def check_state(y0: Any) -> None:
 
 def read_times(ts: Any, dt: Any, dtype: torch.dtype) -> Times:
     """The output times and the step; `dtype` is that of the state, for times that are Python numbers."""
-    for name, value in (("ts", ts), ("dt", dt)):
-        if isinstance(value, Tensor) and value.requires_grad:
-            raise ValueError(f"{name} requires a gradient, which is not computed; pass {name}.detach().")
+    check_no_gradient(ts=ts, dt=dt)
     given, eps = ts, EPS64
     if isinstance(ts, Tensor):
         if ts.dim() != 1:
@@ -124,7 +124,7 @@ def read_times(ts: Any, dt: Any, dtype: torch.dtype) -> Times:
             eps = torch.finfo(given.dtype).eps
         ts = ts.tolist()
     try:
-        if isinstance(ts, str):
+        if not isinstance(ts, Sequence | np.ndarray) or isinstance(ts, str):
             raise TypeError
         times, step = [float(t) for t in ts], float(dt)
     except (TypeError, ValueError) as error:
@@ -157,6 +157,44 @@ def _check_shape(what: str, value: Any, y0: State, expected: tuple[int, ...]) ->
         raise ValueError(
             f"{what} must have the shape {expected} for a state of shape {tuple(y0.shape)}, got {got}; "
             "reshape or expand what the SDE returns, or correct its noise_type."
+        )
+
+
+def check_no_gradient(**values: Any) -> None:
+    for name, value in values.items():
+        if isinstance(value, Tensor) and value.requires_grad:
+            raise ValueError(f"{name} requires a gradient, which is not computed; pass {name}.detach().")
+
+
+def check_mappings(**values: Any) -> None:
+    for name, value in values.items():
+        if not (value is None or isinstance(value, Mapping)):
+            raise ValueError(f"{name} must be a mapping of names, got {value!r}; pass a dict, or leave it out.")
+
+
+def as_state(extra: Any) -> tuple[Any, ...]:
+    if not isinstance(extra, Sequence):
+        raise ValueError(f"extra_solver_state must be a tuple of tensors, got a {type(extra).__name__}.")
+    return tuple(extra)
+
+
+def check_span(bm: Any, grid: Grid, eps: float) -> None:
+    """A Brownian motion that tells its ends must reach from ts[0] to ts[-1]."""
+    t0, t1, ulps = float(getattr(bm, "t0", grid.t0)), float(getattr(bm, "t1", grid.t1)), grid.tolerance(0, eps)
+    if grid.t0 < t0 - ulps or t1 + ulps < grid.t1:
+        raise ValueError(
+            f"bm is defined on [{t0}, {t1}], but ts reaches from {grid.t0} to {grid.t1}, outside; make a "
+            "BrownianInterval that covers it, or leave bm out."
+        )
+
+
+def check_constant(noise: Any) -> None:
+    """`noise`, an increment that was queried while autograd was on, must not lead back to a tensor."""
+    parts = noise if isinstance(noise, tuple) else (noise,)
+    if any(dW.requires_grad for dW in parts):
+        raise ValueError(
+            "bm depends on tensors that require gradients, which this adjoint does not reach; detach them, or use "
+            'adjoint="backprop".'
         )
 
 

@@ -10,36 +10,28 @@ import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch._dynamo
+import torch._functorch.config
 from torch import Tensor
 from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
+from torch._inductor.compile_fx import compile_fx
 from torch._inductor.cpp_builder import get_cpp_compiler
 from torch._inductor.exc import CppCompileError, InvalidCxxCompiler
 
 from sdegrad.torch.adjoint import Accumulator, recorded
 from sdegrad.torch.sde import Field
+from sdegrad.torch.stretch import Stretch, clock, joined, stretch
 from sdegrad.torch.types import Reversal, SolverState
-from sdegrad.torch.walk import Solve, Walk
+from sdegrad.torch.walk import Solve
 
-LENGTH = 20  # steps: enough to hide the cost of a call, few enough to be compiled in half a minute
+LENGTH = 25  # steps: enough to hide the cost of a call, few enough to be compiled in less than a minute
 SPECIALISATIONS = 128  # of a block, by field, method, shapes and dtypes; beyond that torch refuses to compile it anew
 NEEDED = "trace_autograd_ops"  # by the backward blocks, of torch's compiler
 # Of the code for the CPU: kernels called from C++, and no second check of the layouts, after that of each call.
 CODE: dict[str, Any] = {"cpp_wrapper": True, "size_asserts": False}
-
-
-class Stretch(NamedTuple):
-    """What a block is told of its steps: one time more than there are steps.
-
-    Each entry is a tensor of its own, not a row of one, so that all steps have the same code, and share it.
-    """
-
-    times: tuple[Tensor, ...]
-    dts: tuple[Tensor, ...]
-    dWs: tuple[Any, ...]
 
 
 def forward(
@@ -47,8 +39,8 @@ def forward(
 ) -> tuple[list[Tensor], SolverState]:
     """The solution after each step, and the state after the last one."""
     zs = []
-    for i, dW in enumerate(on.dWs):
-        state = step(field, state, on.times[i], on.times[i + 1], on.dts[i], dW)
+    for i, dt in enumerate(on.dts):
+        state = step(field, state, on.times[i], on.times[i + 1], dt, on.dWs[i])
         zs.append(state[0])
     return zs, state
 
@@ -59,13 +51,13 @@ def backward(
     gradients: Accumulator,
     state: SolverState,
     adjoint: SolverState,
-    received: Sequence[Tensor],
+    received: Tensor | Sequence[Tensor],
     on: Stretch,
 ) -> tuple[SolverState, SolverState]:
     """The state and the adjoint before the first step. received: the gradient that reaches the solution after each
     step from the outputs. field.f_and_g records."""
     state, adjoint = reversal.resume(field, on.times[-1], state), tuple(a.clone() for a in adjoint)
-    for i in reversed(range(len(on.dWs))):
+    for i in reversed(range(len(on.dts))):
         a_z, *others = adjoint
         adjoint = (a_z + received[i], *others)
         before, after = on.times[i], on.times[i + 1]
@@ -73,12 +65,19 @@ def backward(
     return tuple(x.detach() for x in state), adjoint
 
 
-def _keeping_dtype(solve: Solve) -> Field:
-    """The lengths of the steps are tensors of float64, which must not show in the dtype of the times made with them."""
-    field, dtype = solve.field, solve.walk.dtype
+def finish(
+    field: Field, reversal: Reversal, gradients: Accumulator, state: SolverState, adjoint: SolverState, times: Tensor
+) -> Tensor:
+    """The gradient in y0, of the state and the adjoint at times[0], the initial time. field.f_and_g records."""
+    return reversal.finish(gradients.vjp, reversal.resume(field, times[0], state), adjoint)
+
+
+def _keeping_dtype(field: Field, dtype: torch.dtype) -> Field:
+    """The lengths of the steps are tensors of float64, which must not show in the dtype of the times made with them.
+    The field gets a copy of a time, for the times are kept for other solves."""
 
     def of(function: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda t, *rest: function(t.to(dtype), *rest)
+        return lambda t, *rest: function(t.to(dtype, copy=True), *rest)
 
     timed = ("f_and_g", "increment", "drift", "noise", "g", "entries")
     return replace(field, **{name: of(getattr(field, name)) for name in timed})
@@ -86,9 +85,15 @@ def _keeping_dtype(solve: Solve) -> Field:
 
 @functools.cache
 def _compiled(block: Callable[..., Any], device: str) -> Callable[..., Any]:
+    def backend(graph: Any, inputs: Sequence[Any]) -> Any:
+        # A tensor without axes may be turned into a number in the code (as the alpha of an addition is). The block is
+        # then compiled anew for another value, but torch's cache on disk would return the code for the first one.
+        numbers = any(isinstance(x, Tensor) and x.dim() == 0 for x in inputs)
+        with torch._functorch.config.patch(enable_autograd_cache=not numbers):
+            return compile_fx(graph, inputs, config_patches=CODE if device == "cpu" else None)
+
     options: dict[str, Any] = {"isolate_recompiles": True, "recompile_limit": SPECIALISATIONS}
-    code = CODE if device == "cpu" else None
-    return torch.compile(block, fullgraph=True, dynamic=False, options=code, **options)
+    return torch.compile(block, backend=backend, fullgraph=True, dynamic=False, **options)
 
 
 @dataclass(frozen=True)
@@ -102,10 +107,10 @@ class Blocks:
         self, solve: Solve, state: SolverState, start: int, stop: int
     ) -> Iterator[tuple[list[Tensor], SolverState]]:
         """From grid time `start` to `stop`, by blocks: the solution after each step, and the state after the last."""
-        field, step, state = _keeping_dtype(solve), solve.scheme.step, _alike(solve, state)
+        field, step, state = _keeping_dtype(solve.field, solve.walk.dtype), solve.scheme.step, _alike(solve, state)
         with self._compiler() as call:
             for k, length in _spans(start, stop):
-                zs, state = call(forward, field, step, state, _stretch(solve.walk, k, length))
+                zs, state = call(forward, field, step, state, stretch(solve.walk, k, length))
                 yield zs, state
                 if solve.walk.progress:
                     solve.walk.progress(k + length, solve.walk.grid.steps)
@@ -118,17 +123,21 @@ class Blocks:
         adjoint: SolverState,
         grads: Mapping[int, Tensor],
     ) -> tuple[SolverState, SolverState]:
-        """Undo all steps; the state and the adjoint at the start. grads: by grid index, those that outputs give."""
-        reversal, field = solve.scheme.reversal, _keeping_dtype(solve)
+        """Undo all steps: the state at the start, and the gradient in y0, or in all of the state if that was given.
+        grads: by grid index, those that outputs give."""
+        reversal, field = solve.scheme.reversal, _keeping_dtype(solve.field, solve.walk.dtype)
         field = replace(field, f_and_g=recorded(field.f_and_g))
         state, adjoint = (tuple(x.detach().contiguous() for x in xs) for xs in (state, adjoint))
         nothing = torch.zeros_like(state[0])
         nothings = nothing.expand(LENGTH, *nothing.shape).unbind()  # tensors of their own
         with self._compiler() as call:
             for k, length in _spans(0, solve.walk.grid.steps, backwards=True):
-                received = [grads.get(k + i + 1, nothings[i]) for i in range(length)]
-                on = _stretch(solve.walk, k, length)
+                received = joined([grads.get(k + i + 1, nothings[i]) for i in range(length)])
+                on = stretch(solve.walk, k, length)
                 state, adjoint = call(backward, field, reversal, gradients, state, adjoint, received, on)
+            if not solve.extra:
+                times, _ = clock(solve.walk, 0, 0)
+                adjoint = (call(finish, field, reversal, gradients, state, adjoint, times),)
         return state, adjoint
 
     @contextmanager
@@ -145,21 +154,14 @@ class Blocks:
                         f"{_cause(inner.output)}. Name another in the environment variable CXX, or pass compile=False."
                     ) from error
                 raise ValueError(
-                    f"compile=True cannot compile what {self.name} computes: {_cause(error)}. Keep to operations of "
+                    f"compile=True cannot compile what {self.name} computes: {_cause(inner)}. Keep to operations of "
                     "torch that do not depend on the values of tensors (no .item(), no `if` on one), or pass "
                     "compile=False."
                 ) from error
 
 
-def make_blocks(sde: Any, y0: Tensor, method: str, options: Mapping[str, Any], return_stats: bool) -> Blocks:
+def make_blocks(sde: Any, y0: Tensor, return_stats: bool) -> Blocks:
     """ValueError where compiling is not to be had."""
-    if (method == "log_ode" and sde.noise_type == "general") or (
-        method == "milstein" and sde.noise_type != "additive" and not options.get("grad_free")
-    ):
-        raise ValueError(
-            f"{method!r} differentiates g within a step, which torch cannot compile; pass compile=False, or use a "
-            'method without derivatives (milstein has options={"grad_free": True}).'
-        )
     if return_stats:
         raise ValueError(
             "return_stats=True counts the calls of f and g, which compiled code does not make one by one; "
@@ -202,13 +204,6 @@ def _spans(start: int, stop: int, backwards: bool = False) -> Iterator[tuple[int
     for firsts, length in reversed(spans) if backwards else spans:
         for k in reversed(firsts) if backwards else firsts:
             yield k, length
-
-
-def _stretch(walk: Walk, k: int, length: int) -> Stretch:
-    dts = torch.tensor([walk.grid.step(i) for i in range(k, k + length)], dtype=torch.float64, device=walk.device)
-    return Stretch(
-        tuple(walk.times(range(k, k + length + 1))), dts.unbind(), tuple(map(walk.increment, range(k, k + length)))
-    )
 
 
 def _cause(error: Exception | str) -> str:

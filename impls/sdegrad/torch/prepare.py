@@ -58,10 +58,11 @@ def ask(
     compile: bool,
 ) -> Asked:
     checks.check_sde(sde)
+    checks.check_mappings(options=options, names=names)
     method = checks.check_method(method, sde.sde_type, sde.noise_type)
     checks.check_state(y0)
     checks.check_progress(progress)
-    blocks = _blocks(sde, y0, method, options or {}, return_stats) if compile else None
+    blocks = _blocks(sde, y0, return_stats) if compile else None
     counts = Counts() if return_stats else None
     channels = bm.shape[-1] if getattr(bm, "shape", None) else None
     own, names = (LogRatioSDE(sde, names or {}), {}) if logqp else (sde, names or {})
@@ -70,9 +71,9 @@ def ask(
     if tolerances and method == "euler" and sde.noise_type != "additive":
         warnings.warn(
             "adaptive steps of euler converge to the solution for additive noise only; use milstein or srk.",
-            stacklevel=3,
+            stacklevel=4,
         )
-    given = None if extra_solver_state is None else tuple(extra_solver_state)
+    given = None if extra_solver_state is None else checks.as_state(extra_solver_state)
     told = None if progress is None else _each_step_once(progress)
     rest = tolerances, counts, told, blocks
     return Asked(sde, y0, ts, bm, method, dt, options or {}, field, logqp, extra, given, *rest)
@@ -93,6 +94,7 @@ def prepare(asked: Asked, levy_area: LevyArea = "none") -> Solve:
         enough = LEVY_AREAS.index(scheme.levy_area) >= LEVY_AREAS.index(levy_area)
         bm = _own_noise(y0, times, start.noise, scheme.levy_area if enough else levy_area)
     checks.check_callable(bm)
+    checks.check_span(bm, grid, times.eps)
     checks.check_levy_area(bm, scheme.levy_area, f"method {asked.method!r}")
     checks.check_levy_area(bm, levy_area, "the adjoint_method")
 
@@ -150,10 +152,10 @@ def _with_adaptive_steps(solve: Solve, asked: Asked, tolerances: Tolerances, tim
     return replace(solve, walk=walk, outputs=grid.outputs(times.ts, times.eps))
 
 
-def _blocks(sde: Any, y0: Tensor, method: str, options: Mapping[str, Any], return_stats: bool) -> Any:
+def _blocks(sde: Any, y0: Tensor, return_stats: bool) -> Any:
     from sdegrad.torch.compiled import make_blocks  # here, for it imports torch's compiler, which takes seconds
 
-    return make_blocks(sde, y0, method, options, return_stats)
+    return make_blocks(sde, y0, return_stats)
 
 
 def _each_step_once(progress: Progress) -> Progress:
@@ -188,10 +190,14 @@ def _stats(asked: Asked, solve: Solve) -> tuple[Stats, ...]:
 def _check_extra(asked: Asked, scheme: Scheme, start: checks.Start) -> None:
     if asked.extra_solver_state is None:
         return
-    expected = [tuple(x.shape) for x in scheme.start(asked.y0, start.f0, start.g0)[1:]]
-    got = [tuple(x.shape) for x in asked.extra_solver_state]
+    expected = [_kind(x) for x in scheme.start(asked.y0, start.f0, start.g0)[1:]]
+    got = [_kind(x) for x in asked.extra_solver_state]
     if got != expected:
         raise ValueError(
-            f"the extra_solver_state of {asked.method!r} has tensors of the shapes {expected}, got {got}; pass what a "
+            f"the extra_solver_state of {asked.method!r} is to hold tensors of {expected}, got {got}; pass what a "
             "solve with extra=True returned last, or leave it out."
         )
+
+
+def _kind(x: Any) -> Any:
+    return (tuple(x.shape), x.dtype) if isinstance(x, Tensor) else type(x).__name__

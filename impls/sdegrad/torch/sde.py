@@ -38,10 +38,6 @@ def add_scaled(x: Tensor, y: Tensor, by: Any) -> Tensor:
     return x + by * y if isinstance(by, Tensor) else torch.add(x, y, alpha=by)
 
 
-def _product_diagonal(g: State, dW: State) -> State:
-    return g * dW
-
-
 def _product_scalar(g: Diffusion, dW: Noise) -> State:
     return g.squeeze(-1) * dW
 
@@ -50,16 +46,28 @@ def _product_matrix(g: Diffusion, dW: Noise) -> State:
     return (g @ dW.unsqueeze(-1)).squeeze(-1)
 
 
-def _outer_matrix(a: State, dW: Noise) -> Diffusion:
-    return a.unsqueeze(-1) * dW.unsqueeze(-2)
+def _add_entries_(x: Tensor, a: Tensor, b: Tensor, by: float) -> Tensor:
+    return x.addcmul_(a, b, value=by)
 
 
-# noise type -> (g dW; a dW^T, by which the adjoint a of g dW becomes that of g)
-_PRODUCTS: dict[NoiseType, tuple[Callable[..., Tensor], Callable[..., Tensor]]] = {
-    "diagonal": (_product_diagonal, _product_diagonal),
-    "scalar": (_product_scalar, _outer_matrix),
-    "additive": (_product_matrix, _outer_matrix),
-    "general": (_product_matrix, _outer_matrix),
+def _add_scalar_(x: State, g: Diffusion, dW: Noise, by: float) -> State:
+    return x.addcmul_(g.squeeze(-1), dW, value=by)
+
+
+def _add_matrix_(x: State, g: Diffusion, dW: Noise, by: float) -> State:
+    return x.add_(_product_matrix(g, dW), alpha=by)
+
+
+def _add_outer_(x: Diffusion, a: State, dW: Noise, by: float) -> Diffusion:
+    return x.addcmul_(a.unsqueeze(-1), dW.unsqueeze(-2), value=by)
+
+
+# noise type -> (g dW; x <- x + by g dW; x <- x + by a dW^T, where a is the adjoint of g dW, and x of g)
+_PRODUCTS: dict[NoiseType, tuple[Callable[..., Tensor], Callable[..., Tensor], Callable[..., Tensor]]] = {
+    "diagonal": (torch.mul, _add_entries_, _add_entries_),
+    "scalar": (_product_scalar, _add_scalar_, _add_outer_),
+    "additive": (_product_matrix, _add_matrix_, _add_outer_),
+    "general": (_product_matrix, _add_matrix_, _add_outer_),
 }
 
 
@@ -69,7 +77,8 @@ class Field:
 
     f_and_g(t, y) -> (f, g); increment(t, y, dt, dW) -> f dt + g dW; drift(t, y, dt) -> f dt; noise(t, y, dW) -> g dW;
     g(t, y) -> g; entries(t, y) -> g as it is multiplied with dW entry by entry, if the noise is diagonal or scalar;
-    product(g, dW) -> g dW; combine(f, g, dt, dW) -> f dt + g dW; outer(a, dW) -> a dW^T, the adjoint of g.
+    product(g, dW) -> g dW; add_product_(x, g, dW, by): x <- x + by g dW; add_outer_(x, a, dW, by): x <- x + by a dW^T,
+    which takes the adjoint a of g dW to that of g; `by` is a float.
     has_g: whether the SDE defines g itself, and not only its product with dW.
     """
 
@@ -80,8 +89,8 @@ class Field:
     g: Callable[..., Tensor]
     entries: Callable[..., Tensor]
     product: Callable[..., Tensor]
-    combine: Callable[..., Tensor]
-    outer: Callable[..., Tensor]
+    add_product_: Callable[..., Tensor]
+    add_outer_: Callable[..., Tensor]
     has_g: bool
 
 
@@ -109,7 +118,7 @@ def make_field(sde: Any, names: Mapping[str, str], channels: int | None = None, 
         )
     own |= _from_products(own, sde.noise_type, channels)
     f, g, f_and_g, g_prod, f_and_prod = (own.get(role) for role in ROLES.values() if role != "h")
-    product, outer = _PRODUCTS[sde.noise_type]
+    product, add_product_, add_outer_ = _PRODUCTS[sde.noise_type]
     f_and_g = f_and_g or (_pair(f, g) if f and g else None)
     if not f_and_prod:
         f_and_prod = _pair(f, g_prod) if f and g_prod else _apply(product, f_and_g) if f_and_g else None
@@ -125,8 +134,8 @@ def make_field(sde: Any, names: Mapping[str, str], channels: int | None = None, 
         g=g,
         entries=(lambda t, y: g(t, y).squeeze(-1)) if sde.noise_type == "scalar" else g,
         product=product,
-        combine=lambda f, g, dt, dW: add_scaled_(product(g, dW), f, dt),
-        outer=outer,
+        add_product_=add_product_,
+        add_outer_=add_outer_,
         has_g=f_and_g is not None,
     )
 
@@ -136,7 +145,7 @@ def own_methods(sde: Any, names: Mapping[str, str]) -> dict[str, Callable[..., A
     for key, name in names.items():
         if key not in ROLES:
             raise ValueError(f"unknown key {key!r} in names; the keys are {', '.join(ROLES)}.")
-        if not hasattr(sde, name):
+        if not (isinstance(name, str) and hasattr(sde, name)):
             raise ValueError(f"names maps {key!r} to {name!r}, but {type(sde).__name__} has no such method.")
     methods = {role: getattr(sde, names.get(key, role), None) for key, role in ROLES.items()}
     return {role: method for role, method in methods.items() if method is not None}

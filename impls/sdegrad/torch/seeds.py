@@ -8,6 +8,7 @@ derived seeds have the same noise with probability 2^-32, and those with numbere
 import math
 import operator
 import struct
+from _thread import RLock
 from typing import Any, NamedTuple
 
 import torch
@@ -76,6 +77,13 @@ class Sample(NamedTuple):
     @property
     def nbytes(self) -> int:
         return math.prod(self.shape) * self.dtype.itemsize
+
+
+class Lock(RLock):  # pyright: ignore[reportGeneralTypeIssues] (it is not final)
+    """Held while an object draws and changes what it keeps, for threads may share it; a copy has its own."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Lock, ()
 
 
 class Normals:

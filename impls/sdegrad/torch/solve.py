@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,11 +13,14 @@ from sdegrad.torch import checks
 from sdegrad.torch.adaptive import Tolerances, check_tolerances
 from sdegrad.torch.adjoint import backprop, checkpoint, reversible
 from sdegrad.torch.backsolve import WayBack, backsolve, predictions
+from sdegrad.torch.eager import eager
 from sdegrad.torch.methods import make_scheme
 from sdegrad.torch.prepare import Asked, ask, parts, prepare
+from sdegrad.torch.reach import looked_at, to_look_at
 from sdegrad.torch.types import Number, Progress, Times
 
 
+@eager
 def sdeint(
     sde: Any,
     y0: Tensor,
@@ -71,7 +75,8 @@ def sdeint(
         their way back misses the way there, but by a high power of the step. "backsolve": the continuous adjoint,
         approximate, in constant memory. The last two reach y0 and adjoint_params only; the reversible one is
         differentiable once, backsolve twice (the second time in memory that grows with the steps), the others always.
-    adjoint_params: what these two reach beside y0; the parameters of `sde` by default.
+    adjoint_params: what these two reach beside y0; the parameters of `sde` by default, with a warning, once for an sde,
+        if it depends on other tensors that require gradients.
     return_stats: return `Stats` of the forward pass too, as the very last item.
     progress: called as progress(step, steps) after each step of the forward pass; with `adaptive`, as
         progress(part, 1000) after each accepted one, by time.
@@ -87,6 +92,7 @@ def sdeint(
     ValueError for bad arguments, before the first step; a warning for unknown ones.
     """
     _warn_unused("sdeint", unused_kwargs)
+    checks.check_no_gradient(rtol=rtol, atol=atol, dt_min=dt_min)
     tolerances = check_tolerances(rtol, atol, dt_min) if adaptive else None
     more = logqp, extra, extra_solver_state, tolerances, return_stats, progress, compile
     asked = ask(sde, y0, ts, bm, method, dt, options, names, *more)
@@ -94,6 +100,7 @@ def sdeint(
     return _run(asked, adjoint, adjoint_params, _way_back(asked) if adjoint == "backsolve" else None)
 
 
+@eager
 def sdeint_adjoint(
     sde: Any,
     y0: Tensor,
@@ -136,6 +143,7 @@ def sdeint_adjoint(
     ValueError for bad arguments, before the first step; a warning for unknown ones.
     """
     _warn_unused("sdeint_adjoint", unused_kwargs)
+    checks.check_no_gradient(rtol=rtol, atol=atol, dt_min=dt_min, adjoint_rtol=adjoint_rtol, adjoint_atol=adjoint_atol)
     tolerances = check_tolerances(rtol, atol, dt_min) if adaptive else None
     own_steps = check_tolerances(adjoint_rtol, adjoint_atol, dt_min, "adjoint_") if adjoint_adaptive else None
     more = logqp, extra, extra_solver_state, tolerances, return_stats, progress, compile
@@ -146,7 +154,7 @@ def sdeint_adjoint(
     if adjoint_options:
         raise ValueError(f"the reversible adjoint has no options, got adjoint_options={adjoint_options}; leave it out.")
     if adjoint_adaptive:
-        warnings.warn("adjoint_adaptive has no effect: the reversible adjoint retraces its steps.", stacklevel=2)
+        warnings.warn("adjoint_adaptive has no effect: the reversible adjoint retraces its steps.", stacklevel=3)
     return _run(asked, "reversible", adjoint_params, None)
 
 
@@ -156,8 +164,13 @@ def _run(asked: Asked, adjoint: str, adjoint_params: Iterable[Tensor] | None, wa
         solve = prepare(asked)
         return parts(asked, solve, *{"backprop": backprop, "checkpoint": checkpoint}[adjoint](solve, y0))
     params = _params(asked.sde, adjoint_params)
-    with torch.no_grad():
-        solve = prepare(asked, way.scheme.levy_area if way else "none")
+    look = adjoint_params is None and to_look_at(asked.sde)
+    with torch.set_grad_enabled(look):
+        solve = prepare(asked._replace(y0=y0.detach()), way.scheme.levy_area if way else "none")
+    if torch.is_grad_enabled():
+        checks.check_constant(solve.walk.increment(0))
+    if look:
+        solve = replace(solve, start=looked_at(asked.sde, solve.start, params))
     run = reversible(solve, y0, params) if way is None else backsolve(solve, y0, params, way)
     return parts(asked, solve, *run)
 
@@ -168,8 +181,13 @@ def _params(sde: Any, adjoint_params: Iterable[Tensor] | None) -> list[Tensor]:
             f"the adjoint must know its parameters, but {type(sde).__name__} is no nn.Module; derive from "
             "nn.Module, or pass adjoint_params: the tensors that gradients shall reach, () for none."
         )
-    params = sde.parameters() if adjoint_params is None else adjoint_params
-    return [p for p in params if p.requires_grad]
+    if isinstance(adjoint_params, Tensor):
+        raise ValueError("adjoint_params is a tensor, but must be a sequence of tensors; pass (it,).")
+    params = list(sde.parameters() if adjoint_params is None else adjoint_params)
+    for p in params:
+        if not isinstance(p, Tensor):
+            raise ValueError(f"adjoint_params must be tensors, got a {type(p).__name__} among them; leave it out.")
+    return list({id(p): p for p in params if p.requires_grad}.values())  # each once
 
 
 def _way_back(
@@ -190,7 +208,7 @@ def _way_back(
     if adjoint_method and FACTS[asked.method].reversible:
         warnings.warn(
             f"the adjoint of {asked.method!r} by {method!r} is approximate; its own, adjoint_method=None, is exact.",
-            stacklevel=3,
+            stacklevel=4,
         )
     scheme = make_scheme(method, sde_type, noise_type, options or {})
     return WayBack(scheme, predictions(method, noise_type), tolerances, asked.dt)
@@ -198,4 +216,4 @@ def _way_back(
 
 def _warn_unused(function: str, unused: Mapping[str, Any]) -> None:
     if unused:
-        warnings.warn(f"{function}: unexpected arguments {', '.join(unused)} have no effect.", stacklevel=3)
+        warnings.warn(f"{function}: unexpected arguments {', '.join(unused)} have no effect.", stacklevel=4)

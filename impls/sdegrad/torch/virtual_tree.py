@@ -23,7 +23,7 @@ from sdegrad.torch.brownian_base import (
     check_interval,
     check_sample,
 )
-from sdegrad.torch.seeds import Normals, check_entropy, derive, root_seed
+from sdegrad.torch.seeds import Lock, Normals, check_entropy, derive, root_seed
 
 
 class VirtualBrownianTree(SampledBrownian):
@@ -57,6 +57,7 @@ class VirtualBrownianTree(SampledBrownian):
         with torch.inference_mode(False):  # to be written to in any mode
             self._terms = torch.empty((self.depth + 1, *self.shape), dtype=self.dtype, device=self.device)
         self._rows = self._terms.unbind(0)
+        self._lock = Lock()
 
     def __call__(self, ta: TimeLike, tb: TimeLike | None = None, return_U: bool = False, return_A: bool = False) -> Any:
         a, b = (self.t0, float(ta)) if tb is None else (float(ta), float(tb))
@@ -64,7 +65,8 @@ class VirtualBrownianTree(SampledBrownian):
             raise QueryOrderError(f"a query needs ta <= tb, got ta={a}, tb={b}; exchange the two and negate W.")
         if not (self.t0 <= a and b <= self.t1):
             raise ValueError(f"the query [{a}, {b}] is not within [t0, t1] = [{self.t0}, {self.t1}].")
-        W = self._point(b) - self._point(a)
+        with self._lock:
+            W = self._point(b) - self._point(a)
         return (W, *(None for asked in (return_U, return_A) if asked)) if return_U or return_A else W
 
     def _point(self, t: float) -> Tensor:
@@ -82,6 +84,10 @@ class VirtualBrownianTree(SampledBrownian):
                 draw(row, seed, deviation * (b - t) / (b - middle))
                 a, seed = middle, derive(seed, 1)
         return self._terms.sum(0)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Made anew: copied apart, the rows would not be views of the terms any more."""
+        return type(self), (self.t0, self.t1, self.shape, self.dtype, self.device, self.entropy, self.tol)
 
     def __repr__(self) -> str:
         return (

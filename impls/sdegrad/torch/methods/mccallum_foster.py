@@ -30,10 +30,10 @@ ADDITIVE_NOISE = ANY_NOISE | {"shark": shark.SCHEME, "sra1": sra1.SCHEME}
 def scheme(sde_type: str, noise_type: str, *, base: str = "midpoint", coupling: float = 0.999) -> Scheme:  # noqa: ARG001
     """base: the one-step method; coupling: l, in (0, 1]."""
     bases = ADDITIVE_NOISE if noise_type == "additive" else ANY_NOISE
-    if base not in bases:
+    if base not in [*bases]:
         raise ValueError(f"the base {base!r} is none for {noise_type} noise; use one of {', '.join(bases)}.")
-    if not 0 < coupling <= 1:
-        raise ValueError(f"the coupling must be in (0, 1], got {coupling}; the usual one is 0.999.")
+    if not (isinstance(coupling, float | int) and 0 < coupling <= 1):
+        raise ValueError(f"the coupling must be a number in (0, 1], got {coupling}; the usual one is 0.999.")
     one = bases[base].step
 
     def step(field: Field, state: SolverState, t0: Any, t1: Any, dt: float, dW: Any) -> SolverState:

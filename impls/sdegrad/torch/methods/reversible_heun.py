@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sdegrad.torch.sde import Field, add_scaled_
+from sdegrad.torch.sde import Field, add_scaled, add_scaled_
 from sdegrad.torch.types import Noise, Reversal, Scheme, SolverState, State, Time
 
 
@@ -24,19 +24,34 @@ def start(y0: State, f0: Any, g0: Any) -> SolverState:
 
 
 def step(field: Field, state: SolverState, t0: Time, t1: Time, dt: float, dW: Noise) -> SolverState:  # noqa: ARG001
-    z0, f0, g0, zh0 = state
-    k0 = field.combine(f0, g0, dt, dW)
-    zh1 = (k0 - zh0).add_(z0, alpha=2)  # 2 z0 - zh0 + k0
-    f1, g1 = field.f_and_g(t1, zh1)
-    k1 = field.combine(f1, g1, dt, dW)
-    z1 = torch.add(z0, k1.add_(k0), alpha=0.5)  # z0 + (k0 + k1) / 2
-    return z1, f1, g1, zh1
+    z0, f0, _, _ = state
+    return _step(field, add_scaled(_wide(z0), f0, 0.5 * dt), state, t1, dt, dW, 0.5)
+
+
+def _step(field: Field, z: State, state: SolverState, t: Time, dt: float, dW: Noise, half: float) -> SolverState:
+    """To time t, from z = z0 + half f0 dt, which is overwritten; half: 1/2, or -1/2 for the way back. With many paths
+    the passes over memory are what costs, and to memory that is new they cost twice."""
+    _, _, g0, zh0 = state
+    z = field.add_product_(z, g0, dW, half)  # z0 + (f0 dt + g0 dW) / 2
+    zh1 = _as(zh0, torch.lerp(_wide(zh0), z, 2.0))  # 2 z0 - zh0 + f0 dt + g0 dW
+    f1, g1 = field.f_and_g(t, zh1)
+    z1 = field.add_product_(add_scaled_(z, f1, half * dt), g1, dW, half)
+    return _as(zh0, z1), f1, g1, zh1
+
+
+def _wide(x: Tensor) -> Tensor:
+    """Sums are taken in float32 at least, and rounded to half precision once."""
+    return x.float() if x.dtype.itemsize < 4 else x
+
+
+def _as(like: Tensor, x: Tensor) -> Tensor:
+    return x if x.dtype == like.dtype else x.to(like.dtype)
 
 
 def resume(field: Field, t: Time, state: SolverState) -> SolverState:
     z, _, _, zh = state
     zh = zh.detach()
-    return z, *field.f_and_g(t, zh), zh
+    return z.clone(), *field.f_and_g(t, zh), zh
 
 
 def pull(
@@ -45,20 +60,21 @@ def pull(
     state: SolverState,
     adjoint: SolverState,
     t0: Time,
-    t1: Time,
+    t1: Time,  # noqa: ARG001
     dt: float,
     dW: Noise,
 ) -> tuple[SolverState, SolverState]:
     """The evaluation that undoes a step is also the one that the adjoint of the step before it differentiates."""
-    _, f, g, zh = state
+    z, f, g, zh = state
     a_z, a_f, a_g, a_zh = adjoint
-    half_dW = 0.5 * dW
     add_scaled_(a_f, a_z, 0.5 * dt)
-    a_g.add_(field.outer(a_z, half_dW))
+    field.add_outer_(a_g, a_z, dW, 0.5)
     a_zh.add_(vjp((f, g), zh, (a_f, a_g)))
     a_z.add_(a_zh, alpha=2)
-    before = step(field, state, t1, t0, -dt, -dW)
-    return before, (a_z, a_z * (0.5 * dt), field.outer(a_z, half_dW), a_zh.neg_())
+    add_scaled_(a_f.zero_(), a_z, 0.5 * dt)
+    field.add_outer_(a_g.zero_(), a_z, dW, 0.5)
+    z = add_scaled_(_wide(z), f, -0.5 * dt)
+    return _step(field, z, state, t0, dt, dW, -0.5), (a_z, a_f, a_g, a_zh.neg_())
 
 
 def finish(vjp: Callable[..., Tensor], state: SolverState, adjoint: SolverState) -> Tensor:
