@@ -281,6 +281,7 @@ def test_jit_vmap_and_grad_compose():
 
 REFUSED = {
     "Midpoint": {"solver": diffrax.Midpoint()},
+    "HalfSolver": {"solver": diffrax.HalfSolver(diffrax.ReversibleHeun())},
     "steps, fn": {"saveat": diffrax.SaveAt(steps=True)},
     "apply fn": {"saveat": diffrax.SaveAt(t1=True, fn=lambda t, y, args: y[0])},
     "subs": {"saveat": diffrax.SaveAt(subs=[diffrax.SubSaveAt(t1=True)])},
@@ -299,6 +300,32 @@ REFUSED = {
 def test_what_is_not_exact_is_refused(word):
     with pytest.raises(ValueError, match=f"ReversibleAdjoint .*{word}"):
         solve(diffrax.ODETerm(drift), REVERSIBLE, *parameters(), **REFUSED[word])
+
+
+@pytest.mark.parametrize(
+    ("t0", "t1", "spanned"), [(0.0, 1.0, True), (1.0, 0.0, True), (0.0, 1.1, False), (1.0, -0.1, False)]
+)
+def test_a_path_too_short_for_the_solve_is_an_error(t0, t1, spanned):
+    terms = terms_of("diagonal", own_path((DIM,), 0.0, 1.0))
+    solution = jax.jit(lambda t1: solve(terms, REVERSIBLE, *parameters(), t0=t0, t1=t1, dt=(t1 - t0) / 2).ys)
+    if spanned:
+        assert jnp.all(jnp.isfinite(solution(t1)))
+    else:
+        with pytest.raises(RuntimeError, match=r"not within \[0\.0, 1\.0\], where its BrownianInterval is; make"):
+            solution(t1)
+
+
+def test_second_derivatives_go_forwards_over_the_gradient():
+    y0, args = parameters()
+    terms = terms_of("diagonal", lambda t0, t1: jnp.arange(1.0, DIM + 1) * (jnp.sin(9 * t1) - jnp.sin(9 * t0)))
+
+    def slopes(y0, adjoint):
+        return jax.grad(lambda y0: loss(terms, adjoint, (y0, args), dt=0.25, max_steps=4))(y0)
+
+    hessian = jax.jit(jax.jacfwd(slopes), static_argnums=1)
+    assert distance(hessian(y0, REVERSIBLE), hessian(y0, DIRECT)) < EXACT
+    with pytest.raises(RuntimeError, match=r"backwards again; use diffrax\.DirectAdjoint"):
+        jax.grad(lambda y0: jnp.sum(slopes(y0, REVERSIBLE)))(y0)
 
 
 def test_untested_versions_and_derivatives_in_time_are_refused(monkeypatch):

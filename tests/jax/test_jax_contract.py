@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from sdegrad.jax import BrownianInterval, sdeint
+from sdegrad.jax.arguments import check_choice, check_flag, check_options, runtime_number, static_number
+from sdegrad.jax.checks import check_path, static_times
 from tests.jax.sdes import PATHS
 
 KEY = jax.random.key(0)
@@ -48,10 +50,17 @@ def test_the_plain_call_is_accepted():
         ({"dt": 0.0}, "positive finite"),
         ({"dt": float("inf")}, "positive finite"),
         ({"dt": jnp.ones(2)}, "one number"),
+        ({"y0": "abc"}, "y0 must be an array"),
+        ({"y0": (Y0, jnp.tanh)}, "y0 must be an array"),
+        ({"method": "reversable_heun"}, "did you mean 'reversible_heun'"),
+        ({"sde_type": "Stratonovich"}, "did you mean 'stratonovich'"),
+        ({"adjoint": ""}, "unknown adjoint ''"),
+        ({"noise_type": "general", "diffusion": lambda t, y, args: None}, "diffusion .* has the tree"),
+        ({"noise_type": "general", "diffusion": lambda t, y, args: y[0, 0]}, r"has shape \(\), expected \(2, 3, 1\)"),
         ({"y0": np.ones((PATHS, 3), int)}, "floating dtype"),
         ({"y0": np.full((PATHS, 3), np.nan)}, "NaN"),
         ({"y0": ()}, "no arrays"),
-        ({"method": "rk4"}, "unknown method 'rk4'; choose one of 'ees25'"),
+        ({"method": "rk4"}, "unknown method 'rk4'; did you mean 'srk'. choose one of 'ees25'"),
         ({"adjoint": "magic"}, "unknown adjoint"),
         ({"noise_type": "pink"}, "unknown noise_type"),
         ({"sde_type": "Ito"}, "unknown sde_type"),
@@ -98,6 +107,9 @@ def test_traced_times_are_refused():
         ({"dtype": int}, "floating"),
         ({"levy_area": "area"}, "levy_area must be"),
         ({"key": 0}, "JAX random key"),
+        ({"key": jnp.ones(2)}, "JAX random key"),
+        ({"key": jax.random.split(KEY, 3)}, "one JAX random key.*jax.vmap"),
+        ({"dtype": "float23"}, "floating"),
         ({"shape": jax.ShapeDtypeStruct((3,), np.float32), "dtype": np.float32}, "leave dtype out"),
     ],
 )
@@ -106,6 +118,74 @@ def test_a_bad_path_is_refused(change, message):
     BrownianInterval(**good)
     with pytest.raises(ValueError, match=message):
         BrownianInterval(**(good | change))
+
+
+@pytest.mark.parametrize(
+    ("check", "value", "message"),
+    [
+        *[(static_number, value, "x must be one number") for value in (None, "0.1", True, 1j, [0.0], jnp.ones(2))],
+        *[(runtime_number, value, "x must be one number") for value in (None, "0.1", False, 1j)],
+        (check_flag, "yes", "x must be True or False, got 'yes'"),
+        (check_choice, ["heun"], r"unknown x \['heun'\]; choose one of 'heun'"),
+        (check_choice, None, "unknown x None; choose one of 'heun'"),
+        (check_options, ["base"], "options must be a dict"),
+        (static_times, ("a", "b"), "sequence of times"),
+        (static_times, (0j, 1j), "complex128"),
+        (check_path, BrownianInterval, r"bm must have evaluate\(t0, t1\)"),
+    ],
+)
+def test_a_wrong_type_is_refused(check, value, message):
+    """By the checks themselves, as in the tests the annotations of `sdeint` refuse it first."""
+    with pytest.raises(ValueError, match=message):
+        calls(check)(value)
+
+
+@pytest.mark.parametrize("check", [static_number, check_flag, check_choice, check_options, static_times])
+def test_what_must_be_static_is_refused_where_traced(check):
+    with pytest.raises(ValueError, match=r"is traced.*static_argnames"):
+        jax.jit(lambda x: calls(check)({"coupling": x} if check is check_options else x))(1.0)
+
+
+def calls(check):
+    """`check`, of a value alone."""
+    if check is check_choice:
+        return lambda value: check("x", value, ("heun",))
+    if check is check_path:
+        return lambda value: check(value, None, 0.0)
+    if check is runtime_number:
+        return lambda value: check("x", value, positive=True)
+    return check if check in (check_options, static_times) else lambda value: check("x", value)
+
+
+@pytest.mark.parametrize("transform", [lambda f: f, jax.jit, jax.grad, lambda f: lambda x: jax.vmap(f)(x[None])])
+def test_a_double_precision_state_is_not_rounded_in_silence(transform):
+    def total(x, y0):
+        return jnp.sum(solve(y0=y0, bm=path(dtype=np.float32), drift=lambda t, y, args: x * y))
+
+    double = np.ones((PATHS, 3))
+    with jax.enable_x64(False):
+        for y0 in (double, np.float64(1.0), {"a": double}):
+            with pytest.raises(ValueError, match=r"dtype float64.*astype\('float32'\).*jax_enable_x64"):
+                transform(lambda x, y0=y0: total(x, y0))(jnp.ones(()))
+        assert np.isfinite(transform(lambda x: total(x, double.astype(np.float32)))(jnp.ones(()))).all()
+        assert solve(y0=1.0, bm=path((), np.float32)).dtype == np.float32  # a Python number has no dtype of its own
+    assert solve(y0=double).dtype == np.float64
+
+
+@pytest.mark.parametrize("adjoint", ["reversible", "backprop", "checkpoint", "backsolve"])
+def test_args_may_hold_what_has_no_gradient(adjoint):
+    args = {"rate": jnp.ones(3), "ints": jnp.arange(3), "power": 2, "flag": True}
+    args |= {"name": "mean", "act": jnp.tanh, "none": None}
+
+    def drift(t, y, args):
+        assert (args["flag"], args["name"], args["none"]) == (True, "mean", None)
+        return -(args["act"](args["rate"] * y) ** args["power"]) + 0 * args["ints"].astype(y.dtype)
+
+    def loss(rate):
+        return jnp.sum(solve(drift=drift, args={**args, "rate": rate}, adjoint=adjoint)[-1])
+
+    gradient = jax.jit(jax.grad(loss))(args["rate"])
+    assert np.all(np.abs(gradient) > 1e-3)
 
 
 def test_double_precision_needs_its_mode():

@@ -9,7 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from sdegrad.contract import Task
 from sdegrad.jax import BrownianInterval, cells, sdeint, steps
+from sdegrad.registry import load
+from suite.problems import make
 
 PATHS, DIM, HIDDEN = 4, 3, 5
 STEPS = 100
@@ -144,3 +147,15 @@ def test_memory_does_not_grow_with_the_steps_where_increments_are_drawn_in_block
     plans: Any = [compiled(gradient, dt=dt).memory_analysis() for dt in (1e-2, 1e-4)]
     few, many = (plan.temp_size_in_bytes for plan in plans)
     assert abs(many - few) <= 0.05 * few
+
+
+@pytest.mark.parametrize("library", ["sdegrad_jax", "diffrax"])
+def test_adaptive_steps_are_counted_with_those_rejected(library):
+    """The evaluations say how many steps there were: one each, and one at the start. A finer tolerance takes more."""
+    task: dict[str, Any] = {"method": "reversible_heun", "dt": 0.5, "ts": (0.0, 1.0), "atol": 1e-6}
+    problem = make("mlp", paths=2, dim=3, hidden=4)
+    with jax.numpy_dtype_promotion("standard"):
+        counts = [load(library).prepare(Task(problem=problem, rtol=r, **task)).count() for r in (1e-2, 1e-3)]
+    for count in counts:
+        assert count.steps <= count.drift == count.diffusion <= count.steps + 2
+    assert counts[1].steps > counts[0].steps >= 2

@@ -107,8 +107,8 @@ class Diffrax:
             diffrax.ConstantStepSize() if task.rtol is None else diffrax.PIDController(task.rtol, task.atol or 0.0)
         )
 
-        def solve(drift: Field, diffusion: Field, y0: jax.Array, params: Any, key: jax.Array) -> jax.Array:
-            def solve_path(y0: jax.Array, key: jax.Array, path: jax.Array) -> jax.Array:
+        def solve(drift: Field, diffusion: Field, y0: jax.Array, params: Any, key: jax.Array) -> Any:
+            def solve_path(y0: jax.Array, key: jax.Array, path: jax.Array) -> Any:
                 bm = self.path(task, shape, key) if given is None else GivenPath(given=given.one(path))
                 solution = diffrax.diffeqsolve(
                     diffrax.MultiTerm(diffrax.ODETerm(drift), diffrax.ControlTerm(operator, bm)),
@@ -121,14 +121,15 @@ class Diffrax:
                     max_steps=steps + 8 if task.rtol is None else 16 * steps + 4096,
                 )
                 assert solution.ys is not None  # SaveAt(ts=...) asks for them
-                return solution.ys
+                return solution.ys, solution.stats["num_steps"]
 
             def operator(t: Any, y: jax.Array, params: Any) -> Any:
                 g = diffusion(t, y, params)
                 return lineax.DiagonalLinearOperator(g) if diagonal else g
 
-            each = jax.vmap(solve_path, out_axes=1)
-            return each(y0, jax.random.split(key, len(y0)), jnp.arange(len(y0)))
+            each = jax.vmap(solve_path, out_axes=(1, 0))
+            ys, made = each(y0, jax.random.split(key, len(y0)), jnp.arange(len(y0)))
+            return ys, jnp.max(made)
 
         return JaxRun(task, solve, by_path=True)
 

@@ -38,7 +38,7 @@ class JaxByHand:
         grid = make_grid(task.ts[0], task.ts[-1], task.dt)
         diagonal = task.problem.noise_type == "diagonal"
 
-        def solve(drift: Field, diffusion: Field, y0: jax.Array, params: Any, key: jax.Array) -> jax.Array:
+        def solve(drift: Field, diffusion: Field, y0: jax.Array, params: Any, key: jax.Array) -> Any:
             noise = y0.shape[-1] if diagonal else task.problem.noise_dim
             dWs = task.dt**0.5 * jax.random.normal(key, (grid.steps, y0.shape[0], noise), y0.dtype)
             ts = jnp.asarray([grid.time(k) for k in range(grid.steps)], y0.dtype)
@@ -48,7 +48,7 @@ class JaxByHand:
                 g = diffusion(t, y, params)
                 return y + drift(t, y, params) * task.dt + (g * dW if diagonal else (g @ dW[..., None])[..., 0]), None
 
-            return jnp.stack([y0, jax.lax.scan(step, y0, (ts, dWs))[0]])
+            return jnp.stack([y0, jax.lax.scan(step, y0, (ts, dWs))[0]]), grid.steps
 
         return JaxRun(task, solve)
 

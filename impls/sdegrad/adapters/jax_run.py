@@ -14,7 +14,7 @@ from jax.core import Tracer
 from sdegrad.adapters.given import off_grid, path_grid
 from sdegrad.adapters.jax_counts import DIFFERENTIATE, Field, counted
 from sdegrad.contract import BrownianTask, Counts, Outcome, Path, Task
-from sdegrad.grid import Grid, make_grid
+from sdegrad.grid import Grid
 
 XP = SimpleNamespace(**vars(jnp) | {"silu": jax.nn.silu, "sigmoid": jax.nn.sigmoid})
 
@@ -112,12 +112,13 @@ def planned_memory(compiled: Any) -> int:
 
 
 class JaxRun:
-    """`solve(drift, diffusion, y0, params, key)` is the library's call; it is compiled here, once.
+    """`solve(drift, diffusion, y0, params, key)` is the library's call, compiled here, once. It returns the outputs
+    and the number of its steps, rejected ones included.
 
     by_path: whether `solve` evaluates the fields path by path, under vmap.
     """
 
-    def __init__(self, task: Task, solve: Callable[..., jax.Array], by_path: bool = False) -> None:
+    def __init__(self, task: Task, solve: Callable[..., tuple[jax.Array, Any]], by_path: bool = False) -> None:
         self.task, self._solve, self._by_path = task, solve, by_path
         self._device = jax.devices(task.device)[0]
         with jax.enable_x64(task.dtype == "float64"), jax.default_device(self._device):
@@ -133,20 +134,23 @@ class JaxRun:
                 self._arguments,
             )
 
-    def _compile(self, drift: Field, diffusion: Field, arguments: tuple[Any, ...]) -> Any:
-        def forward(y0: jax.Array, params: Any, key: jax.Array) -> jax.Array:
-            return self._solve(drift, diffusion, y0, params, key)
+    def _compile(self, drift: Field, diffusion: Field, arguments: tuple[Any, ...], parts: int = 2) -> Any:
+        """The outputs, the gradients or None, and the number of steps: the first `parts` of these."""
 
-        def loss(y0: jax.Array, params: Any, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-            ys = forward(y0, params, key)
-            return self.task.loss(XP, ys), ys
+        def forward(*arguments: Any) -> tuple[jax.Array, None, Any]:
+            ys, steps = self._solve(drift, diffusion, *arguments)
+            return ys, None, steps
 
-        def gradient(*arguments: Any) -> tuple[jax.Array, Any]:
-            gradients, ys = jax.grad(loss, argnums=(0, 1), has_aux=True)(*arguments)
-            return ys, gradients
+        def loss(*arguments: Any) -> tuple[jax.Array, tuple[jax.Array, Any]]:
+            ys, _, steps = forward(*arguments)
+            return self.task.loss(XP, ys), (ys, steps)
 
-        work = (lambda *a: (forward(*a), None)) if self.task.adjoint is None else gradient
-        return jax.jit(work).lower(*arguments).compile()
+        def gradient(*arguments: Any) -> tuple[jax.Array, Any, Any]:
+            gradients, (ys, steps) = jax.grad(loss, argnums=(0, 1), has_aux=True)(*arguments)
+            return ys, gradients, steps
+
+        work = forward if self.task.adjoint is None else gradient
+        return jax.jit(lambda *arguments: work(*arguments)[:parts]).lower(*arguments).compile()
 
     def __call__(self) -> Any:
         return jax.block_until_ready(self._compiled(*self._arguments))
@@ -162,8 +166,6 @@ class JaxRun:
         )
 
     def count(self) -> Counts:
-        if self.task.rtol is not None:
-            raise NotImplementedError("the number of adaptive steps is not to be seen from outside in JAX.")
         counter: Counter = Counter()
         problem, forwards = self.task.problem, self.task.method in DIFFERENTIATE
         y0, *rest = self._arguments
@@ -174,12 +176,11 @@ class JaxRun:
                 counted(lambda t, y, p: problem.drift(XP, t, y, p), counter, "drift", forwards),
                 counted(lambda t, y, p: problem.diffusion(XP, t, y, p), counter, "diffusion", forwards),
                 arguments,
+                parts=3,
             )
-            jax.block_until_ready(work(*arguments))
+            *_, steps = jax.block_until_ready(work(*arguments))
             jax.effects_barrier()
-        eps = float(np.finfo(self.task.dtype).eps)
-        steps = make_grid(self.task.ts[0], self.task.ts[-1], self.task.dt, eps).steps
-        return Counts(steps=steps, **counter)
+        return Counts(steps=int(steps), **counter)
 
     def memory(self) -> int:
         return planned_memory(self._compiled)

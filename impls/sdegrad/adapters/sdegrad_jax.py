@@ -49,14 +49,14 @@ class SdegradJax:
         shape = (paths, dim if problem.noise_type == "diagonal" else problem.noise_dim)
         adaptive = {"adaptive": True, "rtol": task.rtol, "atol": task.atol or 0.0} if task.rtol is not None else {}
 
-        def solve(drift: Field, diffusion: Field, y0: jax.Array, params: Any, key: jax.Array) -> jax.Array:
+        def solve(drift: Field, diffusion: Field, y0: jax.Array, params: Any, key: jax.Array) -> Any:
             if task.noise is None:
                 bm = sdegrad.jax.BrownianInterval(
                     task.ts[0], task.ts[-1], shape, key, dtype=y0.dtype, dt=task.dt, levy_area=levy_area(task)
                 )
             else:
                 bm = GivenBrownian.of(task.noise, y0.dtype)
-            return sdegrad.jax.sdeint(
+            ys, stats = sdegrad.jax.sdeint(
                 *(drift, diffusion, y0, task.ts),
                 bm=bm,
                 dt=task.dt,
@@ -66,8 +66,10 @@ class SdegradJax:
                 options=dict(task.options) or None,
                 sde_type=problem.sde_type,
                 noise_type=problem.noise_type,
+                return_stats=True,
                 **adaptive,
             )
+            return ys, stats.num_steps + stats.num_rejected
 
         return JaxRun(task, solve)
 

@@ -167,7 +167,7 @@ def _check(ys: Any, run: _Run, end: Array, control: Control) -> Any:
     """ys, if the run has come to its end."""
     sentences = [
         f"sdeint has used up max_steps = {control.max_steps} adaptive steps, accepted or not, before the end of ts; "
-        "make max_steps, rtol or atol larger.",
+        "make max_steps, rtol or atol larger; with atol=0 a component near zero asks for ever smaller steps.",
         "sdeint found no adaptive step small enough for rtol and atol: the solution grows beyond all bounds, or is "
         "NaN, or the tolerances are finer than its dtype; check drift and diffusion, or make rtol or atol larger.",
     ]

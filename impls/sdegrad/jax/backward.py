@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+import equinox.internal as eqxi
 import jax
 import jax.numpy as jnp
-from jax.custom_derivatives import linear_call
 
 from sdegrad.jax.methods.base import tree
 
@@ -28,22 +28,23 @@ def differentiable_once(gradients: Any, adjoint: str, forwards: bool = True) -> 
     pass have no reverse mode. Tangents do, if `forwards`: forward mode over a backward pass is right where all that the
     pass depends on has tangents.
     """
-
-    def refuse(*_: Any) -> Any:
-        remedy = (
-            ", or take the second derivative forwards, with jax.jvp or jax.jacfwd of the gradient" if forwards else ""
-        )
-        raise ValueError(
-            f'adjoint="{adjoint}" gives a gradient that cannot be differentiated {"backwards " if forwards else ""}'
-            f'again; use adjoint="backprop" or "checkpoint"{remedy}.'
-        )
+    again, remedy = "again", ""
+    if forwards:
+        again = "backwards again"
+        remedy = ", or take the second derivative forwards, with jax.jvp or jax.jacfwd of the gradient"
+    sentence = (
+        f'adjoint="{adjoint}" gives a gradient that cannot be differentiated {again}; use adjoint="backprop" or '
+        f'"checkpoint"{remedy}.'
+    )
+    if forwards:
+        return eqxi.nondifferentiable_backward(gradients, msg=sentence)
 
     @jax.custom_jvp
     def once(gradients: Any) -> Any:
         return gradients
 
     @once.defjvp
-    def _(primals: tuple[Any], tangents: tuple[Any]) -> tuple[Any, Any]:
-        return once(*primals), linear_call(lambda _, x: x, refuse, (), *tangents) if forwards else refuse()
+    def _(*_: Any) -> Any:
+        raise RuntimeError(sentence)
 
     return once(gradients)

@@ -16,12 +16,12 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array
 
-from sdegrad.grid import Grid, check_times, make_grid
+from sdegrad.grid import Grid, check_times
 from sdegrad.jax import cell_tree
+from sdegrad.jax.arguments import check_dtype, static_grid, static_number
 from sdegrad.jax.bridge import LevyIncrement, Span
 from sdegrad.jax.cell_tree import Walk, tree_where
 from sdegrad.jax.cells import Cells, keys_of
-from sdegrad.jax.checks import check_dtype, static_number
 from sdegrad.jax.points import Point, inside, locate, nearest
 from sdegrad.jax.steps import time_dtype
 from sdegrad.jax.types import Index, Number
@@ -241,7 +241,7 @@ def _area(levy_area: Any) -> str:
 def _grid(t0: Number, t1: Number, dt: Number | None) -> Grid:
     t0, t1 = static_number("t0", t0), static_number("t1", t1)
     check_times((t0, t1), 1.0 if dt is None else static_number("dt", dt))
-    return make_grid(t0, t1, t1 - t0 if dt is None else static_number("dt", dt))
+    return static_grid(t0, t1, t1 - t0 if dt is None else static_number("dt", dt))
 
 
 def _structs(shape: Any, dtype: Any) -> Any:

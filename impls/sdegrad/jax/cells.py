@@ -85,6 +85,12 @@ class Cells(eqx.Module):
 
 def keys_of(key: Any, arrays: int) -> Array:
     """The keys of that many arrays."""
-    if not isinstance(key, jax.Array):
+    typed = isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    if not typed and not (isinstance(key, jax.Array) and key.dtype == np.uint32):
         raise ValueError(f"key must be a JAX random key, got {key!r}; pass e.g. jax.random.key(0).")
+    if key.ndim != (0 if typed else 1):
+        raise ValueError(
+            f"key must be one JAX random key, got keys of shape {key.shape}; use jax.vmap over the keys, or a batch "
+            "axis in shape."
+        )
     return jr.bits(key, (arrays, WORDS, 2), jnp.uint32)

@@ -14,6 +14,7 @@ from jax.core import Tracer
 
 from sdegrad.grid import EPS64, check_times
 from sdegrad.jax.accepted import Accepted
+from sdegrad.jax.arguments import check_choice, check_static, runtime_number
 from sdegrad.jax.bridge import LevyIncrement
 from sdegrad.jax.sde import SDE
 from sdegrad.jax.steps import Steps, time_dtype
@@ -21,25 +22,14 @@ from sdegrad.jax.types import Method, Path
 from sdegrad.methods import METHODS, NOISE_TYPES
 
 
-def static_number(name: str, value: Any) -> float:
-    """`value` as a Python float."""
-    if isinstance(value, Tracer):
-        raise ValueError(
-            f"{name} is traced, but must be known when the function is compiled: pass a Python or NumPy "
-            f"number, or mark it with static_argnames in jax.jit."
-        )
-    if np.ndim(value) != 0:
-        raise ValueError(f"{name} must be one number, got shape {np.shape(value)}.")
-    return float(value)
-
-
 def static_times(ts: Any) -> tuple[tuple[float, ...], float]:
     """ts as Python floats, and the spacing of the dtype it was given in."""
-    for traced in (t for t in jax.tree.leaves(ts) if isinstance(t, Tracer)):
-        static_number("ts", traced)
+    check_static("ts", ts, "Python or NumPy numbers")
     times = np.asarray(ts)
-    if times.ndim != 1:
-        raise ValueError(f"ts must be a sequence of times, got shape {times.shape}.")
+    if times.ndim != 1 or not (jnp.issubdtype(times.dtype, np.floating) or jnp.issubdtype(times.dtype, np.integer)):
+        raise ValueError(
+            f"ts must be a sequence of times, got shape {times.shape} and dtype {times.dtype}; pass e.g. (0.0, 1.0)."
+        )
     eps = float(jnp.finfo(times.dtype).eps) if jnp.issubdtype(times.dtype, jnp.floating) else EPS64
     return tuple(float(t) for t in times), eps
 
@@ -64,21 +54,6 @@ def runtime_times(ts: Any, bm: Any) -> jax.Array:
     return eqx.error_if(times, outside, f"ts is not within [{t0}, {t1}], where bm is; make bm longer, or ts shorter.")
 
 
-def runtime_number(name: str, value: Any, positive: bool) -> jax.Array:
-    """`value` in the time dtype, finite and not negative: an error at run time where it is traced."""
-    sentence = f"{name} must be finite and {'positive' if positive else 'not negative'}"
-    if jnp.ndim(value) != 0:
-        raise ValueError(f"{name} must be one number, got shape {jnp.shape(value)}.")
-    if not isinstance(value, Tracer):
-        number = float(value)
-        if not np.isfinite(number) or number < 0 or (positive and number == 0):
-            raise ValueError(f"{sentence}, got {name}={value}; pass e.g. {name}=1e-3.")
-        return jnp.asarray(number, time_dtype())
-    number = jnp.asarray(value).astype(time_dtype())
-    wrong = ~jnp.isfinite(number) | (number < 0) | (positive & (number == 0))
-    return eqx.error_if(number, wrong, f"{sentence}; pass e.g. {name}=1e-3.")
-
-
 def check_control(dt: Any, rtol: Any, atol: Any, max_steps: Any) -> tuple[jax.Array, jax.Array, jax.Array, int]:
     """The arguments of adaptive steps; all but max_steps may be traced."""
     first = runtime_number("dt", dt, positive=True)
@@ -99,23 +74,6 @@ def check_adaptive(method: str, noise_type: str) -> None:
             "steps, or milstein.",
             stacklevel=3,
         )
-
-
-def check_dtype(dtype: Any) -> np.dtype:
-    """The float dtype meant by `dtype`, JAX's default if None."""
-    if dtype is None:
-        return jnp.zeros(()).dtype
-    dtype = jnp.dtype(dtype)
-    if not jnp.issubdtype(dtype, jnp.floating):
-        raise ValueError(f"dtype must be a floating one, got {dtype}; pass e.g. jnp.float32.")
-    if dtype == np.float64 and jax.dtypes.canonicalize_dtype(np.float64) != np.float64:
-        raise ValueError('dtype float64 needs jax.config.update("jax_enable_x64", True); or pass float32.')
-    return dtype
-
-
-def check_choice(name: str, value: Any, known: Sequence[str]) -> None:
-    if value not in known:
-        raise ValueError(f"unknown {name} {value!r}; choose one of {', '.join(map(repr, known))}.")
 
 
 def check_method(method: str, sde_type: str, noise_type: str, adjoint: str, adjoints: Sequence[str]) -> None:
@@ -166,9 +124,17 @@ def check_state(y0: Any) -> Any:
 
 
 def _check_array(y: Any) -> jax.Array:
+    if not eqx.is_array_like(y):
+        raise ValueError(f"y0 must be an array, or a tree of arrays, got {y!r} in it; pass such things by args.")
+    asked = getattr(y, "dtype", None)  # a Python number takes JAX's default
     dtype = jnp.result_type(y)
     if not jnp.issubdtype(dtype, jnp.inexact):
         raise ValueError(f"y0 must be of a floating dtype, got {dtype}; convert it, e.g. y0.astype(float).")
+    if asked is not None and asked != dtype:
+        raise ValueError(
+            f"y0 has dtype {asked}, which JAX would round to {dtype}: make it so by y0.astype({dtype.name!r}), or "
+            'call jax.config.update("jax_enable_x64", True) first.'
+        )
     # In NumPy, because under jit an operation of JAX on a concrete array gives a traced one.
     if not isinstance(y, Tracer) and not np.all(np.isfinite(np.asarray(y))):
         raise ValueError("y0 has NaN or infinite entries; pass a finite initial state.")
@@ -177,7 +143,7 @@ def _check_array(y: Any) -> jax.Array:
 
 def check_path(bm: Any, ts: tuple[float, ...] | None, eps: float) -> None:
     """That bm is a path and, where it says what it spans in concrete numbers, that it spans ts, if these are known."""
-    if not isinstance(bm, Path):
+    if not isinstance(bm, Path) or isinstance(bm, type):
         raise ValueError(f"bm must have evaluate(t0, t1), got {bm!r}; pass e.g. a BrownianInterval.")
     t0, t1 = getattr(bm, "t0", -np.inf), getattr(bm, "t1", np.inf)
     if ts is None or isinstance(t0, Tracer) or isinstance(t1, Tracer):
@@ -212,7 +178,8 @@ def check_fields(sde: SDE, steps: Steps | Accepted, y0: Any) -> None:
             f"{sde.noise_type} noise needs states [*batch, dim] of one batch shape, got "
             f"{[y.shape for y in jax.tree.leaves(y0)]}; reshape y0, or use vmap for the batch."
         )
-    noise = 1 if sde.noise_type == "scalar" else (jax.tree.leaves(sigma)[0].shape or (0,))[-1]
+    shapes = [s.shape for s in jax.tree.leaves(sigma) if s.shape]
+    noise = 1 if sde.noise_type == "scalar" or not shapes else shapes[0][-1]
     like_sigma = jax.tree.map(lambda y: jax.ShapeDtypeStruct((*y.shape, noise), y.dtype), y0)
     _check_like(f"diffusion ({sde.noise_type} noise: y0 with a trailing noise axis)", sigma, like_sigma)
     like_dW = jax.ShapeDtypeStruct((*first.shape[:-1], noise), first.dtype)

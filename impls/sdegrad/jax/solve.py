@@ -11,11 +11,12 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, PyTree
 
-from sdegrad.grid import check_times, make_grid
+from sdegrad.grid import check_times
 from sdegrad.jax import checks
 from sdegrad.jax.accepted import Accepted, retraced
 from sdegrad.jax.adaptive import Control, Stepper, solve
 from sdegrad.jax.adjoint import ADJOINTS
+from sdegrad.jax.arguments import check_choice, check_flag, check_options, static_grid, static_number
 from sdegrad.jax.methods import make_method
 from sdegrad.jax.sde import SDE, evaluations
 from sdegrad.jax.steps import Steps, matching_cells
@@ -59,30 +60,37 @@ def sdeint(
     linearly. ts and dt are static. Returns [len(ts), *y0.shape]; with return_stats, (that, `Stats`).
 
     adaptive: choose the steps, from dt on, so that the error of each is no more than rtol |y| + atol in the root mean
-    square over all entries (under vmap: of each solve by itself). Steps are clipped to end at ts. ts, dt, rtol and
-    atol may then be traced, but not differentiated. There are max_steps at most, rejected ones included; to use them
-    up is an error at run time, as is a tolerance that no step meets. Gradients take the accepted steps as constants,
-    whose ends are kept: max_steps scalars more for every adjoint, and the memory of "checkpoint" and "backprop" is
-    that of max_steps steps.
+    square over all entries (under vmap: of each solve by itself). With atol = 0 a component that passes through zero
+    asks for ever smaller steps: atol is the size below which it does not matter. Steps are clipped to end at ts.
+    ts, dt, rtol and atol may then be traced, but not differentiated. There are max_steps at most, rejected ones
+    included; to use them up is an error at run time, as is a tolerance that no step meets. Gradients take the
+    accepted steps as constants, whose ends are kept: max_steps scalars more for every adjoint, and the memory of
+    "checkpoint" and "backprop" is that of max_steps steps.
 
     adjoint: "reversible" (exact, memory independent of the number of steps; what None means for a reversible
     method), "checkpoint" (exact, memory O(sqrt(steps)); what None means otherwise), "backprop" (exact, memory
     O(steps)), "backsolve" (the continuous adjoint: inexact, memory independent of the number of steps).
     "reversible" is near-exact for ees25 and ees27. "backprop" and "checkpoint" can be differentiated any number of
     times, backwards and forwards; the other two once backwards, and that gradient forwards (jax.jvp) where the steps
-    are constant. Gradients reach y0, args, and the arrays that drift and diffusion hold or close over. bm is constant;
-    if it holds traced arrays it must be a pytree. "reversible" is exact up to round-off, which grows exponentially in
-    the Lipschitz constant times the time span: where that product is above a few, compare with "checkpoint".
+    are constant. Gradients reach y0, args, and the arrays that drift and diffusion hold or close over. bm is constant:
+    RuntimeError for a derivative with respect to it; if it holds traced arrays it must be a pytree. "reversible" is
+    exact up to round-off, which grows exponentially in the Lipschitz constant times the time span: where that product
+    is above a few, compare with "checkpoint". Nothing warns where it is lost: that would put a callback to Python into
+    every compiled program.
 
     Works under jit, vmap and grad; call it under jit, without which every call compiles anew. If a batch axis of y0
     is divided among devices (`jax.sharding`), so are the increments and the solution; only gradients of args are
     summed across, at every step. A NaN in y0 is refused where y0 is concrete, and passes through where it is traced.
+    A double-precision y0 without JAX's x64 mode is refused too, unless jax.jit rounded it on its way here.
     ValueError, always when traced, before any step: names, shapes, dtypes, times or dt that do not fit. A warning
     for adaptive steps of euler unless the noise is additive.
     """
-    adjoint = adjoint or _default_adjoint(method)
+    adaptive, return_stats = (
+        check_flag(name, x) for name, x in (("adaptive", adaptive), ("return_stats", return_stats))
+    )
+    adjoint = _default_adjoint(method) if adjoint is None else adjoint
     checks.check_method(method, sde_type, noise_type, adjoint, tuple(ADJOINTS))
-    solver = make_method(method, sde_type, noise_type, options or {})
+    solver = make_method(method, sde_type, noise_type, check_options(options))
     checks.check_solver(method, solver, adjoint, bm)
     y0 = checks.check_state(y0)
     sde = SDE(drift, diffusion, args, noise_type)
@@ -97,15 +105,15 @@ def sdeint(
 def _constant(sde: SDE, y0: Any, ts: Any, bm: Path, solver: Any, adjoint: str, dt: Number) -> tuple[Any, Stats]:
     """The solution at ts, by steps of dt."""
     times, eps = checks.static_times(ts)
-    dt = checks.static_number("dt", dt)
+    dt = static_number("dt", dt)
     check_times(times, dt)
     checks.check_path(bm, times, eps)
 
-    grid = make_grid(times[0], times[-1], dt, eps)
+    grid = static_grid(times[0], times[-1], dt, eps)
     outputs = grid.outputs(times, eps)
     needed = {k for k, _ in outputs} | {k - 1 for k, w in outputs if w != 1}
     cells = matching_cells(bm, grid, eps)
-    steps = Steps(_unperturbed(bm), grid, tuple(sorted(needed)), cells, _dtype(y0), solver.levy_area)
+    steps = Steps(_undifferentiated(bm), grid, tuple(sorted(needed)), cells, _dtype(y0), solver.levy_area)
     sde = _hoist(sde, steps, y0)
     checks.check_fields(sde, steps, y0)
     nodes = ADJOINTS[adjoint]((y0, sde), solver, steps)
@@ -118,7 +126,7 @@ def _adaptive(sde: SDE, y0: Any, ts: Any, bm: Path, solver: Any, adjoint: str, c
     times, control = checks.runtime_times(ts, bm), Control(*checks.check_control(*control))
     times, control = eqxi.nondifferentiable((times, control), name="ts, dt, rtol and atol of sdeint")
     outputs = Accepted(
-        _unperturbed(bm), times, jnp.arange(len(times), dtype=jnp.int32), False, _dtype(y0), solver.levy_area
+        _undifferentiated(bm), times, jnp.arange(len(times), dtype=jnp.int32), False, _dtype(y0), solver.levy_area
     )
     sde = _hoist(sde, outputs, y0)
     checks.check_fields(sde, outputs, y0)
@@ -127,12 +135,22 @@ def _adaptive(sde: SDE, y0: Any, ts: Any, bm: Path, solver: Any, adjoint: str, c
 
 
 def _default_adjoint(method: str) -> str:
-    checks.check_choice("method", method, tuple(METHODS))
+    check_choice("method", method, tuple(METHODS))
     return "reversible" if METHODS[method].reversible else "checkpoint"
 
 
 def _unperturbed(x: Any) -> Any:
     return jax.tree.map(lambda x: lax.stop_gradient(x) if eqx.is_inexact_array(x) else x, x)
+
+
+def _undifferentiated(bm: Path) -> Path:
+    """bm, where a derivative with respect to what it holds is an error and not zero."""
+    held, rest = eqx.partition(bm, eqx.is_inexact_array)
+    sentence = (
+        "bm of sdeint holds an array that is differentiated, but no gradient reaches bm: put jax.lax.stop_gradient "
+        "around the array, or take it into args, as a factor of the diffusion."
+    )
+    return eqx.combine(eqxi.nondifferentiable(held, msg=sentence), rest)
 
 
 def _dtype(y0: Any) -> np.dtype:

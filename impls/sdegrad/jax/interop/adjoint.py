@@ -15,6 +15,7 @@ from jax import lax
 from jaxtyping import Array
 
 from sdegrad.jax.interop.backward import Backward, Last
+from sdegrad.jax.interop.spans import spanned
 from sdegrad.jax.interop.terms import hoist
 from sdegrad.jax.interop.times import EvenSteps, Times
 from sdegrad.jax.methods.base import tree
@@ -24,6 +25,10 @@ from sdegrad.jax.methods.base import tree
 TESTED_VERSIONS = ("0.7.2",)
 _SAVE_Y = diffrax.SubSaveAt(t1=True).fn
 _OTHER = "or use diffrax.RecursiveCheckpointAdjoint()."
+_ONCE = (
+    "ReversibleAdjoint gives a gradient that cannot be differentiated backwards again; use diffrax.DirectAdjoint(), or "
+    "take the second derivative forwards, with jax.jvp or jax.jacfwd of the gradient."
+)
 
 
 class ReversibleAdjoint(diffrax.AbstractAdjoint):
@@ -38,8 +43,8 @@ class ReversibleAdjoint(diffrax.AbstractAdjoint):
     Takes any terms, `UnsafeBrownianPath` too; any step size controller without jumps; SaveAt(t0, t1, ts).
     ValueError when made, for an untested version of diffrax; when traced, for another solver, anything else to
     be saved, events, jumps, a passed controller state, or max_steps=None where steps are not constant.
-    RuntimeError for a derivative with respect to t0, t1, dt0 or the times of SaveAt, and for constant steps to
-    an infinite t1.
+    RuntimeError for a derivative with respect to t0, t1, dt0 or the times of SaveAt, and, at run time, for constant
+    steps to an infinite t1 and for a `BrownianInterval` that does not span [t0, t1].
     """
 
     def __check_init__(self) -> None:
@@ -56,8 +61,9 @@ class ReversibleAdjoint(diffrax.AbstractAdjoint):
         for handled in ("throw", "passed_solver_state", "passed_controller_state"):
             del run[handled]
         start = init_state.y, init_state.solver_state
+        tprev = spanned(init_state.tprev, terms, (run["t0"], run["t1"]))
         terms = hoist(terms, init_state.tprev, init_state.y, args)
-        init_state = dataclasses.replace(init_state, y=None, solver_state=None)
+        init_state = dataclasses.replace(init_state, y=None, solver_state=None, tprev=tprev)
         constants = "t0, t1, dt0 and SaveAt(ts=...) with ReversibleAdjoint"
         init_state, run = eqxi.nondifferentiable((init_state, run), name=constants)
         if isinstance(run["stepsize_controller"], diffrax.ConstantStepSize):
@@ -73,7 +79,7 @@ class ReversibleAdjoint(diffrax.AbstractAdjoint):
 
 def _check(run: dict, init_state: Any) -> None:
     solver, saveat, controller = run["solver"], run["saveat"], run["stepsize_controller"]
-    if not isinstance(solver, diffrax.ReversibleHeun):
+    if type(solver) is not diffrax.ReversibleHeun:  # isinstance holds for wrappers of it too, such as HalfSolver
         _refuse(f"cannot invert {type(solver).__name__}; pass diffrax.ReversibleHeun(), {_OTHER}")
     if not _is_simple(saveat):
         _refuse(
@@ -164,7 +170,8 @@ def _solve_bwd(
     start = backward.start(last, arrays, at_end=saveat.t1)
     r = lax.while_loop(lambda r: r.k > 0, lambda r: backward.step(arrays, r), start)
     a_y0, a_hat0, a_vf0, (a_args, a_terms) = backward.end(arrays, y0, vf0, r)
-    return (a_y0, (a_hat0, a_vf0)), a_args, a_terms
+    gradients = (a_y0, (a_hat0, a_vf0)), a_args, a_terms
+    return eqxi.nondifferentiable_backward(gradients, msg=_ONCE)
 
 
 def _only_outputs(final_state: Any) -> Any:

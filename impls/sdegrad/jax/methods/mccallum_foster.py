@@ -17,6 +17,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from sdegrad.jax.arguments import static_number
 from sdegrad.jax.methods.base import OneStep, tree
 from sdegrad.jax.methods.ees25 import EES25
 from sdegrad.jax.methods.ees27 import EES27
@@ -109,6 +110,6 @@ def make(sde_type: str, noise_type: str, *, base: str = "midpoint", coupling: fl
     bases = ADDITIVE_NOISE if noise_type == "additive" else ANY_NOISE
     if base not in bases:
         raise ValueError(f"the base {base!r} is none for {noise_type} noise; use one of {', '.join(bases)}.")
-    if not 0 < coupling <= 1:
+    if not 0 < static_number("coupling", coupling) <= 1:
         raise ValueError(f"the coupling must be in (0, 1], got {coupling}; the usual one is 0.999.")
     return McCallumFoster(bases[base], coupling)

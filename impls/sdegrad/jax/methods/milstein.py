@@ -11,6 +11,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from sdegrad.jax.arguments import check_flag
 from sdegrad.jax.methods.base import OneStep, tree
 from sdegrad.jax.methods.euler import Euler
 from sdegrad.jax.sde import real
@@ -61,6 +62,6 @@ def make(sde_type: str, noise_type: str, *, grad_free: bool = False) -> Method:
     """grad_free: two evaluations of the diffusion in place of one and its derivative."""
     if noise_type == "additive":
         return Euler()
-    if grad_free:
+    if check_flag("grad_free", grad_free):
         return GradFree(sde_type == "ito")
     return Ito() if sde_type == "ito" else Stratonovich()

@@ -1,0 +1,108 @@
+"""What a single argument may be: a number, a name, a flag, a dtype; known when traced, or only when run."""
+
+import numbers
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+
+from sdegrad.grid import EPS64, Grid, make_grid
+from sdegrad.jax.steps import time_dtype
+
+_MOST_STEPS = 2**30
+
+
+def check_static(name: str, value: Any, kind: str) -> None:
+    """That nothing in `value` is traced. kind: what to pass instead."""
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value)):
+        raise ValueError(
+            f"{name} is traced, but must be known when the function is compiled: pass {kind}, or mark it with "
+            "static_argnames in jax.jit."
+        )
+
+
+def check_flag(name: str, value: Any) -> bool:
+    check_static(name, value, "True or False")
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"{name} must be True or False, got {value!r}.")
+    return bool(value)
+
+
+def check_number(name: str, value: Any) -> None:
+    """That `value`, traced or not, is one real number."""
+    if isinstance(value, (jax.Array, np.ndarray)):
+        real = jnp.issubdtype(value.dtype, np.number) and not jnp.issubdtype(value.dtype, np.complexfloating)
+        if value.ndim != 0 or not real:
+            raise ValueError(f"{name} must be one number, got shape {value.shape} and dtype {value.dtype}.")
+    elif isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise ValueError(f"{name} must be one number, got {value!r}; pass e.g. {name}=0.01.")
+
+
+def static_number(name: str, value: Any) -> float:
+    """`value` as a Python float."""
+    check_static(name, value, "a Python or NumPy number")
+    check_number(name, value)
+    return float(value)
+
+
+def static_grid(t0: float, t1: float, dt: float, eps: float = EPS64) -> Grid:
+    """`make_grid`, where 32 bits suffice to number the steps."""
+    if (t1 - t0) / dt > _MOST_STEPS:
+        raise ValueError(
+            f"dt={dt} would make {(t1 - t0) / dt:.3g} steps of [{t0}, {t1}], more than can be numbered "
+            f"({_MOST_STEPS}); make dt larger, or the interval shorter."
+        )
+    return make_grid(t0, t1, dt, eps)
+
+
+def runtime_number(name: str, value: Any, positive: bool) -> jax.Array:
+    """`value` in the time dtype, finite and not negative: an error at run time where it is traced."""
+    sentence = f"{name} must be finite and {'positive' if positive else 'not negative'}"
+    check_number(name, value)
+    if not isinstance(value, Tracer):
+        number = float(value)
+        if not np.isfinite(number) or number < 0 or (positive and number == 0):
+            raise ValueError(f"{sentence}, got {name}={value}; pass e.g. {name}=1e-3.")
+        return jnp.asarray(number, time_dtype())
+    number = jnp.asarray(value).astype(time_dtype())
+    wrong = ~jnp.isfinite(number) | (number < 0) | (positive & (number == 0))
+    return eqx.error_if(number, wrong, f"{sentence}; pass e.g. {name}=1e-3.")
+
+
+def check_dtype(dtype: Any) -> np.dtype:
+    """The float dtype meant by `dtype`, JAX's default if None."""
+    if dtype is None:
+        return jnp.zeros(()).dtype
+    try:
+        known = jnp.dtype(dtype)
+    except TypeError:
+        known = None
+    if known is None or not jnp.issubdtype(known, jnp.floating):
+        raise ValueError(f"dtype must be a floating one, got {dtype}; pass e.g. jnp.float32.")
+    dtype = known
+    if dtype == np.float64 and jax.dtypes.canonicalize_dtype(np.float64) != np.float64:
+        raise ValueError('dtype float64 needs jax.config.update("jax_enable_x64", True); or pass float32.')
+    return dtype
+
+
+def check_choice(name: str, value: Any, known: Sequence[str]) -> None:
+    check_static(name, value, "a name")
+    if isinstance(value, str) and value in known:
+        return
+    near = get_close_matches(value.lower(), known, 1) if isinstance(value, str) else []
+    meant = f"did you mean {near[0]!r}? " if near else ""
+    raise ValueError(f"unknown {name} {value!r}; {meant}choose one of {', '.join(map(repr, known))}.")
+
+
+def check_options(options: Any) -> dict[str, Any]:
+    if options is not None and not isinstance(options, Mapping):
+        raise ValueError(
+            f"options must be a dict of names and values, got {options!r}; pass e.g. {{'coupling': 0.999}}."
+        )
+    check_static("options", options, "Python values")
+    return dict(options or {})

@@ -1,0 +1,29 @@
+"""Whether the Brownian paths of a solve by diffrax are as long as the solve: asked once, before its loop."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+from diffrax._term import WrapTerm  # what diffeqsolve puts around terms, to go backwards in time
+from jaxtyping import Array
+
+from sdegrad.jax.brownian import BrownianInterval
+from sdegrad.jax.points import inside
+
+
+def spanned(time: Array, terms: Any, ends: tuple[Array, Array]) -> Array:
+    """`time` unchanged; an error at run time where a `BrownianInterval` in the terms does not span both ends."""
+    for wrapped in _of(WrapTerm, terms):
+        for path in _of(BrownianInterval, wrapped):
+            reached = [inside(path.grid, wrapped.direction * end) for end in ends]
+            sentence = (
+                f"t0 or t1 of diffeqsolve is not within [{path.t0}, {path.t1}], where its BrownianInterval is; make "
+                "the path longer, or the solve shorter."
+            )
+            time = eqx.error_if(time, ~(reached[0] & reached[1]), sentence)
+    return time
+
+
+def _of(cls: type, tree: Any) -> list:
+    leaves = jax.tree.leaves(tree, is_leaf=lambda x: isinstance(x, cls))
+    return [leaf for leaf in leaves if isinstance(leaf, cls)]
