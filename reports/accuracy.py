@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from reports import plotting, ticks, words
-from reports.frame import STEPPING, Frame, Row, groups, implementations, join, measured, work_columns
+from reports.frame import STEPPING, Frame, Row, groups, implementations, join, measured
 from reports.plotting import NoData, Plot
 
 FLOOR = 1e-18  # where an exact zero is drawn on a logarithmic axis
@@ -79,10 +79,11 @@ def work_precision_gradient(rows: Frame, frame: Frame) -> Plot:
 def _work_precision(rows: Frame, frame: Frame, time: str, title: str, label: str) -> Plot:
     rows = _drawn(rows)
     by_time, by_count = join(rows, measured(frame, time)), _with_evaluations(rows, frame)
+    by_count = by_count[:0] if len(by_count) < len(rows) else by_count  # some lines alone would mislead
     kinds = [(by_time, "wall-clock time"), (by_count, "evaluations of drift and diffusion, vjps included")]
     kinds = [(joined, text) for joined, text in kinds if len(joined)]
     if not kinds:
-        raise NoData(f"neither {time} nor evaluations were measured for the work whose error was.")
+        raise NoData(f"neither {time} nor all evaluations were measured for the work whose error was.")
     figure, panels = plotting.canvas(title, len(kinds), width=4.4, height=3.6, sharey=True)
     for axes, (joined, text) in zip(panels, kinds, strict=True):
         precision_panel(axes, joined, frame)
@@ -113,11 +114,13 @@ def _drawn(rows: Frame) -> Frame:
 
 
 def _with_evaluations(rows: Frame, frame: Frame) -> Frame:
-    """The error rows with, as cost, the evaluations of a whole run: counts per step times number of steps."""
-    columns = ["implementation", *work_columns(*STEPPING)]
-    counts = measured(frame, *COUNTS).drop_duplicates([*columns, "measure"], keep="last")
-    per_step = counts.groupby(columns, dropna=False, as_index=False).agg(per_step=("value", "sum"))
-    joined = rows.merge(per_step, on=columns)
+    """The error rows with, as cost, the evaluations of a whole run: counts per step times number of steps.
+
+    Counts per step are those of implementation, method and adjoint, whatever problem they were counted on.
+    """
+    counts = measured(frame, *COUNTS).drop_duplicates([*LINE, "measure"], keep="last")
+    per_step = counts.groupby(list(LINE), as_index=False).agg(per_step=("value", "sum"))
+    joined = rows.merge(per_step, on=list(LINE))
     return joined.assign(cost=joined["per_step"] * joined["steps"])
 
 

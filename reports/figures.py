@@ -36,8 +36,10 @@ FIGURES: dict[str, Spec] = {
     "strong_error": Spec(accuracy.strong_error, ("strong_error",), _BY_WORK),
     "work_precision_strong": Spec(accuracy.work_precision_strong, ("strong_error",), _BY_WORK),
     "solve_time": Spec(cost.solve_time, ("solve_time",), _BY_PROBLEM, standalone),
-    "evaluations": Spec(cost.evaluations, accuracy.COUNTS, (), standalone),
+    "solve_time_ratio": Spec(cost.solve_time_ratio, ("solve_time_ratio",), _BY_PROBLEM, _ratios),
+    "evaluations": Spec(cost.evaluations, accuracy.COUNTS, ()),
     "brownian_time": Spec(cost.brownian_time, ("brownian_time",), _BY_PROBLEM, standalone),
+    "brownian_time_ratio": Spec(cost.brownian_time_ratio, ("brownian_time_ratio",), _BY_PROBLEM, _ratios),
 }
 
 

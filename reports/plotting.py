@@ -29,7 +29,8 @@ COLOURS = {
     "jax_by_hand": "#999999",
 }
 _MORE_COLOURS = ("#CC79A7", "#000000", "#F0E442")
-MARKERS = {"reversible_heun": "o", "midpoint": "s", "heun": "^", "": "o", "euler": "v", "euler_heun": "D"}
+MARKERS = {"reversible_heun": "o", "midpoint": "s", "heun": "^", "euler": "v", "euler_heun": "D"}
+MARKERS |= dict.fromkeys(("", "sequential", "doubly_sequential", "random"), "o")
 _MORE_MARKERS = ("P", "X", "<", ">", "h", "*")
 LINES = {"": "-", "reversible": "-", "backsolve": (0, (5, 2)), "checkpoint": (0, (1, 1.2)), "backprop": "-."}
 LINES["tree"] = LINES["backsolve"]
@@ -189,6 +190,9 @@ def _keep_free(figure: Figure, inches: float) -> None:
 
 def finish(figure: Figure, rows: Frame, sentence: str, work: str | None = None) -> Plot:
     """Put under the figure its work (by default what its rows share), and where it was measured."""
+    for axes in figure.axes:
+        if not axes.xaxis.get_tick_params()["labelbottom"]:  # a panel below has the axis
+            axes.set_xlabel("")
     text = f"{shared_work(rows) if work is None else work}\n{words.place(rows)}"
     figure.text(0.01, 0.04 / figure.get_figheight(), text, va="bottom", fontsize=7.5, color="#666666")
     figure.draw_without_rendering()

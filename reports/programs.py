@@ -22,7 +22,7 @@ from suite import results
 from suite.measures import Estimate, weak_error
 
 OURS, THEIRS = "sdegrad_torch", "torchsde"
-CONTROL = "wrong_noise"  # sdegrad.torch with a wrong Brownian motion
+CONTROL = "wrong_library"  # sdegrad.torch with a fault, which must be seen
 LINES = {OURS: "-", THEIRS: (0, (5, 2)), CONTROL: (0, (1, 1.2))}
 # program -> (title, what its loss is)
 PROGRAMS = {

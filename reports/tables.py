@@ -155,8 +155,9 @@ def _cell(rows: Frame, name_adjoint: bool) -> Cell:
 
 def _evaluations(frame: Frame, names: list[str]) -> list[tuple[Cell, ...]]:
     """Evaluations of the drift per step, of a solve and of a gradient."""
-    counts = standalone(measured(frame, "nfe_drift", "nfe_drift_vjp"))
-    counts = counts.drop_duplicates(["implementation", "method", "adjoint", "measure"])
+    counts = measured(frame, "nfe_drift", "nfe_drift_vjp").drop_duplicates(
+        ["implementation", "method", "adjoint", "measure"]
+    )
     table = []
     for work, part in groups(counts, ["method"]):
         cells = [_count_cell(part[part["implementation"] == n]) for n in names]

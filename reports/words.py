@@ -64,6 +64,9 @@ def work(row: Mapping[str, Any], columns: Iterable[str]) -> str:
     # Diagonal noise is the common case: it goes without saying, and so does its dimension.
     unsaid = ("noise_type", "noise_dim") if row.get("noise_type") == "diagonal" else ()
     given = {c: row[c] for c in columns if _given(row[c]) and c not in unsaid}
+    if "rtol" in given:  # dt is but the first of the steps
+        given.pop("dt", None)
+        given["rtol"] = f"adaptive, rtol {_plain(given['rtol'])}"
     if {"dt", "steps"} <= given.keys():
         given["dt"] = f"{_plain(given.pop('steps'))} steps of {step_size(given['dt'])}"
     say = {
@@ -76,6 +79,7 @@ def work(row: Mapping[str, Any], columns: Iterable[str]) -> str:
         "compiled": str,
         "dt": lambda v: v if isinstance(v, str) else f"dt {step_size(v)}",
         "steps": lambda v: f"{_plain(v)} steps",
+        "rtol": str,
     }
     return ", ".join(say[c](v) if c in say else f"{c.replace('_', ' ')} {_plain(v)}" for c, v in given.items())
 

@@ -127,18 +127,18 @@ def _solve_time() -> Iterator[Case]:
 
 def _memory() -> Iterator[Case]:
     yield Case(kind="memory", sizes=MIDDLE, dts=(0.1, 0.01), adjoints=EXACT, presets=SMOKE)
-    yield Case(kind="memory", sizes=MIDDLE, dts=(0.1, 0.01, 0.001), adjoints=EXACT, yardsticks=INSIDE)
+    yield Case(kind="memory", sizes=MIDDLE, dts=(0.01, 0.001), adjoints=EXACT, yardsticks=INSIDE, presets=("bench",))
+    yield Case(kind="memory", sizes=MIDDLE, dts=(0.1, 0.01, 0.001), adjoints=EXACT, yardsticks=INSIDE, presets=FULL)
     yield Case(kind="memory", sizes=MIDDLE, dts=(0.1, 0.01, 0.001), adjoints=("backprop",), presets=FULL)
 
 
 def _nfe() -> Iterator[Case]:
+    """Of gradients, and of a solve whose evaluations are not counted beside its strong error."""
     small: dict[str, Any] = {"kind": "nfe", "sizes": _sizes(4, 4, 8), "dts": (1 / 16, 1 / 32)}
     yield Case(**small, adjoints=EXACT, presets=ALWAYS)
-    yield Case(**small)
-    for method in ("midpoint", "heun", "euler_heun"):
-        yield Case(**small, method=method)
+    yield Case(**small, method="euler_heun")
+    for method in ("reversible_heun", "midpoint", "heun", "euler_heun"):
         yield Case(**small, method=method, adjoints=BEST, presets=FULL)
-    yield Case(**small, sde_type="ito", method="euler")
 
 
 def _gradient_error() -> Iterator[Case]:
@@ -146,7 +146,7 @@ def _gradient_error() -> Iterator[Case]:
     yield Case(**paper, adjoints=BEST, dts=dyadic(0, 4), presets=SMOKE)
     for method in ("reversible_heun", "heun", "midpoint"):
         work = paper | {"method": method, "yardsticks": INSIDE if method == "reversible_heun" else ()}
-        yield Case(**work, adjoints=BEST, dts=dyadic(0, 2, 4, 6), presets=("bench",))
+        yield Case(**work, adjoints=BEST, dts=dyadic(0, 3, 6), presets=("bench",))
         yield Case(**work, adjoints=BEST, dts=dyadic(*range(11)), presets=FULL)
     for problem in ("mlp_additive", "mlp_scalar", "mlp_general"):
         yield Case(
@@ -162,12 +162,15 @@ def _gradient_error() -> Iterator[Case]:
 def _strong_error() -> Iterator[Case]:
     many: dict[str, Any] = {"kind": "strong_error", "sizes": {"paths": 4096}, "dtype": "float64"}
     yield Case(**many, problem="gbm", dts=dyadic(3, 4, 5), presets=SMOKE)
+    few, all_dts = dyadic(3, 5, 7), dyadic(3, 4, 5, 6, 7)
+    for method in ("reversible_heun", "heun", "midpoint"):
+        yield Case(**many, problem="gbm", method=method, dts=few, presets=("bench",))
+    yield Case(**many, problem="scalar", method="reversible_heun", dts=few, presets=("bench",))
+    yield Case(**many, problem="gbm", sde_type="ito", method="euler", dts=few, presets=("bench",))
     for problem in ("gbm", "scalar", "ou", "additive"):
         for method in ("reversible_heun", "heun", "midpoint", "euler_heun"):
-            wanted = {"gbm": method != "euler_heun", "scalar": method == "reversible_heun"}
-            presets = BENCH if wanted.get(problem) else FULL
-            yield Case(**many, problem=problem, method=method, dts=dyadic(3, 4, 5, 6, 7), presets=presets)
-    yield Case(**many, problem="gbm", sde_type="ito", method="euler", dts=dyadic(3, 4, 5, 6, 7))
+            yield Case(**many, problem=problem, method=method, dts=all_dts, presets=FULL)
+    yield Case(**many, problem="gbm", sde_type="ito", method="euler", dts=all_dts, presets=FULL)
 
 
 def _brownian() -> Iterator[Case]:

@@ -24,8 +24,8 @@ Tell = Callable[[str, str], None]
 
 BASELINE = {"torch": "sdegrad_torch", "jax": "sdegrad_jax"}
 REFINE = 4  # the given path is this much finer than the smallest step, for exact solutions that integrate it
-MIN_ROUNDS = 7  # the fewest from which the median has a distribution-free interval of 95 % with an outlier to spare
-SHORT = 0.2  # seconds for the time beside a precision
+MIN_ROUNDS = 6  # the fewest from which the median has a distribution-free interval of 95 %
+SHORT = 0.1  # seconds for the time beside a precision; work that takes longer needs no second call to be warm
 AT_LEAST = 0.005  # seconds of one reading of the clock: shorter work is repeated, as a user of it would
 
 
@@ -33,7 +33,7 @@ AT_LEAST = 0.005  # seconds of one reading of the clock: shorter work is repeate
 class Budget:
     """How long a comparison of times may take: `seconds` per implementation, at most `rounds`, at least MIN_ROUNDS."""
 
-    seconds: float = 3.0
+    seconds: float = 2.0
     rounds: int = 60
 
 
@@ -97,8 +97,13 @@ def _clock(run: Run, times: int = 1) -> float:
     return (time.perf_counter() - begin) / times
 
 
-def _times_to_fill(run: Run) -> int:
-    return max(1, math.ceil(AT_LEAST / _clock(run)))
+def _first(run: Run) -> tuple[int, float]:
+    """How often the work is repeated within a reading, and the first reading."""
+    seconds = _clock(run)
+    if seconds > SHORT:
+        return 1, seconds
+    times = math.ceil(AT_LEAST / seconds)
+    return times, _clock(run, times)
 
 
 def _times(case: Case, subjects: Sequence[Subject], budget: Budget, tell: Tell) -> Iterator[Row]:
@@ -126,16 +131,20 @@ def _times(case: Case, subjects: Sequence[Subject], budget: Budget, tell: Tell) 
 
 def _rounds(runs: dict[str, Run], budget: Budget, tell: Tell) -> dict[str, np.ndarray]:
     clocks: dict[str, list[float]] = {name: [] for name in runs}
+    times: dict[str, int] = {}
     end = time.perf_counter() + budget.seconds * len(runs)
     names = list(runs)
-    times = {name: _times_to_fill(run) for name, run in runs.items()}
     gc.collect()
     for number in range(budget.rounds):
         if number >= MIN_ROUNDS and time.perf_counter() > end:
             break
         for name in names:
             tell(name, f"round {number + 1}")
-            clocks[name].append(_clock(runs[name], times[name]))
+            if name in times:
+                seconds = _clock(runs[name], times[name])
+            else:
+                times[name], seconds = _first(runs[name])
+            clocks[name].append(seconds)
         names.append(names.pop(0))
     return {name: np.array(seconds) for name, seconds in clocks.items()}
 
@@ -196,7 +205,6 @@ def given_path(case: Case) -> Path:
 def gradient_error(subject: Subject, tell: Tell) -> Iterator[Row]:
     """The adjoint against backpropagation through the same solver, on the same path."""
     path = given_path(subject.case)
-    counts = []
     for dt in subject.case.dts:
         tell(subject.name, f"gradient error at dt={dt}")
         run = subject.implementation.prepare(subject.task(dt, path))
@@ -205,9 +213,6 @@ def gradient_error(subject: Subject, tell: Tell) -> Iterator[Row]:
         yield subject.row("gradient_error", measures.relative_l1(*gradients), dt, samples=1)
         clocks = _short_time(run)
         yield subject.row("gradient_time", measures.median(clocks), dt, samples=len(clocks))
-        if len(counts) < 2:
-            counts.append(run.count())
-    yield from _nfe_rows(subject, *counts)
 
 
 def strong_error(subject: Subject, tell: Tell) -> Iterator[Row]:

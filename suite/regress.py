@@ -1,6 +1,7 @@
 """`python -m suite.regress [BASE]`: asv compares our own numbers at HEAD with a base commit, both built here.
 
 Exit code 0: nothing got worse; 1: something did, by more than a fifth; 2: a benchmark failed or the input is wrong.
+Times of a busy machine are worth nothing; `--bench track_` leaves them out, and what it compares is deterministic.
 """
 
 import argparse
@@ -44,6 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     subprocess.run([*asv, "machine", "--yes"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     options = ["--interleave-rounds", "--factor", FACTOR, "--cpu-affinity", "0", "--bench", asked.bench]
     code = subprocess.run([*asv, "continuous", *options, base, head], cwd=ROOT).returncode
+    what, where = f"`{asked.base}` ({base[:8]})", f"HEAD ({head[:8]})"
+    if code == 0:
+        print(f"Nothing at {where} is worse than at {what} by more than a fifth.")
+    if code == 1:
+        print(f"Worse at {where} than at {what} by more than a fifth: the lines marked + above.", file=sys.stderr)
     if code == 2:
         subprocess.run([*asv, "compare", "--factor", FACTOR, base, head], cwd=ROOT)
         print("error: a benchmark failed on one of the commits; see above.", file=sys.stderr)

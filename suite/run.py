@@ -24,7 +24,6 @@ from suite.worker import Worker
 
 OUT = ROOT / "reports" / "out"
 ASV = ROOT / ".asv" / "results"
-HEAD_TO_HEADS = "pytest-benchmark.json"
 DEVICES = ("cpu", "cuda")
 
 
@@ -34,7 +33,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--smoke", action="store_true", help="a few cases, under two minutes")
-    size.add_argument("--full", action="store_true", help="everything; takes hours")
+    size.add_argument("--full", action="store_true", help="everything: an hour or two, resumed where interrupted")
     several = {"action": "append", "default": [], "metavar": "NAME"}
     parser.add_argument("--implementation", **several, help=f"only these: {', '.join(harness.names())}")
     parser.add_argument("--problem", **several, help=f"only these: {', '.join(PROBLEM_NAMES)}")
@@ -156,6 +155,8 @@ def bench(asked: argparse.Namespace, where: Context) -> None:
     progress = Progress(total)
     if store.aside:
         progress.note(f"The results of another run were moved to {store.aside}.")
+    if asked.full and todo:
+        progress.note("The full run takes an hour or two; interrupted, the same command goes on where it stopped.")
     if len(todo) < total:
         progress.note(f"{total - len(todo)} of {total} cases are measured already.")
     budget = measuring.Budget(seconds=1.5) if asked.smoke else measuring.Budget()
@@ -173,26 +174,35 @@ def bench(asked: argparse.Namespace, where: Context) -> None:
         progress.note("")
 
 
-def report(asked: argparse.Namespace) -> int:
+def report(asked: argparse.Namespace, run: str) -> int:
     """Render what is there, asv's and pytest-benchmark's results too; the exit code of the report."""
     command = [sys.executable, "-m", "reports", str(asked.out / "results.csv"), "--out", str(asked.out)]
-    for option, found in (("--asv", ASV), ("--pytest-benchmark", asked.out / HEAD_TO_HEADS)):
+    for option, found in (("--asv", ASV), ("--pytest-benchmark", head_to_heads(asked.out, run))):
         command += [option, str(found)] if found.exists() else []
     return subprocess.run(command, cwd=ROOT).returncode
 
 
-def other_tools(asked: argparse.Namespace, dirty: bool) -> None:
-    """The head-to-heads of pytest-benchmark and, for the history, asv at this commit."""
-    # Without the tests' own options: their checks of shapes at run time would slow our code and no other.
-    bare = ("-o", "addopts=--import-mode=importlib")
-    pytest = ("pytest", "tests/compare", *bare, f"--benchmark-json={asked.out / HEAD_TO_HEADS}")
-    subprocess.run([sys.executable, "-m", *pytest], cwd=ROOT)
-    if dirty:
+def head_to_heads(folder: Path, run: str) -> Path:
+    """The results of pytest-benchmark that belong to a run; there only once they are complete."""
+    return folder / f"pytest-benchmark-{run}.json"
+
+
+def other_tools(asked: argparse.Namespace, where: Context) -> None:
+    """The head-to-heads of pytest-benchmark and, for the history, asv at this commit; what is there is not repeated."""
+    done = head_to_heads(asked.out, where.run)
+    if not done.exists():
+        # Without the tests' own options: their checks of shapes at run time would slow our code and no other.
+        bare, new = ("-o", "addopts=--import-mode=importlib"), done.with_suffix(".tmp")
+        pytest = (sys.executable, "-m", "pytest", "tests/compare", *bare, f"--benchmark-json={new}")
+        if subprocess.run(pytest, cwd=ROOT).returncode == 0:
+            new.replace(done)
+    if where.dirty:
         print("asv is left out: it would file the numbers of changed sources under the last commit.", file=sys.stderr)
         return
     asv = (sys.executable, "-m", "asv")
     subprocess.run([*asv, "machine", "--yes"], cwd=ROOT, stdout=subprocess.DEVNULL)
-    subprocess.run([*asv, "run", "-E", "existing", "--set-commit-hash", "HEAD"], cwd=ROOT)
+    only_new = ("-E", "existing", "--set-commit-hash", "HEAD", "--skip-existing-successful")
+    subprocess.run([*asv, "run", *only_new], cwd=ROOT)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -203,8 +213,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         where = context(asked.threads)
         bench(asked, where)
         if asked.full:
-            other_tools(asked, where.dirty)
-        return report(asked)
+            other_tools(asked, where)
+        return report(asked, where.run)
     except (ValueError, ResultsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

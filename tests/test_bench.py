@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from sdegrad.registry import IMPLEMENTATIONS
-from suite import harness, measuring, results, run
+from suite import harness, measuring, regress, results, run
 from suite.cases import CASES, Case, select
 from suite.context import context
 from suite.worker import Worker
@@ -29,7 +29,7 @@ def quiet(name, what):
 def one_case(monkeypatch):
     """The bench, cut down to one quick case."""
     monkeypatch.setattr(run, "select", lambda *_: [QUICK])
-    monkeypatch.setattr(run, "report", lambda asked: 0)
+    monkeypatch.setattr(run, "report", lambda asked, name: 0)
 
 
 @pytest.mark.parametrize(
@@ -136,14 +136,9 @@ def test_an_interrupt_keeps_what_was_measured(tmp_path):
         "--out",
         str(tmp_path),
     ]
-    process = subprocess.Popen(
-        command,
-        cwd=root,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where the tests run in background
-    )
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
+    process = subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    signal.signal(signal.SIGINT, before)
     path = tmp_path / "results.csv"
     end = time.monotonic() + 60
     while not path.exists() and time.monotonic() < end:
@@ -153,6 +148,61 @@ def test_an_interrupt_keeps_what_was_measured(tmp_path):
     assert process.returncode == 130, errors
     assert "interrupted; what was measured is kept" in errors
     assert results.read(path)
+
+
+@pytest.mark.parametrize("dirty", [False, True])
+def test_the_other_tools_of_a_full_run_resume(dirty, tmp_path, monkeypatch):
+    """Head-to-heads that are complete are not repeated, those that failed are; asv leaves out what it has."""
+    asked, where = run.parse(["--full", "--out", str(tmp_path)]), replace(context(1), run="a", dirty=dirty)
+    commands, code = [], 1
+
+    def pretended(command, **_):
+        commands.append(command[2])
+        new = next((Path(part.partition("=")[2]) for part in command if part.startswith("--benchmark-json=")), None)
+        if new:
+            new.write_text("{}")
+        if list(command[2:4]) == ["asv", "run"]:
+            assert "--skip-existing-successful" in command
+        return subprocess.CompletedProcess(command, code if new else 0)
+
+    monkeypatch.setattr(run.subprocess, "run", pretended)
+    asv = [] if dirty else ["asv", "asv"]
+    run.other_tools(asked, where)
+    assert not run.head_to_heads(tmp_path, "a").exists()
+    code = 0
+    run.other_tools(asked, where)
+    assert run.head_to_heads(tmp_path, "a").exists()
+    run.other_tools(asked, where)
+    assert commands == ["pytest", *asv, "pytest", *asv, *asv]
+    run.other_tools(asked, replace(where, run="b"))
+    assert commands[-1 - len(asv)] == "pytest"
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [(0, "Nothing at HEAD"), (1, "the lines marked +"), (2, "a benchmark failed on one of the commits")],
+)
+def test_regress_says_what_asv_found(code, told, capsys, monkeypatch):
+    """The exit code is asv's; 2 comes with the table that asv leaves out then."""
+    commands = []
+
+    def pretended(command, **_):
+        commands.append(command[3])
+        return subprocess.CompletedProcess(command, code if command[3] == "continuous" else 0)
+
+    monkeypatch.setattr(regress, "commit", lambda name: {"HEAD": "b" * 40, "old": "a" * 40}[name])
+    monkeypatch.setattr(regress.subprocess, "run", pretended)
+    assert regress.main(["old", "--bench", "track_"]) == code
+    assert commands == ["machine", "continuous", *["compare"] * (code == 2)]
+    printed = capsys.readouterr()
+    assert told in (printed.err if code else printed.out)
+
+
+@pytest.mark.parametrize(("base", "message"), [("nowhere", "is no commit"), ("HEAD", "is HEAD itself")])
+def test_regress_against_what_cannot_be_compared(base, message, capsys, monkeypatch):
+    monkeypatch.setattr(regress, "commit", {"HEAD": "b" * 40}.get)
+    assert regress.main([base]) == 2
+    assert message in capsys.readouterr().err
 
 
 FAULTY = """

@@ -110,6 +110,15 @@ def test_a_wrong_library_is_seen(program, ours):
     assert not np.allclose(ours[program], wrong, rtol=TOLERANCE[program], atol=0)
 
 
+@pytest.mark.filterwarnings("ignore:the way back of the reversible adjoint")  # the wrong noise is seen there, too
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_the_control_of_a_comparison_trains_otherwise(program, ours):
+    """From the same weights, and of the Lorenz program on the same data and noise, to other losses."""
+    control = losses(small(program, report.CONTROL))
+    assert np.isfinite(control).all()
+    assert abs(control[-1] / ours[program][-1] - 1) > 10 * TOLERANCE[program]
+
+
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_on_its_own_noise(program):
     """The program runs under torchsde as it stands."""

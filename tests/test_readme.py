@@ -24,9 +24,10 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
-def test_there_is_code_for_both_frameworks():
-    assert ["sdegrad.torch" in block for block in BLOCKS] == [True, False]
-    assert ["sdegrad.jax" in block for block in BLOCKS] == [False, True]
+def test_there_is_code_for_both_frameworks_and_diffrax():
+    assert ["sdegrad.torch" in block for block in BLOCKS] == [True, False, False]
+    assert ["sdegrad.jax" in block for block in BLOCKS] == [False, True, True]
+    assert ["diffrax" in block for block in BLOCKS] == [False, False, True]
 
 
 def test_the_pytorch_example():
@@ -43,6 +44,15 @@ def test_the_jax_example():
     assert all(np.abs(v).sum() > 0 for v in names["gradients"].values())
 
 
+def test_the_diffrax_example():
+    """The gradient is that of diffrax's own adjoint, on the same path, to the rounding of float32."""
+    names = {}
+    exec(BLOCKS[2], names)
+    exec(BLOCKS[2].replace("adjoint=ReversibleAdjoint()", "adjoint=diffrax.RecursiveCheckpointAdjoint()"), own := {})
+    assert names["gradient"] < 0
+    np.testing.assert_allclose(names["gradient"], own["gradient"], rtol=1e-5)
+
+
 def test_the_headline_is_that_of_the_reference_run():
     command = [*(sys.executable, "-m", "reports", "--readme", "README.md", "--check")]
     done = subprocess.run(
@@ -55,8 +65,11 @@ def test_files_that_it_names_are_there():
     for name in re.findall(r"`((?:impls|suite|reports|tests)/[\w./-]+\.\w+)`", README):
         if "NAME" not in name and not name.startswith("reports/out"):
             assert (ROOT / name).exists(), name
+    headings = {
+        re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in re.findall(r"^#+ (.*)$", README, re.MULTILINE)
+    }
     for name in re.findall(r"\]\((?!http)([^)]+)\)", README):
-        assert (ROOT / name).exists(), name
+        assert name[1:] in headings if name.startswith("#") else (ROOT / name).exists(), name
 
 
 def test_adding_a_solver(monkeypatch):

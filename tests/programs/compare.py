@@ -43,11 +43,11 @@ def load(program: str, library: str) -> ModuleType:
     module = ModuleType(f"{program}_{library}")
     exec(compile(source(program, library), FOLDER / f"{program}.py", "exec"), vars(module))
     if library == programs.CONTROL:
-        vars(module)["torchsde"] = wrong(vars(module)["torchsde"])
+        vars(module)["torchsde"] = FAULTS[program](vars(module)["torchsde"])
     return module
 
 
-def wrong(library: ModuleType) -> SimpleNamespace:
+def wrong_noise(library: ModuleType) -> SimpleNamespace:
     """The library with a Brownian motion twice as large as it should be, and another one whenever it is asked again.
 
     One fault alone is not enough: a generator learns to make up for the size of its noise, and a
@@ -70,6 +70,19 @@ def wrong(library: ModuleType) -> SimpleNamespace:
             return f"WrongBrownian({self.right})"
 
     return SimpleNamespace(**{**vars(library), "BrownianInterval": WrongBrownian})
+
+
+def lost_gradient(library: ModuleType) -> SimpleNamespace:
+    """The library with an adjoint that forgets the parameters: gradients of the initial state only."""
+
+    def sdeint_adjoint(*arguments, **options):
+        return library.sdeint_adjoint(*arguments, **{**options, "adjoint_params": ()})
+
+    return SimpleNamespace(**{**vars(library), "sdeint_adjoint": sdeint_adjoint})
+
+
+# What is wrong with the control of each program. A latent SDE of the Lorenz attractor learns to do without noise.
+FAULTS = {"sde_gan": wrong_noise, "latent_sde": wrong_noise, "lorenz": lost_gradient}
 
 
 def run_id(where: Context) -> str:

@@ -154,6 +154,8 @@ def bench():
             work = {"method": "doubly_sequential", "batch": size, "steps": 100, "dtype": "float32"}
             work |= {"adjoint": "tree" if name == "diffrax" else "interval"}
             rows.append(row(name, "brownian_time", (1e-3 + size * 1e-6) * SPEED[name], 0.05, **work))
+            if not name.startswith("sdegrad"):
+                rows.append(row(name, "brownian_time_ratio", 4.0, 0.05, **work))
     rows = [r for r in rows if not (r["implementation"] == "diffrax" and r["method"] == "midpoint")]
     reason = "diffrax does not do this."
     skipped = NEURAL | {"method": "midpoint", "status": "skipped", "reason": reason}

@@ -11,6 +11,9 @@ from reports.__main__ import main
 from reports.frame import apart, implementations, join, measured, settings, standalone, tidy, work_columns
 from reports.plotting import NoData
 from suite import results
+from suite.cases import CASES
+from suite.goals import GOALS, goal
+from suite.harness import main_measure, noise_source, taking_part
 from tests.reports.synthetic import DTS, FRAMEWORKS, METHODS, bench, row
 
 
@@ -221,6 +224,58 @@ def test_colour_and_marker_mean_the_same_everywhere(drawn):
             seen.setdefault(text.get_text(), set()).add((handle.get_color(), handle.get_marker()))
     assert all(len(looks) == 1 for looks in seen.values())
     assert len({looks.copy().pop()[0] for name, looks in seen.items() if name in FRAMEWORKS}) == 4
+
+
+def test_ratios_carry_their_number_and_their_goal(drawn, frame):
+    """A point at every ratio, its number beside it, and where there is a goal its mark; the caption counts them."""
+    plot = drawn[0]["gradient_time_ratio"]
+    (axes,) = plot.figure.axes
+    ratios = measured(frame, "gradient_time_ratio")
+    lines = [line for line in axes.get_lines() if line.get_marker() == "o"]
+    assert sorted(line.get_xdata()[0] for line in lines) == sorted(ratios["value"])
+    assert {text.get_text() for text in axes.texts} == {f"{words.number(v)}×" for v in ratios["value"]}
+    goals = [goal(row) for _, row in ratios.iterrows()]
+    marks = [line.get_xdata()[0] for line in axes.get_lines() if line.get_marker() == "|"]
+    assert sorted(marks) == sorted(g for g in goals if g)
+    reached = sum(v >= g for v, g in zip(ratios["value"], goals, strict=True) if g)
+    assert f"{reached} of {len(marks)} goals reached" in plot.caption
+    assert 0 < reached < len(marks)
+
+
+def test_goals_are_for_their_work_only(frame):
+    ratios = measured(frame, "gradient_time_ratio")
+    row = ratios[(ratios["implementation"] == "torchsde") & (ratios["batch"] == 1)].iloc[0]
+    assert goal(row) == 25
+    for column, value in {"compiled": "compiled", "rtol": 0.01, "steps": 1000.0, "implementation": "mine"}.items():
+        assert goal(row.to_dict() | {column: value}) is None
+    assert goal(row.to_dict() | {"dt": 1.0, "compiled": "compiled"}) == 15
+
+
+def test_every_goal_is_for_a_case_of_the_suite():
+    """A goal that no case measures would never be seen missed."""
+    for measure, implementation, work, ratios in GOALS:
+        for batch in ratios:
+            assert any(
+                main_measure(case) == measure.removesuffix("_ratio")
+                and implementation in taking_part(case)
+                and case.sizes.get("paths") == batch
+                and all(_column(case, column) == value for column, value in work.items())
+                for case in CASES
+            ), (measure, implementation, work, batch)
+
+
+def _column(case, column):
+    columns = {"method": case.method, "problem": case.problem, "rtol": case.rtol, "dt": case.dts[0]}
+    columns |= {"noise_source": noise_source(case), "compiled": "compiled" if case.compiled else ""}
+    return columns[column] if column in columns else round(case.t1 / case.dts[0])
+
+
+def test_sizes_are_drawn_where_there_are_two(frame):
+    """A point of one size is no curve: it is left to the tables, and the figure with it if nothing else is there."""
+    plot = figures.draw(frame)[0]["gradient_time"]
+    assert [axes.get_title("left") for axes in plot.figure.axes] == ["dt 0.01"]
+    _, left_out = figures.draw(frame[(frame["measure"] != "solve_time") | (frame["batch"] == 128)])
+    assert left_out["solve_time"] == "no work was measured at two sizes or more."
 
 
 def test_several_problems_give_several_figures():
