@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from sdegrad.jax import BrownianInterval
+from tests.jax.test_diffrax import CHECKPOINT, DIM, EXACT, REVERSIBLE, own_path, parameters, solve, terms_of
+from tests.jax.test_jax_adjoint import distance
 from tests.jax.test_jax_brownian import is_standard_normal
 
 # Intervals over whole cells, parts of cells, and both.
@@ -154,3 +156,33 @@ def test_backwards_in_time_it_is_the_same_path():
     start, other = (solve(*map(jnp.asarray, (1.0, 0.0, -1 / 128)), y1) for y1 in (end, end[::-1]))
     np.testing.assert_allclose(start, 1.0, atol=1e-3)
     assert np.max(np.abs(other - 1.0)) > 0.1
+
+
+@pytest.mark.parametrize("case", ["forwards", "backwards in time", "wrong walk"])
+def test_adaptive_steps_walk_along_it(case, monkeypatch):
+    """`ReversibleAdjoint` walks along the path, in both passes; diffrax's own adjoint asks every interval by itself."""
+    advance = BrownianInterval.advance
+    t0, t1, dt = (1.3, 0.3, -0.3) if case == "backwards in time" else (0.0, 1.0, 0.3)
+    terms = terms_of("diagonal", own_path((DIM,), min(t0, t1), max(t0, t1)))
+    options = {"t0": t0, "t1": t1, "dt": dt, "stepsize_controller": diffrax.PIDController(1e-2, 1e-2)}
+    options["max_steps"] = 64 + (case == "wrong walk")  # diffrax would not trace the same solve anew
+    walked = []
+
+    def counted(self, walk, s, t):
+        walked.append(1)
+        increment, walk = advance(self, walk, s, t)
+        return increment * (1 + 1e-9 * (case == "wrong walk")), walk
+
+    def gradient(adjoint):
+        def value(at):
+            solution = solve(terms, adjoint, *at, **options)
+            return jnp.sum(solution.ys**2), solution.stats["num_rejected_steps"]
+
+        return jax.jit(jax.grad(value, has_aux=True))(parameters())
+
+    expected, _ = gradient(CHECKPOINT)
+    monkeypatch.setattr(BrownianInterval, "advance", counted)
+    made, rejected = gradient(REVERSIBLE)
+    assert walked
+    assert rejected >= 1
+    assert (distance(made, expected) < EXACT) == (case != "wrong walk")

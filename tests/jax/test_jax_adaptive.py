@@ -88,6 +88,18 @@ def test_gradients_over_steps_in_halves(method, noise_type):
     assert made.drift_evaluations == 3 * tried * FACTS[method].nfe[0]
 
 
+@pytest.mark.parametrize(("method", "noise_type"), [("srk", "diagonal"), ("sra1", "additive"), ("shark", "additive")])
+def test_methods_with_areas_over_rejected_steps(method, noise_type):
+    shape = PATHS, NOISE_DIM[noise_type]
+    options = {"method": method, "sde_type": FACTS[method].sde_type, "max_steps": 90, "dt": 1.0, "rtol": 1e-3}
+    bm = BrownianInterval(0, 1, shape, jax.random.key(3), levy_area="space-time")
+    (_, made), exact = gradient(noise_type, "backprop", bm, **options)
+    assert made.num_rejected >= 1
+    assert distance(gradient(noise_type, "checkpoint", bm, **options)[1], exact) < EXACT
+    with pytest.raises(ValueError, match=r"needs increments with their space-time Levy area"):
+        gradient(noise_type, "checkpoint", BrownianInterval(0, 1, shape, jax.random.key(3)), **options)
+
+
 def test_backsolve_is_close(by_backprop):
     assert EXACT < distance(gradient("diagonal", "backsolve")[1], by_backprop["diagonal"][1]) < 0.01
 

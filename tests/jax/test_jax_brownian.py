@@ -185,7 +185,7 @@ def test_a_wrong_walk_is_seen():
     _, walk = bm.advance(bm.start(), 0.2, 0.3)
     expected = bm.evaluate(0.3, 0.4)
     np.testing.assert_array_equal(bm.advance(walk, 0.3, 0.4)[0], expected)
-    wrong = walk._replace(children=[1.001 * rows for rows in walk.children])
+    wrong = walk._replace(rows=[1.001 * rows for rows in walk.rows])
     assert np.all(bm.advance(wrong, 0.3, 0.4)[0] != expected)
 
 
@@ -210,7 +210,7 @@ def test_few_normals_are_drawn(monkeypatch):
     bm = BrownianInterval(0, 1, (11,), jax.random.key(8), dt=1 / 64)
     grid = np.arange(65) / 64
     assert count(asked, bm, grid) == count(walked, bm, grid) == count(walked, bm, grid, backwards=True) == 1
-    one_cell = BrownianInterval(0, 1, (11,), jax.random.key(8))
+    one_cell = BrownianInterval(0, 1, (1000,), jax.random.key(8))  # of few elements, several levels are drawn at once
     points = (np.arange(65) + np.random.default_rng(2).random(65) / 2) / 65
     assert 19 < count(walked, one_cell, points) < 21
     assert 19 < count(walked, one_cell, points, backwards=True) < 21

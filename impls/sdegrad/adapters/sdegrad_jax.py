@@ -49,10 +49,12 @@ class SdegradJax:
         shape = (paths, dim if problem.noise_type == "diagonal" else problem.noise_dim)
         adaptive = {"adaptive": True, "rtol": task.rtol, "atol": task.atol or 0.0} if task.rtol is not None else {}
 
+        dt = task.dt if task.rtol is None else None  # cells are for steps of one length
+
         def solve(drift: Field, diffusion: Field, y0: jax.Array, params: Any, key: jax.Array) -> Any:
             if task.noise is None:
                 bm = sdegrad.jax.BrownianInterval(
-                    task.ts[0], task.ts[-1], shape, key, dtype=y0.dtype, dt=task.dt, levy_area=levy_area(task)
+                    task.ts[0], task.ts[-1], shape, key, dtype=y0.dtype, dt=dt, levy_area=levy_area(task)
                 )
             else:
                 bm = GivenBrownian.of(task.noise, y0.dtype)

@@ -95,6 +95,21 @@ def _mirrored(h: Length, parts: list[tuple[Array, Array]]) -> tuple[Span, Span]:
     return Span(h, tuple(m + d for m, d in parts)), Span(h, tuple(m - d for m, d in parts))
 
 
+def restrict(whole: Span, centre: Float[Array, "..."], share: Float[Array, "..."]) -> Span:
+    """What is expected of a piece, given the whole: the polynomial that the parts of the whole stand for, on the piece.
+    centre: of the piece, from -1 to 1 over the whole. share: the length of the piece, by that of the whole.
+    """
+    W, *areas = whole.parts
+    parts = []
+    if len(areas) > 1:
+        W, K = W + 30 * (3 * centre**2 + share**2 - 1) * areas[1], areas[1]
+        parts = [share**2 * (areas[0] - 30 * centre * K), share**3 * K]
+    elif areas:
+        parts = [share**2 * areas[0]]
+    W = W - 6 * centre * areas[0] if areas else W
+    return Span(share * whole.h, (share * W, *parts))
+
+
 def cut(whole: Span, p: Length, normals: tuple[Array, ...]) -> tuple[Span, Span]:
     """Both parts, cut at the fraction p of the length: the Gaussian law of the left one given the whole.
 

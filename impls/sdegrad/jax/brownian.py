@@ -11,17 +11,16 @@ import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array
 
 from sdegrad.grid import Grid, check_times
 from sdegrad.jax import cell_tree
-from sdegrad.jax.arguments import check_dtype, static_grid, static_number
+from sdegrad.jax.arguments import static_grid, static_number
 from sdegrad.jax.bridge import LevyIncrement, Span
 from sdegrad.jax.cell_tree import Walk, tree_where
-from sdegrad.jax.cells import Cells, keys_of
+from sdegrad.jax.cells import Cells, keys_of, structs_of
 from sdegrad.jax.points import Point, inside, locate, nearest
 from sdegrad.jax.steps import time_dtype
 from sdegrad.jax.types import Index, Number
@@ -52,7 +51,7 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
     shape: of one increment, a tuple, or a pytree of `jax.ShapeDtypeStruct`. key: a JAX random key. dtype: of
     the increments; JAX's default float dtype if None. dt: the step of the solver that will use it: [t0, t1]
     is cut into cells of this length (the last may be shorter), and increments over cells are independent
-    draws; without it the whole interval is one cell.
+    draws; without it the whole interval is one cell, which is best for adaptive steps.
 
     levy_area: None or "none"; "space-time" for H; "space-time-time" for H and K; "davie" or "foster" for H and an
     approximate A of the last axis of shape; or `diffrax.BrownianIncrement`, `SpaceTimeLevyArea`,
@@ -89,7 +88,7 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
     ):
         self.area = _area(levy_area)
         self.grid = _grid(t0, t1, dt)
-        self.structs = _structs(shape, dtype)
+        self.structs = structs_of(shape, dtype)
         leaves = tuple(jax.tree.leaves(self.structs))
         approximate = self.area if self.area in ("davie", "foster") else None
         if approximate and not all(leaf.shape for leaf in leaves):
@@ -126,7 +125,7 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
         return _cell(self, jnp.asarray(k))
 
     def start(self) -> Walk:
-        """What `advance` carries from one query to the next: the way down to the last time asked for, some 50
+        """What `advance` carries from one query to the next: the way down to the last time asked for, some 26
         increments in memory. An array pytree, for the carry of a loop.
         """
         return cell_tree.start(self.cells, time_dtype())
@@ -242,16 +241,3 @@ def _grid(t0: Number, t1: Number, dt: Number | None) -> Grid:
     t0, t1 = static_number("t0", t0), static_number("t1", t1)
     check_times((t0, t1), 1.0 if dt is None else static_number("dt", dt))
     return static_grid(t0, t1, t1 - t0 if dt is None else static_number("dt", dt))
-
-
-def _structs(shape: Any, dtype: Any) -> Any:
-    """A tree of shapes and dtypes; of one leaf if shape is a tuple of integers."""
-    if isinstance(shape, (tuple, list)) and all(isinstance(n, (int, np.integer)) for n in shape):
-        shape = jax.ShapeDtypeStruct(tuple(shape), check_dtype(dtype))
-    elif dtype is not None:
-        raise ValueError(f"dtype={dtype} given, but the shape is a tree whose leaves have dtypes; leave dtype out.")
-    for leaf in jax.tree.leaves(shape):
-        if not isinstance(leaf, jax.ShapeDtypeStruct):
-            raise ValueError(f"shape must be a tuple of integers or a tree of jax.ShapeDtypeStruct, got {leaf!r}.")
-        check_dtype(leaf.dtype)
-    return shape

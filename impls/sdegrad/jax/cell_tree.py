@@ -1,7 +1,12 @@
-"""The Brownian motion inside the cells of a grid: in each a dyadic tree of intervals, walked and not stored.
+"""The Brownian motion inside the cells of a grid: a sum over a dyadic tree of intervals, walked and not stored.
 
-What is kept is the way from the cell down to one point. The next point shares the upper part of it, so a solver
-that asks for one interval after another, forwards or backwards, pays for the lower part alone.
+Every node of the tree has normals of its own, which tell its halves apart as `halve` has it, and the leaf those of
+`cut`. All that is linear in the normals, so an increment is a sum over the nodes that hold one of its ends, with
+weights that depend on the ends alone: for W the series of Levy and Ciesielski, with H and K that of Alpert's
+multiwavelets. So the levels need not be made one after another.
+
+What is kept are the normals on the way from the cell down to one point. The next point shares the upper ones, so a
+solver that asks for one interval after another, forwards or backwards, draws the lower ones alone.
 """
 
 from typing import Any, NamedTuple
@@ -13,84 +18,113 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from sdegrad.jax.bridge import Span, cut, halve, join, subtract
+from sdegrad.jax.bridge import VARIANCES, Span, cut, halve, join, restrict, subtract
 from sdegrad.jax.cells import Cells
-from sdegrad.jax.points import CUT, LEVELS, Point, place, start_of
+from sdegrad.jax.points import CUT, LEVELS, Point, Spot, place, start_of
+from sdegrad.jax.types import Index
+
+ROWS = CUT + 1  # of normals on a way: of the cell, of the 24 nodes that are halved, and of the leaf
+_AT_ONCE = 512  # normals of one array that are drawn, and summed, in one pass
 
 
 class Walk(NamedTuple):
-    """The way down to a point: at every level to `depth` both children of the node above, of every array. The
-    root is the right child of nothing. The rows below are of older ways.
+    """The way down to a point: the normals of the cell, in row 0, and of the node of every level l in row l + 1, of
+    every array. The rows below `depth` are of older ways, or of none.
     """
 
     point: Point
     depth: Int[Array, ""]
-    children: list[Float[Array, "levels 2 parts *shape"]]
+    rows: list[Float[Array, "rows parts *shape"]]
 
     def known(self, point: Point) -> Int[Array, ""]:
-        """How many levels of the way to this point are here; -1 if not even its cell is."""
+        """The last row of the way to this point that is here; -1 if not even its cell is."""
         shared = self.point.common(point)
-        return jnp.where(shared < 0, -1, jnp.minimum(self.depth, jnp.where(shared < LEVELS, shared + 1, shared)))
+        return jnp.where(shared < 0, -1, jnp.minimum(self.depth, shared + 1))
 
 
 def start(cells: Cells, dtype: Any) -> Walk:
     """On no way at all. dtype: of times."""
-    children = [jnp.zeros((CUT + 1, 2, cells.parts, *s.shape), s.dtype) for s in cells.structs]
-    return Walk(Point.at(-1, jnp.zeros((), dtype)), jnp.int32(-1), children)
+    rows = [jnp.zeros((_rows(cells), cells.parts, *s.shape), s.dtype) for s in cells.structs]
+    return Walk(Point.at(-1, jnp.zeros((), dtype)), jnp.int32(-1), rows)
+
+
+def _pass(cells: Cells) -> int:
+    """How many rows are drawn in one pass."""
+    return max(1, min(ROWS, _AT_ONCE // max(1, *(s.size for s in cells.structs))))
+
+
+def _rows(cells: Cells) -> int:
+    """How many rows there is room for: a whole number of passes."""
+    return -(-ROWS // _pass(cells)) * _pass(cells)
+
+
+class _Ways(NamedTuple):
+    """The ways to both ends of an interval, one after the other: to a point, for the part [lo, hi] of its cell, by the
+    rows from the first to the last; none, if that is -1.
+    """
+
+    point: Point
+    lo: Spot
+    hi: Spot
+    first: Int[Array, "..."]
+    last: Int[Array, "..."]
+
+
+def _ways(s: Point, t: Point) -> _Ways:
+    """The rows that both ways have count as those of t. A whole cell has none."""
+    shared, none = s.common(t), jnp.int32(-1)
+    other = shared < 0
+    first = jnp.where(other, 0, shared + 2)
+    last_s = jnp.where(s.depth() < jnp.maximum(first, 1), none, s.depth())
+    last_t = jnp.where((t.depth() == 0) | (shared == CUT), none, t.depth())
+    start, end = (Spot(jnp.int32(leaf), jnp.zeros_like(s.cut)) for leaf in (0, 2**LEVELS))
+    of_s = _Ways(s, s.spot(), tree_where(other, end, t.spot()), first, last_s)
+    of_t = _Ways(t, tree_where(other, start, s.spot()), t.spot(), jnp.int32(0), last_t)
+    return jax.tree.map(lambda *x: jnp.stack(x), of_s, of_t)
 
 
 def sides(cells: Cells, walk: Walk, s: Point, t: Point) -> tuple[list[Span], list[Span], Walk]:
-    """For s before t: the spans from s to the middle of the last node that holds both, or to the end of the cell if t
-    is in another, and from there to t. Within one leaf: from the leaf's start to s, and to t.
+    """For s before t: the spans over the part of [s, t] in the cell of s, and that in the cell of t if it is another;
+    nothing for a whole cell.
     """
-    shared = s.common(t)
-    same, one_leaf = shared == CUT, shared >= LEVELS
-    # s needs the node that starts there and ends before t, t what is on its left; nothing, where a cell starts.
-    whole = (shared < 0) & (s.depth() == 0)
-    depth_s = jnp.where(same | whole, -1, jnp.maximum(s.depth(), shared + 1))
-    depth_t = jnp.where(same | (t.depth() == 0), -1, t.depth())
-    top = jnp.where(one_leaf, CUT, shared + 2)
-    t_first = depth_t - walk.known(t) < depth_s - walk.known(s)  # the nearer one, not to leave it in vain
+    ways = _ways(s, t)
+    ahead_s, ahead_t = ways.last[0] - walk.known(s), ways.last[1] - walk.known(t)
+    order = jnp.where(ahead_t < ahead_s, jnp.asarray([1, 0]), jnp.asarray([0, 1]))  # not to leave the nearer in vain
 
-    def visit(walk: Walk, is_t: Array) -> tuple[Walk, list[Span]]:
-        point, depth = tree_where(is_t, (t, depth_t), (s, depth_s))
-        walk = _seek(cells, walk, point, depth)
-        return walk, _side(cells, walk, point, (top, depth), ~is_t & ~one_leaf)
+    def visit(walk: Walk, way: _Ways) -> tuple[Walk, list[Array]]:
+        walk = _seek(cells, walk, way.point, way.last)
+        return walk, _sum(cells, walk, _weights(cells, way), way.last)
 
-    walk, spans = lax.scan(visit, walk, jnp.stack([t_first, ~t_first]))
-    of_s, of_t = (jax.tree.map(lambda x, i=i: x[i], spans) for i in jnp.stack([t_first, ~t_first]).astype(jnp.int32))
-    return of_s, of_t, walk
+    # A loop for the two of them: it is compiled by itself, and so rounded in the same way everywhere.
+    walk, sums = lax.scan(visit, walk, jax.tree.map(lambda x: x[order], ways))
+    of_s, of_t = ([x[order[i]] for x in sums] for i in (0, 1))
 
+    other = s.cell < t.cell
+    lengths = jnp.where(other & (ways.last < 0), 0, ways.lo.to(ways.hi) * 2.0**-LEVELS)
 
-def _pieces(s: Point, t: Point, of_s: list[Span], of_t: list[Span], nothing: list[Span]) -> tuple[list, list]:
-    """What `sides` gives as the span over the part of [s, t] in the cell of s, and that in the cell of t if it is
-    another; nothing for a whole cell.
-    """
-    shared = s.common(t)
-    other, whole = shared < 0, (shared < 0) & (s.depth() == 0)
+    def spans(length: Array, cell: Array, sums: list) -> list[Span]:
+        h = length * cells.length(cell, length.dtype)
+        return [Span(h.astype(x.dtype), tuple(x)) for x in sums]
 
-    def one(a: Span, b: Span, nothing: Span) -> tuple[Span, Span]:
-        inside = tree_where(shared >= LEVELS, subtract(b, a), join(a, b))
-        first = tree_where(whole | (shared == CUT), nothing, tree_where(other, a, inside))
-        return first, tree_where(other, b, nothing)
-
-    first, second = zip(*map(one, of_s, of_t, nothing), strict=True)
-    return list(first), list(second)
+    first = spans(lengths[0], s.cell, tree_where(other, of_s, jax.tree.map(jnp.add, of_s, of_t)))
+    second = spans(lengths[1], t.cell, of_t)
+    return first, tree_where(other, second, cells.zeros()), walk
 
 
-def total(cells: Cells, of_s: list[Span], of_t: list[Span], ends: tuple[Point, Point]) -> list[Span]:
-    """Over [s, t], the ends: what `sides` gives, and the whole cells between. The barriers keep a compiler from merging
-    this with what is around it, so that it is rounded in the same way everywhere.
-    """
+def total(cells: Cells, first: list[Span], second: list[Span], ends: tuple[Point, Point]) -> list[Span]:
+    """Over [s, t], the ends: what `sides` gives, and the whole cells between; by a loop of two, as there."""
     s, t = ends
-    of_s, of_t = lax.optimization_barrier((of_s, of_t))
-    first, second = _pieces(s, t, of_s, of_t, cells.zeros())
     end = tree_where(s.cell < t.cell, start_of(s.cell)._replace(code=jnp.uint32(0)), t)
-    first = cells.with_area(first, place(s, end))
-    second = cells.with_area(second, place(start_of(t.cell), t))
     start = jnp.where(s.depth() == 0, s.cell, s.cell + 1)
-    spans = lax.fori_loop(start, t.cell, lambda k, spans: list(map(join, spans, cell(cells, k))), first)
-    return lax.optimization_barrier(list(map(join, *lax.optimization_barrier((spans, second)))))
+    pieces = (first, place(s, end), start), (second, place(start_of(t.cell), t), t.cell)
+
+    def add(spans: list[Span], piece: tuple) -> tuple[list[Span], None]:
+        of_end, where, start = piece
+        spans = list(map(join, spans, cells.with_area(of_end, where)))
+        return lax.fori_loop(start, t.cell, lambda k, spans: list(map(join, spans, cell(cells, k))), spans), None
+
+    nothing = cells.with_area(cells.zeros(), place(s, s))
+    return lax.scan(add, nothing, jax.tree.map(lambda *x: jnp.stack(x), *pieces))[0]
 
 
 def cell(cells: Cells, k: Array) -> list[Span]:
@@ -99,76 +133,78 @@ def cell(cells: Cells, k: Array) -> list[Span]:
 
 
 def _seek(cells: Cells, walk: Walk, point: Point, depth: Array) -> Walk:
-    """Down to this depth on the way to the point, from where the ways part; nowhere, if it is negative.
+    """Down to this depth on the way to the point, from where the ways part.
 
-    Under vmap all ways are walked from the first level to the last that one of them needs, so that a level is a row
-    in all of them and no walk is copied; what a way has no need of is not written.
+    Under vmap all ways are walked from the first row to the last that one of them needs, so that a row is one in
+    all of them and no walk is copied.
     """
-    known, k = walk.known(point), point.cell
-    first, last = -eqxi.unvmap_max(-(known + 1)), eqxi.unvmap_max(depth + 1)
-    keys = cells.keys(k)
+    known, size = walk.known(point), _pass(cells)
+    first, last = -eqxi.unvmap_max(-(known + 1)), eqxi.unvmap_max(depth)
+    of_cell, of_splits = cells.keys(point.cell)
 
-    def down(level: Array, children: list) -> list:
-        root, above = level == 0, jnp.maximum(level - 1, 0)
-        node, needed = point.node(above), (known < level) & (level <= depth)
-        normals = cells.normals(keys[jnp.where(root, 0, 1)], jnp.where(root, k.astype(jnp.uint32), node))
-        made = []
-        for rows, X, cell in zip(children, normals, cells.made(k, normals), strict=True):
-            old = lax.dynamic_index_in_dim(rows, level, keepdims=False)
-            left, right = lax.dynamic_index_in_dim(rows, above, keepdims=False)
-            parent = Span(cell.h * _share(above, cell.h.dtype), tuple(jnp.where(node & 1 == 1, right, left)))
-            halves = tree_where(level == CUT, cut(parent, point.cut.astype(cell.h.dtype), X), halve(parent, X))
-            both = tree_where(root, (cell, cell), halves)
-            new = jnp.stack([jnp.stack(span.parts) for span in both])
-            made.append(lax.dynamic_update_index_in_dim(rows, jnp.where(needed, new, old), level, 0))
-        return made
+    def draw(i: Array, rows: list) -> list:
+        at = i * size + jnp.arange(size, dtype=jnp.int32)
+        counters = jnp.where(at == 0, point.cell.astype(jnp.uint32), point.node(jnp.clip(at - 1, 0, LEVELS)))
+        keys = jnp.where((at == 0)[:, None, None, None], of_cell, of_splits)
+        normals = jax.vmap(cells.normals)(keys, counters)
+        made = [jnp.stack(X, axis=1) for X in normals]
+        return [lax.dynamic_update_slice_in_dim(old, new, i * size, 0) for old, new in zip(rows, made, strict=True)]
 
-    children = lax.fori_loop(first, last, down, walk.children)
-    reached = tree_where(depth < 0, (walk.point, walk.depth), (point, jnp.maximum(known, depth)))
-    return Walk(reached[0], reached[1], children)
+    end = jnp.where(first > last, 0, last // size + 1)
+    rows = lax.fori_loop(first // size, end, draw, walk.rows)
+    return Walk(point, jnp.maximum(known, jnp.minimum(end * size - 1, CUT)), rows)
 
 
-def _side(cells: Cells, walk: Walk, point: Point, levels: tuple[Array, Array], right: Array) -> list[Span]:
-    """The nodes beside the way to the point, at these levels (first, last): on its right, with the node that starts at
-    the point, or on its left.
+def _sum(cells: Cells, walk: Walk, weights: Array, last: Array) -> list[Float[Array, "parts *shape"]]:
+    """Of the rows of the walk to the last one that counts, by their weights."""
+    size = _pass(cells)
+
+    def one(X: Array, struct: jax.ShapeDtypeStruct) -> Array:
+        # Half precision is too coarse to add in.
+        w = weights.astype(np.promote_types(struct.dtype, np.float32))
+
+        def add(i: Index, total: Any) -> Array:
+            w_i = lax.dynamic_slice_in_dim(w, i * size, size, 1)
+            X_i = lax.dynamic_slice_in_dim(X, i * size, size, 0).astype(w.dtype)
+            return total + jnp.sum(w_i.reshape(*w_i.shape, *[1] * len(struct.shape)) * X_i, axis=(1, 2))
+
+        zero = jnp.zeros((cells.parts, *struct.shape), w.dtype)
+        # A loop even for one pass: it is compiled, and so rounded, in the same way everywhere.
+        return lax.fori_loop(0, (eqxi.unvmap_max(last) + size) // size, add, zero).astype(struct.dtype)
+
+    return [one(*each) for each in zip(walk.rows, cells.structs, strict=True)]
+
+
+def _weights(cells: Cells, way: _Ways) -> Float[Array, "parts rows parts"]:
+    """Of the rows of one way in the increment over [lo, hi]. In row 0 the cell is the left half of twice the cell, and
+    in the last one the leaf is cut.
     """
-    first, last = levels
-    at_levels = (jnp.uint32(2) << (CUT - first).astype(jnp.uint32)) - 1  # the bits of code at these levels
-    below = (jnp.uint32(1) << (CUT - jnp.maximum(last, 0)).astype(jnp.uint32)) - 1
-    marked = jnp.where(right, ~point.code, point.code) & at_levels & ~below
+    point, lo, hi, *rows = way
+    dtype, count = point.cut.dtype, cells.parts
+    row = np.arange(_rows(cells), dtype=np.int32)[:, None]
+    size = 1 << (CUT - np.minimum(row, CUT))  # of the nodes, in leaves
+    half, scale = np.maximum(size // 2, 1), np.asarray(2.0 ** (-np.maximum(row - 1, 0) / 2), dtype)
+    node = point.spot().leaf // size * size
+    start, middle, end = (Spot(node + x, jnp.zeros((), dtype)) for x in (0, half, size))
 
-    def length(level: Array, side: Array, cell: Array) -> Array:
-        part = jnp.where(side == 1, 1 - point.cut, point.cut).astype(cell.dtype)
-        whole = cell * _share(jnp.minimum(level, LEVELS), cell.dtype)
-        return jnp.where(level == CUT, whole * part, whole)
+    def share(a: Spot, b: Spot, of: np.ndarray) -> Array:
+        return jnp.maximum(a.to(b), 0) * np.asarray(1 / of, dtype)
 
-    def node(level: Array, side: Array) -> list[Span]:
-        dtypes = [s.dtype for s in cells.structs]
-        return [
-            Span(length(level, side, cells.length(point.cell, dtype)), _child(rows, level, side))
-            for rows, dtype in zip(walk.children, dtypes, strict=True)
-        ]
+    def piece(whole: Span, at: Spot) -> Span:
+        a, b = (end.clip(at.leaf, at.leaf + half) for end in (lo, hi))
+        return restrict(whole, share(at, a, half) + share(at, b, half) - 1, share(a, b, half))
 
-    def up(carry: tuple[Array, list[Span]]) -> tuple[Array, list[Span]]:
-        marked, total = carry
-        level = lax.clz(marked & (~marked + 1)).astype(jnp.int32) - (31 - CUT)  # of the lowest node that is left
-        beside = node(level, right.astype(jnp.uint32))
-        return marked & (marked - 1), [
-            join(*tree_where(right, (a, b), (b, a))) for a, b in zip(total, beside, strict=True)
-        ]
-
-    deepest = jnp.maximum(last, 0)
-    begin = tree_where(right, node(deepest, point.node(deepest) & 1), cells.zeros())
-    return lax.while_loop(lambda carry: carry[0] != 0, up, (marked, begin))[1]
-
-
-def _share(level: Array, dtype: Any) -> Array:
-    """The length of a node, by that of the cell."""
-    return jnp.asarray(2.0 ** -np.arange(CUT), dtype)[level]
-
-
-def _child(rows: Array, level: Array, side: Array) -> tuple[Array, ...]:
-    return tuple(rows[level, side])
+    unit, zeros = jnp.eye(count, dtype=dtype), (jnp.zeros(count, dtype),) * count
+    nothing = Span(jnp.ones((), dtype), zeros)
+    left, right = halve(nothing, tuple(unit))
+    root = [variance**0.5 * x for variance, x in zip(VARIANCES, unit, strict=False)]
+    left = left._replace(parts=tuple(map(lambda r, x: jnp.where(row == 0, r, x), root, left.parts)))
+    cuts = [cut(nothing, share(start, x.clip(node, node + 1), half)[CUT, 0], tuple(unit))[0] for x in (hi, lo)]
+    made = tree_where(jnp.asarray(row == CUT), subtract(*cuts), join(piece(left, start), piece(right, middle)))
+    made = join(join(Span(share(lo, start, size), zeros), made), Span(share(end, hi, size), zeros))
+    counts = (rows[0] <= row) & (row <= rows[1])
+    length = jnp.sqrt(cells.length(point.cell, dtype))
+    return jnp.stack([jnp.where(counts, length * scale * part, 0) for part in made.parts])
 
 
 def tree_where(condition: Array, a: Any, b: Any) -> Any:

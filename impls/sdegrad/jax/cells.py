@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, UInt32
 
 from sdegrad.grid import Grid
+from sdegrad.jax.arguments import check_dtype
 from sdegrad.jax.bridge import VARIANCES, Span, levy_area
 from sdegrad.jax.random import normal, threefry
 from sdegrad.jax.types import Index
@@ -94,3 +95,16 @@ def keys_of(key: Any, arrays: int) -> Array:
             "axis in shape."
         )
     return jr.bits(key, (arrays, WORDS, 2), jnp.uint32)
+
+
+def structs_of(shape: Any, dtype: Any) -> Any:
+    """A tree of shapes and dtypes; of one leaf if shape is a tuple of integers."""
+    if isinstance(shape, (tuple, list)) and all(isinstance(n, (int, np.integer)) for n in shape):
+        shape = jax.ShapeDtypeStruct(tuple(shape), check_dtype(dtype))
+    elif dtype is not None:
+        raise ValueError(f"dtype={dtype} given, but the shape is a tree whose leaves have dtypes; leave dtype out.")
+    for leaf in jax.tree.leaves(shape):
+        if not isinstance(leaf, jax.ShapeDtypeStruct):
+            raise ValueError(f"shape must be a tuple of integers or a tree of jax.ShapeDtypeStruct, got {leaf!r}.")
+        check_dtype(leaf.dtype)
+    return shape

@@ -14,6 +14,22 @@ LEVELS = 24  # of halving of a cell
 CUT = LEVELS + 1  # the level of the two parts of a leaf, cut at the point itself
 
 
+class Spot(NamedTuple):
+    """A time in a cell: so many leaves from its start, and a fraction of the next one."""
+
+    leaf: Int[Array, "..."]
+    cut: Float[Array, "..."]
+
+    def to(self, other: "Spot") -> Float[Array, "..."]:
+        """The length from here to there, in leaves. Exact but for the rounding of the result."""
+        return (other.leaf - self.leaf).astype(self.cut.dtype) + (other.cut - self.cut)
+
+    def clip(self, first: Int[Array, "..."], last: Int[Array, "..."]) -> "Spot":
+        """The nearest place between the starts of these leaves."""
+        within = (first <= self.leaf) & (self.leaf < last)
+        return Spot(jnp.clip(self.leaf, first, last), jnp.where(within, self.cut, 0))
+
+
 class Point(NamedTuple):
     """A time, as a place in the tree of a cell. The node of level l that starts at it or holds it has the number
     code >> (25 - l), the root being 1 and the children of n being 2n and 2n + 1; the last bit of code is 1, for the
@@ -38,8 +54,11 @@ class Point(NamedTuple):
         zeros = lax.population_count(~node & (node - 1)).astype(jnp.int32)
         return jnp.where(self.cut > 0, CUT, LEVELS - zeros)
 
-    def node(self, level: Index) -> UInt32[Array, ""]:
+    def node(self, level: Int[Array, "..."] | int) -> UInt32[Array, "..."]:
         return self.code >> (CUT - jnp.asarray(level, jnp.int32)).astype(jnp.uint32)
+
+    def spot(self) -> Spot:
+        return Spot((self.code >> 1).astype(jnp.int32) - 2**LEVELS, self.cut)
 
     def before(self, other: "Point") -> Bool[Array, ""]:
         later_code = (self.code < other.code) | ((self.code == other.code) & (self.cut < other.cut))

@@ -16,7 +16,7 @@ from jaxtyping import Array
 
 from sdegrad.jax.interop.backward import Backward, Last
 from sdegrad.jax.interop.spans import spanned
-from sdegrad.jax.interop.terms import hoist
+from sdegrad.jax.interop.terms import Walking, hoist
 from sdegrad.jax.interop.times import EvenSteps, Times
 from sdegrad.jax.methods.base import tree
 
@@ -62,11 +62,13 @@ class ReversibleAdjoint(diffrax.AbstractAdjoint):
             del run[handled]
         start = init_state.y, init_state.solver_state
         tprev = spanned(init_state.tprev, terms, (run["t0"], run["t1"]))
-        terms = hoist(terms, init_state.tprev, init_state.y, args)
+        constant = isinstance(run["stepsize_controller"], diffrax.ConstantStepSize)
+        terms = hoist(terms, init_state.tprev, init_state.y, args, walk=not constant)
+        run["solver"] = Walking(run["solver"])
         init_state = dataclasses.replace(init_state, y=None, solver_state=None, tprev=tprev)
         constants = "t0, t1, dt0 and SaveAt(ts=...) with ReversibleAdjoint"
         init_state, run = eqxi.nondifferentiable((init_state, run), name=constants)
-        if isinstance(run["stepsize_controller"], diffrax.ConstantStepSize):
+        if constant:
             k, steps, t0, t1 = init_state.controller_state
             steps = eqx.error_if(steps, steps < 0, "ReversibleAdjoint needs a finite t1 for constant steps.")
             init_state = dataclasses.replace(init_state, controller_state=k)
@@ -107,7 +109,7 @@ def _refuse(sentence: str) -> None:
 
 def _run(differentiable: Any, adjoint: ReversibleAdjoint, init_state: Any, run: dict) -> Any:
     (y, solver_state), args, terms = differentiable
-    init_state = dataclasses.replace(init_state, y=y, solver_state=solver_state)
+    init_state = dataclasses.replace(init_state, y=y, solver_state=(solver_state, terms.start()))
     loops = {"inner_while_loop": _while_loop, "outer_while_loop": _while_loop}
     final_state, _ = adjoint._loop(args=args, terms=terms, init_state=init_state, **loops, **run)
     return final_state
@@ -148,7 +150,7 @@ def _solve_fwd(
         final, ends = _run_recorded(differentiable, adjoint, init_state, run)
     times = Times(init_state.tprev, final.tprev, jnp.asarray(final.num_accepted_steps, jnp.int32), ends)
     saved = jnp.asarray(final.save_state.save_index - int(run["saveat"].subs.t1), jnp.int32)
-    return final, Last(final.y, final.solver_state[0], times, saved, final.save_state.ts)
+    return final, Last(final.y, final.solver_state[0][0], times, saved, final.save_state.ts)
 
 
 @_solve.def_bwd

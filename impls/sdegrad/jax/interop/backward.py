@@ -42,6 +42,7 @@ class Reverse(NamedTuple):
     a_F: Any
     a_after: Any
     a_arrays: Any
+    walks: Any  # along the paths of Brownian motion
 
 
 class Backward(eqx.Module):
@@ -54,14 +55,15 @@ class Backward(eqx.Module):
 
     def start(self, last: Last, arrays: Any, at_end: bool) -> Reverse:
         """At the last time; an empty step follows. at_end: whether there is an output at t1."""
-        k = last.times.count
+        k, (_, terms) = last.times.count, eqx.combine(arrays, self.rest)
         after, a_y, a_arrays = tree(jnp.zeros_like, (jax.eval_shape(self._control, k, arrays), last.y, arrays))
         here = tree(lambda a: a[last.saved], self.a_ys) if at_end else a_y
-        return Reverse(k, last.saved, last.y, last.hat, after, here, a_y, a_y, after, a_arrays)
+        return Reverse(k, last.saved, last.y, last.hat, after, here, a_y, a_y, after, a_arrays, terms.start())
 
     def step(self, arrays: Any, r: Reverse) -> Reverse:
         """The inverse of the step that ends at time k, and its gradient."""
-        before = self._control(r.k - 1, arrays)
+        _, terms = eqx.combine(arrays, self.rest)
+        before, walks = terms.advance(r.walks, self.times(r.k - 1), self.times(r.k))
 
         def products(hat: Any, arrays: Any, after: Any, before: Any) -> tuple[Any, Any]:
             args, terms = eqx.combine(arrays, self.rest)
@@ -85,6 +87,7 @@ class Backward(eqx.Module):
             a_F=tree(jnp.add, half, a_hat),
             a_after=a_before,
             a_arrays=self._add(arrays, r, v_arrays, v_after),
+            walks=walks,
         )
 
     def end(self, arrays: Any, y0: Any, vf0: Any, r: Reverse) -> tuple[Any, Any, Any, Any]:
