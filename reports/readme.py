@@ -1,21 +1,34 @@
-"""The README's headline: table and plot from a results file, put between two marks, checked to be current."""
+"""What the README tells of a results file and of the claims beside it, put between marks, checked to be current."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from reports import figures, tables, words
+from reports import figures, readers, tables, words
 from reports.frame import Frame, settings
 from suite.results import ResultsError
 
-START, END = "<!-- headline:start -->", "<!-- headline:end -->"
-PLOT = "headline.png"  # beside the results file
+PLOT, CLAIMS = "headline.png", "verification.csv"  # beside the results file
+
+
+def marks(name: str) -> tuple[str, str]:
+    return f"<!-- {name}:start -->", f"<!-- {name}:end -->"
 
 
 def embedded(text: str, frame: Frame, file: Path) -> str:
-    """The README `text` with the current headline. ResultsError unless each mark is there once, in order."""
-    if text.count(START) != 1 or text.count(END) != 1 or text.index(START) > text.index(END):
-        raise ResultsError(f"the README needs the line {START} once and the line {END} once after it; add them.")
-    before, after = text.split(START)[0], text.split(END)[1]
-    return f"{before}{START}\n{headline(frame, file)}\n{END}{after}"
+    """The README `text` with the current headline, and with the claims if there are any. ResultsError unless the marks
+    of each are there once, in order."""
+    text = _between(text, marks("headline"), headline(frame, file))
+    verification = file.with_name(CLAIMS)
+    if not verification.exists():
+        return text
+    return _between(text, marks("claims"), claims(readers.from_verification(verification), verification))
+
+
+def _between(text: str, ends: tuple[str, str], content: str) -> str:
+    start, end = ends
+    if text.count(start) != 1 or text.count(end) != 1 or text.index(start) > text.index(end):
+        raise ResultsError(f"the README needs the line {start} once and the line {end} once after it; add them.")
+    return f"{text.split(start)[0]}{start}\n{content}\n{end}{text.split(end)[1]}"
 
 
 def headline(frame: Frame, file: Path) -> str:
@@ -23,6 +36,33 @@ def headline(frame: Frame, file: Path) -> str:
     part = settings(frame)[0]
     where = f"Measured on {words.place(part)}; all rows: `{file.as_posix()}`."
     return f"{tables.headline(part).markdown()}\n\n{where}"
+
+
+def claims(rows: Sequence[Mapping[str, str]], file: Path) -> str:
+    """By library how many claims hold, and which do not."""
+    real = [row for row in rows if not row["source"].startswith("control")]
+    lines = ["| library | claims that hold | claims that fail, and what was measured |", "| --- | --- | --- |"]
+    for name, version in dict.fromkeys((row["implementation"], row["version"]) for row in real):
+        own = [row for row in real if row["implementation"] == name]
+        failed = [row for row in own if row["verdict"] == "fails"]
+        held = sum(row["verdict"] == "holds" for row in own)
+        lines.append(f"| {name} {version} | {held} of {held + len(failed)} | {_failures(failed)} |")
+    controls = [row for row in rows if row not in real]
+    rejected = sum(row["verdict"] == "fails" for row in controls)
+    told = f"{rejected} of {len(controls)} controls, which are false by construction, were rejected"
+    return "\n".join(
+        [*lines, "", f"[ ]: of joint confidence 95 % over all claims. {told}. All rows: `{file.as_posix()}`."]
+    )
+
+
+def _failures(rows: Sequence[Mapping[str, str]]) -> str:
+    """Claim by claim."""
+    by_claim: dict[str, list[str]] = {}
+    for row in rows:
+        measured, low, high = (float(row[column]) for column in ("measured", "low", "high"))
+        told = words.number(measured) + ("" if low == high else words.interval(low, high))
+        by_claim.setdefault(row["claim"], []).append(f"{row['subject']}: {told}")
+    return "<br>".join(f"*{claim}*: {'; '.join(subjects)}" for claim, subjects in by_claim.items()) or "–"
 
 
 def write(readme: Path, frame: Frame, file: Path) -> None:

@@ -16,6 +16,8 @@ from suite.goals import GOALS, goal
 from suite.harness import main_measure, noise_source, taking_part
 from tests.reports.synthetic import DTS, FRAMEWORKS, METHODS, bench, row
 
+START, END = readme.marks("headline")
+
 
 @pytest.fixture(scope="module")
 def frame(rows):
@@ -385,15 +387,15 @@ def test_a_file_that_cannot_be_used_is_one_line_and_overwrites_nothing(file, tmp
 
 def test_readme_is_embedded_once_and_checked(file, tmp_path, capsys):
     target = tmp_path / "README.md"
-    target.write_text(f"before\n{readme.START}\nold\n{readme.END}\nafter\n", encoding="utf-8")
+    target.write_text(f"before\n{START}\nold\n{END}\nafter\n", encoding="utf-8")
     arguments = ["--readme", str(target), "--results", str(file)]
     assert main([*arguments, "--check"]) == 1
     assert "old" in target.read_text(encoding="utf-8")
     assert not (tmp_path / readme.PLOT).exists()
     assert main(arguments) == 0
     first = target.read_text(encoding="utf-8")
-    assert first.startswith(f"before\n{readme.START}\n| work | sdegrad_torch |")
-    assert first.endswith(f"{readme.END}\nafter\n")
+    assert first.startswith(f"before\n{START}\n| work | sdegrad_torch |")
+    assert first.endswith(f"{END}\nafter\n")
     assert "Measured on Processor X" in first
     assert (tmp_path / readme.PLOT).read_bytes().startswith(b"\x89PNG")
     assert main(arguments) == 0
@@ -403,13 +405,40 @@ def test_readme_is_embedded_once_and_checked(file, tmp_path, capsys):
     assert main([*arguments, "--check"]) == 1
 
 
-@pytest.mark.parametrize("text", ["no marks", f"{readme.END}\n{readme.START}", f"{readme.START * 2}{readme.END}"])
+@pytest.mark.parametrize("text", ["no marks", f"{END}\n{START}", f"{START * 2}{END}"])
 def test_readme_without_its_marks_is_refused(file, tmp_path, capsys, text):
     target = tmp_path / "README.md"
     target.write_text(text, encoding="utf-8")
     assert main(["--readme", str(target), "--results", str(file)]) == 2
     assert "headline:start" in capsys.readouterr().err
     assert target.read_text(encoding="utf-8") == text
+
+
+VERIFICATION = (
+    "implementation,version,subject,claim,source,expected,measured,low,high,verdict,reason\n"
+    "somebody,1,a method,strong order 1,a book,1.0,0.503,0.49,0.51,fails,\n"
+    "somebody,1,another method,strong order 1,a book,1.0,1.0,0.9,1.1,holds,\n"
+    "somebody,1,a third,strong order 1,a book,,,,,unsupported,it has none\n"
+    "somebody,1,scaled,strong order 1,control: false by construction,1.0,0.1,0.09,0.11,fails,\n"
+)
+
+
+def test_readme_tells_the_claims_beside_the_results(file, tmp_path):
+    results_file, target = tmp_path / file.name, tmp_path / "README.md"
+    results_file.write_bytes(file.read_bytes())
+    (tmp_path / readme.CLAIMS).write_text(VERIFICATION)
+    arguments = ["--readme", str(target), "--results", str(results_file)]
+    target.write_text(f"{START}\n{END}\n")
+    assert main(arguments) == 2  # no marks for the claims
+    start, end = readme.marks("claims")
+    target.write_text(f"{START}\n{END}\n{start}\n{end}\n")
+    assert main(arguments) == 0
+    block = target.read_text().split(start)[1]
+    assert "| somebody 1 | 1 of 2 | *strong order 1*: a method: 0.503 [0.490, 0.510] |" in block
+    assert "1 of 1 controls" in block
+    assert "scaled" not in block
+    (tmp_path / readme.CLAIMS).write_text(VERIFICATION.replace("0.503", "0.603"))
+    assert main([*arguments, "--check"]) == 1
 
 
 def test_claims_are_told(rows, tmp_path):
