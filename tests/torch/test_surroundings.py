@@ -179,3 +179,10 @@ def test_a_motion_that_depends_on_a_tensor_gets_its_gradient_or_a_refusal(adjoin
         sd.sdeint(sde, y0, [0.0, 1.0], **solve)[-1].sum().backward()
         assert W.grad is not None
         assert W.grad.abs().min() > 0
+
+
+def test_a_batch_is_leading_axes_and_not_vmap():
+    sde, y0 = neural("diagonal"), torch.stack([state(), state(1)])
+    assert sd.sdeint(sde, y0, [0.0, 1.0], dt=0.5).shape == (2, *y0.shape)
+    with pytest.raises(RuntimeError, match="vmap"):
+        torch.func.vmap(lambda y: sd.sdeint(sde, y, [0.0, 1.0], dt=0.5), randomness="different")(y0)
