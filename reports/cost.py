@@ -19,7 +19,9 @@ from suite.goals import goal
 _GOAL: Any = {"color": "#222222", "marker": "|", "markersize": 9, "markeredgewidth": 1.6, "linestyle": "none"}
 
 
-def _by_size(rows: Frame, frame: Frame, title: str) -> Plot:
+@plotting.in_style
+def by_size(rows: Frame, frame: Frame, title: str) -> Plot:
+    """Times by size."""
     columns = varying(rows, ("batch", "dim", "hidden")) or ["batch"]
     rows = rows.assign(size=[_size(row, columns) for _, row in rows.iterrows()])
     parts = [(what, part) for what, part in plotting.panels(rows, *SIZE) if part["size"].nunique() > 1]
@@ -56,24 +58,8 @@ def _range(rows: Frame) -> str:
 
 
 @plotting.in_style
-def gradient_time(rows: Frame, frame: Frame) -> Plot:
-    """Time of a gradient by size."""
-    return _by_size(rows, frame, "Time of a gradient, forward and backward, by size")
-
-
-@plotting.in_style
-def solve_time(rows: Frame, frame: Frame) -> Plot:
-    """Time of a solve by size."""
-    return _by_size(rows, frame, "Time of a solve by size")
-
-
-@plotting.in_style
-def brownian_time(rows: Frame, frame: Frame) -> Plot:
-    """Time of Brownian motion by size."""
-    return _by_size(rows, frame, "Time of Brownian motion by size")
-
-
-def _ratios(rows: Frame, frame: Frame, title: str) -> Plot:
+def ratios(rows: Frame, frame: Frame, title: str) -> Plot:
+    """Times divided by those of sdegrad in the same framework, with the goals for them."""
     goals = [goal(row) for _, row in rows.iterrows()]
     figure, (axes,) = plotting.canvas(title, 1, width=8.2, height=0.45 + 0.16 * _lines(rows))
     ratio_panel(axes, rows, frame, goals)
@@ -83,24 +69,6 @@ def _ratios(rows: Frame, frame: Frame, title: str) -> Plot:
     reached = [value >= wanted for value, wanted in zip(rows["value"], goals, strict=True) if wanted]
     told = f"; {sum(reached)} of {len(reached)} goals reached" if reached else ""
     return plotting.finish(figure, rows, f"Ratios from {low} to {high}, paired by round; {len(rows)} values{told}.")
-
-
-@plotting.in_style
-def gradient_time_ratio(rows: Frame, frame: Frame) -> Plot:
-    """Gradient times divided by those of sdegrad in the same framework."""
-    return _ratios(rows, frame, "Time of a gradient relative to sdegrad in the same framework")
-
-
-@plotting.in_style
-def solve_time_ratio(rows: Frame, frame: Frame) -> Plot:
-    """Times of a solve divided by those of sdegrad in the same framework."""
-    return _ratios(rows, frame, "Time of a solve relative to sdegrad in the same framework")
-
-
-@plotting.in_style
-def brownian_time_ratio(rows: Frame, frame: Frame) -> Plot:
-    """Times of Brownian motion divided by those of sdegrad in the same framework."""
-    return _ratios(rows, frame, "Time of Brownian motion relative to sdegrad in the same framework")
 
 
 def _works(rows: Frame) -> list[Frame]:

@@ -27,19 +27,32 @@ class Spec:
 _BY_WORK = work_columns(*STEPPING, "method", "adjoint")
 _BY_PROBLEM = ("problem", "noise_type")
 
+
+def _time(measure: str, title: str) -> Spec:
+    return Spec(lambda rows, frame: cost.by_size(rows, frame, title), (measure,), _BY_PROBLEM, standalone)
+
+
+def _ratio(measure: str, title: str) -> Spec:
+    return Spec(lambda rows, frame: cost.ratios(rows, frame, title), (measure,), _BY_PROBLEM, _ratios)
+
+
 FIGURES: dict[str, Spec] = {
     "gradient_error": Spec(accuracy.gradient_error, ("gradient_error",), _BY_WORK),
-    "gradient_time": Spec(cost.gradient_time, ("gradient_time",), _BY_PROBLEM, standalone),
-    "gradient_time_ratio": Spec(cost.gradient_time_ratio, ("gradient_time_ratio",), _BY_PROBLEM, _ratios),
+    "gradient_time": _time("gradient_time", "Time of a gradient, forward and backward, by size"),
+    "gradient_time_ratio": _ratio(
+        "gradient_time_ratio", "Time of a gradient relative to sdegrad in the same framework"
+    ),
     "gradient_memory": Spec(cost.gradient_memory, ("gradient_memory",), _BY_PROBLEM),
     "work_precision_gradient": Spec(accuracy.work_precision_gradient, ("gradient_error",), _BY_WORK),
     "strong_error": Spec(accuracy.strong_error, ("strong_error",), _BY_WORK),
     "work_precision_strong": Spec(accuracy.work_precision_strong, ("strong_error",), _BY_WORK),
-    "solve_time": Spec(cost.solve_time, ("solve_time",), _BY_PROBLEM, standalone),
-    "solve_time_ratio": Spec(cost.solve_time_ratio, ("solve_time_ratio",), _BY_PROBLEM, _ratios),
+    "solve_time": _time("solve_time", "Time of a solve by size"),
+    "solve_time_ratio": _ratio("solve_time_ratio", "Time of a solve relative to sdegrad in the same framework"),
     "evaluations": Spec(cost.evaluations, accuracy.COUNTS, ()),
-    "brownian_time": Spec(cost.brownian_time, ("brownian_time",), _BY_PROBLEM, standalone),
-    "brownian_time_ratio": Spec(cost.brownian_time_ratio, ("brownian_time_ratio",), _BY_PROBLEM, _ratios),
+    "brownian_time": _time("brownian_time", "Time of Brownian motion by size"),
+    "brownian_time_ratio": _ratio(
+        "brownian_time_ratio", "Time of Brownian motion relative to sdegrad in the same framework"
+    ),
 }
 
 

@@ -3,18 +3,18 @@
 from typing import Any
 
 import equinox as eqx
-import jax
 from diffrax._term import WrapTerm  # what diffeqsolve puts around terms, to go backwards in time
 from jaxtyping import Array
 
 from sdegrad.jax.brownian import BrownianInterval
+from sdegrad.jax.interop.terms import parts_of
 from sdegrad.jax.points import inside
 
 
 def spanned(time: Array, terms: Any, ends: tuple[Array, Array]) -> Array:
     """`time` unchanged; an error at run time where a `BrownianInterval` in the terms does not span both ends."""
-    for wrapped in _of(WrapTerm, terms):
-        for path in _of(BrownianInterval, wrapped):
+    for wrapped in parts_of(WrapTerm, terms):
+        for path in parts_of(BrownianInterval, wrapped):
             reached = [inside(path.grid, wrapped.direction * end) for end in ends]
             sentence = (
                 f"t0 or t1 of diffeqsolve is not within [{path.t0}, {path.t1}], where its BrownianInterval is; make "
@@ -22,8 +22,3 @@ def spanned(time: Array, terms: Any, ends: tuple[Array, Array]) -> Array:
             )
             time = eqx.error_if(time, ~(reached[0] & reached[1]), sentence)
     return time
-
-
-def _of(cls: type, tree: Any) -> list:
-    leaves = jax.tree.leaves(tree, is_leaf=lambda x: isinstance(x, cls))
-    return [leaf for leaf in leaves if isinstance(leaf, cls)]

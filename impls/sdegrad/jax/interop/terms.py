@@ -116,7 +116,7 @@ def hoist(terms: Any, t: Any, y: Any, args: Any, walk: bool) -> HoistedTerm:
         eqx.filter_closure_convert(terms.prod, vf, example),
         eqx.filter_closure_convert(intervals, t, t),
         walked,
-        [leaf for leaf in jax.tree.leaves(terms, is_leaf=_is_brownian) if _is_brownian(leaf)],
+        parts_of(diffrax.AbstractBrownianPath, terms),
     )
 
 
@@ -134,5 +134,7 @@ def _is_walked(x: Any) -> bool:
     return type(x) is diffrax.ControlTerm and isinstance(x.control, BrownianInterval)
 
 
-def _is_brownian(x: Any) -> bool:
-    return isinstance(x, diffrax.AbstractBrownianPath)
+def parts_of(cls: type, tree: Any) -> list:
+    """The instances of a class in a pytree."""
+    leaves = jax.tree.leaves(tree, is_leaf=lambda x: isinstance(x, cls))
+    return [leaf for leaf in leaves if isinstance(leaf, cls)]
