@@ -83,6 +83,15 @@ def test_short_intervals_of_a_long_cell_keep_their_law_in_single_precision():
     assert not is_standard_normal(1.025 * z)
 
 
+def test_with_a_tolerance_points_further_apart_keep_their_joint_law():
+    bm = BrownianInterval(0, 1, (SAMPLES,), jax.random.key(9), tol=1e-3, levy_area="space-time")
+    assert is_standard_normal(standardised(bm))
+    inside_one_leaf = 0.5 + np.asarray([0.1, 0.4, 0.7]) * 2**-10
+    assert not is_standard_normal(standardised(bm, inside_one_leaf))
+    exact = BrownianInterval(0, 1, (SAMPLES,), jax.random.key(9), levy_area="space-time")
+    assert is_standard_normal(standardised(exact, inside_one_leaf))
+
+
 def test_the_normals_are_normal():
     """Kolmogorov-Smirnov and the fourth moment, n = 200 000, each at 1e-3 (two tests a dtype); symmetric support."""
     from scipy.stats import kstest
@@ -172,8 +181,9 @@ ORDERS = {
 @pytest.mark.parametrize("order", ORDERS)
 def test_one_query_after_another_gives_the_same_numbers_to_the_last_bit(order):
     s, t = ORDERS[order]
-    for dtype, dt in ((jnp.float64, 0.25), (jnp.float32, None)):
-        bm = BrownianInterval(0, 1, (2,), jax.random.key(7), dtype=dtype, dt=dt, levy_area="space-time-time")
+    # Of few normals the ways to both ends are kept, of many the last one.
+    for dtype, dt, shape in ((jnp.float64, 0.25, (2,)), (jnp.float32, None, (2,)), (jnp.float64, None, (30,))):
+        bm = BrownianInterval(0, 1, shape, jax.random.key(7), dtype=dtype, dt=dt, levy_area="space-time-time")
         single, made = parts(asked(bm, s, t)), walked(bm, s, t)
         assert isinstance(made, LevyIncrement)
         for name, values in single.items():
@@ -185,7 +195,7 @@ def test_a_wrong_walk_is_seen():
     _, walk = bm.advance(bm.start(), 0.2, 0.3)
     expected = bm.evaluate(0.3, 0.4)
     np.testing.assert_array_equal(bm.advance(walk, 0.3, 0.4)[0], expected)
-    wrong = walk._replace(rows=[1.001 * rows for rows in walk.rows])
+    wrong = walk._replace(rows=jax.tree.map(lambda rows: 1.001 * rows, walk.rows))
     assert np.all(bm.advance(wrong, 0.3, 0.4)[0] != expected)
 
 
@@ -215,6 +225,8 @@ def test_few_normals_are_drawn(monkeypatch):
     assert 19 < count(walked, one_cell, points) < 21
     assert 19 < count(walked, one_cell, points, backwards=True) < 21
     assert 41 < count(asked, one_cell, points) < 46
+    coarse = BrownianInterval(0, 1, (1000,), jax.random.key(8), tol=2.0**-10)
+    assert 5 < count(walked, coarse, points) < 7
     # of times with few digits, however long the cell is
     assert count(walked, one_cell, grid) < 2.1
     assert count(walked, one_cell, np.arange(65) / 2**16) < 2.3
@@ -238,6 +250,12 @@ def test_bad_arguments_are_refused():
         BrownianInterval(0, 1, (), jax.random.key(1), levy_area="foster")
     with pytest.raises(ValueError, match=r"key must be a JAX random key, got 1"):
         BrownianInterval(0, 1, (3,), 1)
+    with pytest.raises(ValueError, match=r"tol must be positive and finite, got 0.0"):
+        BrownianInterval(0, 1, (3,), jax.random.key(1), tol=0)
+    with pytest.raises(ValueError, match=r"tol must be one number, got shape \(2,\)"):
+        BrownianInterval(0, 1, (3,), jax.random.key(1), tol=jnp.ones(2))
+    with pytest.raises(ValueError, match=r"shape must have no negative length, got \(3, -1\)"):
+        BrownianInterval(0, 1, (3, -1), jax.random.key(1))
     by_class = BrownianInterval(0, 1, (3,), jax.random.key(1), levy_area=diffrax.SpaceTimeLevyArea)
     assert by_class.levy_area is diffrax.SpaceTimeLevyArea
 
@@ -246,5 +264,7 @@ def test_outside_is_refused():
     bm = BrownianInterval(0, 1, (3,), jax.random.key(1), dt=0.1)
     with pytest.raises(ValueError, match=r"time 1.1 is outside \[t0, t1\] = \[0.0, 1.0\]"):
         bm.evaluate(0.0, 1.1)
+    with pytest.raises(ValueError, match=r"a time must be one number, got shape \(2,\)"):
+        bm.evaluate(jnp.zeros(2), 1.0)
     assert np.all(np.isnan(jax.jit(lambda s, t: bm.evaluate(s, t))(jnp.asarray(0.0), jnp.asarray(1.1))))
     assert np.all(np.isfinite(bm.evaluate(0.0, np.nextafter(1.0, 2.0))))

@@ -5,7 +5,7 @@ import jax
 
 import sdegrad.jax
 from sdegrad.adapters.diffrax import Diffrax
-from sdegrad.adapters.jax_run import JaxBrownianRun
+from sdegrad.adapters.jax_run import JaxBrownianRun, of_steps
 from sdegrad.contract import BrownianTask, Task
 
 
@@ -22,8 +22,7 @@ class DiffraxSdegrad(Diffrax):
         return None
 
     def path(self, task: Task, shape: jax.ShapeDtypeStruct, key: jax.Array) -> diffrax.AbstractBrownianPath:
-        dt = task.dt if task.rtol is None else None
-        return sdegrad.jax.BrownianInterval(task.ts[0], task.ts[-1], shape, key, dt=dt)
+        return sdegrad.jax.BrownianInterval(task.ts[0], task.ts[-1], shape, key, **of_steps(task))
 
     def adjoint(self, task: Task) -> diffrax.AbstractAdjoint:
         return sdegrad.jax.ReversibleAdjoint() if task.adjoint == "reversible" else super().adjoint(task)

@@ -105,6 +105,13 @@ class GivenBrownian(eqx.Module):
         return k.astype(int)
 
 
+def of_steps(task: Task) -> dict[str, Any]:
+    """What a Brownian motion of ours is told of the steps: cells are for those of one length, and to half the first of
+    the others the tree of diffrax goes, too.
+    """
+    return {"dt": task.dt} if task.rtol is None else {"tol": task.dt / 2}
+
+
 def planned_memory(compiled: Any) -> int:
     """Bytes of temporaries and outputs as XLA has planned them: exact, while a device's own peak cannot be reset."""
     plan = compiled.memory_analysis()

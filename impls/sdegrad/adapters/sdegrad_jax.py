@@ -7,7 +7,7 @@ import jax
 
 import sdegrad.jax
 from sdegrad.adapters import jax_run
-from sdegrad.adapters.jax_run import Field, GivenBrownian, JaxBrownianRun, JaxRun
+from sdegrad.adapters.jax_run import Field, GivenBrownian, JaxBrownianRun, JaxRun, of_steps
 from sdegrad.contract import BrownianTask, Task
 from sdegrad.jax.methods import make_method
 from sdegrad.methods import METHODS
@@ -49,12 +49,10 @@ class SdegradJax:
         shape = (paths, dim if problem.noise_type == "diagonal" else problem.noise_dim)
         adaptive = {"adaptive": True, "rtol": task.rtol, "atol": task.atol or 0.0} if task.rtol is not None else {}
 
-        dt = task.dt if task.rtol is None else None  # cells are for steps of one length
-
         def solve(drift: Field, diffusion: Field, y0: jax.Array, params: Any, key: jax.Array) -> Any:
             if task.noise is None:
                 bm = sdegrad.jax.BrownianInterval(
-                    task.ts[0], task.ts[-1], shape, key, dtype=y0.dtype, dt=dt, levy_area=levy_area(task)
+                    task.ts[0], task.ts[-1], shape, key, dtype=y0.dtype, levy_area=levy_area(task), **of_steps(task)
                 )
             else:
                 bm = GivenBrownian.of(task.noise, y0.dtype)

@@ -5,6 +5,7 @@ them, with bitwise the same times and so the same Brownian increments.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -23,6 +24,8 @@ from sdegrad.jax.steps import increment
 from sdegrad.jax.types import Index, Method, Path, WalkPath
 
 Differentiable = tuple[Any, SDE]
+
+_BLOCK = 16  # steps
 
 
 class Solved(NamedTuple):
@@ -45,6 +48,7 @@ class Accepted(eqx.Module):
     halved: bool = eqx.field(static=True)
     dtype: np.dtype = eqx.field(static=True)
     levy_area: str = eqx.field(static=True, default="none")
+    left_out: Index = 0  # times before those in `times`
 
     @property
     def capacity(self) -> int:
@@ -52,7 +56,17 @@ class Accepted(eqx.Module):
 
     def exact_time(self, k: Index) -> Array:
         """Time k, as the path is asked for it."""
-        return middle(self.times[k // 2], self.times[(k + 1) // 2]) if self.halved else self.times[k]
+        if not self.halved:
+            return self.times[k - self.left_out]
+        return middle(*(self.times[i // 2 - self.left_out] for i in (k, k + 1)))
+
+    def before(self, k: Index) -> "Accepted":
+        """The same, with no times but those around the _BLOCK steps that end at time k. XLA on a CPU runs a loop that
+        reads these faster than one that reads all.
+        """
+        first = (k // 2 if self.halved else k) - _BLOCK
+        some = jnp.clip(first + jnp.arange(_BLOCK + 2, dtype=jnp.int32), 0, len(self.times) - 1)
+        return replace(self, times=self.times[some], left_out=first)
 
     def time(self, k: Index) -> Array:
         return self.exact_time(k).astype(self.dtype)
@@ -125,18 +139,25 @@ def _backward_bwd(
 
 def _march_back(steps: Accepted, at_nodes: Any, visit: Callable, step: Callable, carry: Any) -> Any:
     """From the last output to the first, which is time 0. `visit(k, its slice of at_nodes, carry)` at every
-    output; `step(k, dW, carry)` from every time k to the one before it, dW being the increment between them.
+    output; `step(some, k, dW, carry)` from every time k to the one before it, dW being the increment between them, and
+    `some` the steps there.
     """
-
-    def back(c: tuple[Index, Any, Any]) -> tuple[Index, Any, Any]:
-        k, walk, carry = c
-        dW, walk = steps.advance(walk, steps.exact_time(k - 1), steps.exact_time(k))
-        return k - 1, walk, step(k, dW, carry)
 
     def down(c: tuple[Any, Any], at: tuple[Index, Index, Any]) -> tuple[Any, None]:
         (walk, carry), (node, before, here) = c, at
+
+        def block(c: tuple[Index, Any, Any]) -> tuple[Index, Any, Any]:
+            some, end = steps.before(c[0]), jnp.maximum(c[0] - _BLOCK, before)
+
+            def back(c: tuple[Index, Any, Any]) -> tuple[Index, Any, Any]:
+                k, walk, carry = c
+                dW, walk = some.advance(walk, some.exact_time(k - 1), some.exact_time(k))
+                return k - 1, walk, step(some, k, dW, carry)
+
+            return lax.while_loop(lambda c: c[0] > end, back, c)
+
         start = node, walk, visit(node, here, carry)
-        return lax.while_loop(lambda c: c[0] > before, back, start)[1:], None
+        return lax.while_loop(lambda c: c[0] > before, block, start)[1:], None
 
     before = jnp.concatenate([steps.nodes[:1], steps.nodes[:-1]])
     return lax.scan(down, (steps.start(), carry), (steps.nodes, before, at_nodes), reverse=True)[0][1]
@@ -150,8 +171,8 @@ def _reversible(
     def visit(_: Index, a_y: Any, r: Any) -> Any:
         return r._replace(a_y=tree(jnp.add, r.a_y, a_y))
 
-    def step(k: Index, dW: Any, r: Any) -> Any:
-        return method.reverse(field, arrays, steps.time(k - 1), steps.time(k), steps.length(k - 1), dW, r)
+    def step(some: Accepted, k: Index, dW: Any, r: Any) -> Any:
+        return method.reverse(field, arrays, some.time(k - 1), some.time(k), some.length(k - 1), dW, r)
 
     start = method.reverse_init(solved.state, steps.length(0), steps.noise(0), arrays)
     end = _march_back(steps, a_ys, visit, step, start)
@@ -169,11 +190,11 @@ def _backsolve(
         y, a_node = here
         return method.init(adjoint, steps.time(k), (y, tree(jnp.add, a_y, a_node), a_arrays))
 
-    def step(k: Index, dW: Any, state: Any) -> Any:
+    def step(some: Accepted, k: Index, dW: Any, state: Any) -> Any:
         if method.smooth:
-            dt, dW = tree(jnp.negative, (steps.length(k - 1), dW))
-            return method.step(adjoint, steps.time(k), steps.time(k - 1), dt, dW, state)
-        forth = steps.time(k - 1), steps.time(k), steps.length(k - 1), dW
+            dt, dW = tree(jnp.negative, (some.length(k - 1), dW))
+            return method.step(adjoint, some.time(k), some.time(k - 1), dt, dW, state)
+        forth = some.time(k - 1), some.time(k), some.length(k - 1), dW
         return undo(lambda y, arrays: method.step(field(arrays), *forth, y), arrays, state)
 
     zero = tree(jnp.zeros_like, (y0, y0, arrays))

@@ -5,6 +5,7 @@ dtype, grid), and costs one normal per step in any order. A query inside a cell 
 cell.
 """
 
+import math
 from typing import Any
 
 import diffrax
@@ -13,17 +14,17 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.core import Tracer
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from sdegrad.grid import Grid, check_times
 from sdegrad.jax import cell_tree
-from sdegrad.jax.arguments import static_grid, static_number
+from sdegrad.jax.arguments import check_number, static_grid, static_number
 from sdegrad.jax.bridge import LevyIncrement, Span
-from sdegrad.jax.cell_tree import Walk, tree_where
 from sdegrad.jax.cells import Cells, keys_of, structs_of
-from sdegrad.jax.points import Point, inside, locate, nearest
+from sdegrad.jax.points import MOST_LEVELS, inside, locate, nearest
 from sdegrad.jax.steps import time_dtype
 from sdegrad.jax.types import Index, Number
+from sdegrad.jax.ways import Walk, start
 
 
 class LevyArea(diffrax.AbstractSpaceTimeLevyArea):
@@ -51,7 +52,8 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
     shape: of one increment, a tuple, or a pytree of `jax.ShapeDtypeStruct`. key: a JAX random key. dtype: of
     the increments; JAX's default float dtype if None. dt: the step of the solver that will use it: [t0, t1]
     is cut into cells of this length (the last may be shorter), and increments over cells are independent
-    draws; without it the whole interval is one cell, which is best for adaptive steps.
+    draws; without it the whole interval is one cell, which is best for adaptive steps. tol: how near to each other
+    points inside a cell are told apart, 2^-24 of the cell if None.
 
     levy_area: None or "none"; "space-time" for H; "space-time-time" for H and K; "davie" or "foster" for H and an
     approximate A of the last axis of shape; or `diffrax.BrownianIncrement`, `SpaceTimeLevyArea`,
@@ -60,13 +62,13 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
     cells it obeys Chen's relation; over a piece of a cell it is drawn given the W and H of the piece.
 
     On the grid the path is exact, and a cell costs one normal per element (and one more for each of H and K). A
-    query that starts or ends inside a cell walks down a tree, 24 halvings of the cell and a cut at the point, each
-    of as many normals; both ends share the upper part of the way, and so do one query and the next with `advance`.
-    The law is exact at every point, and jointly for points in different leaves of the tree, 2^-24 of the cell
-    long; points in one leaf share its normals.
+    query that starts or ends inside a cell walks down a tree, 24 halvings of the cell (fewer with tol) and a cut at the
+    point, each of as many normals; both ends share the upper part of the way, and so do one query and the next with
+    `advance`. The law is exact at every point, and jointly for points in different leaves of the tree, which are no
+    longer than tol; points in one leaf share its normals.
 
     The same numbers in any order of queries. For a batch of paths, a batch of keys under vmap, or an axis in `shape`.
-    ValueError: times that are not finite or not increasing, dt not positive, a shape that is not one, a dtype
+    ValueError: times that are not finite or not increasing, dt or tol not positive, a shape that is not one, a dtype
     that is not a float or needs JAX's x64 mode, an unknown levy_area, A without an axis, a key that is none.
     """
 
@@ -84,6 +86,7 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
         *,
         dtype: Any = None,
         dt: Number | None = None,
+        tol: Number | None = None,
         levy_area: str | type | None = None,
     ):
         self.area = _area(levy_area)
@@ -95,7 +98,9 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
             raise ValueError(
                 f"levy_area={self.area!r} needs a last axis for the noise; give the path a shape like (1,)."
             )
-        self.cells = Cells(keys_of(key, len(leaves)), leaves, self.grid, _PARTS[self.area], approximate)
+        self.cells = Cells(
+            keys_of(key, len(leaves)), leaves, self.grid, _PARTS[self.area], _levels(self.grid, tol), approximate
+        )
 
     @property
     def t0(self) -> float:
@@ -128,7 +133,7 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
         """What `advance` carries from one query to the next: the way down to the last time asked for, some 26
         increments in memory. An array pytree, for the carry of a loop.
         """
-        return cell_tree.start(self.cells, time_dtype())
+        return start(self.cells, time_dtype())
 
     def advance(self, walk: Walk, s: Number, t: Number) -> tuple[Any, Walk]:
         """The increment over [s, t], as `cell` returns it, and the walk from there on. The same numbers as those of
@@ -146,7 +151,8 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
         The times may be traced, and are snapped to the grid within (k + 8) ulp. From a later to an earlier time it is
         the increment of the path run backwards: W, K and A change their signs, H does not. `left` is without effect:
         the path has no jumps.
-        ValueError for times outside [t0, t1]; if they are traced, the increment is NaN instead.
+        ValueError for times that are not numbers, or outside [t0, t1]; there, if they are traced, the increment is NaN
+        instead.
         """
         del left
         s, t = (self.t0, t0) if t1 is None else (t0, t1)
@@ -160,6 +166,7 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
 
     def _times(self, *times: Number) -> list[Array]:
         for time in times:
+            check_number("a time", time)
             if isinstance(time, Tracer):
                 continue
             slack = self.grid.tolerance(self.grid.steps, float(jnp.finfo(jnp.result_type(time, float)).eps))
@@ -186,31 +193,34 @@ def _cell(bm: BrownianInterval, k: Array) -> Any:
 def _increment(bm: BrownianInterval, s: Array, t: Array) -> Any:
     """Over a cell it is one draw and no more; on the grid nothing is walked, and no memory taken for it."""
     cells, grid = bm.cells, bm.grid
-    (i, i_snaps), (j, j_snaps) = nearest(grid, s), nearest(grid, t)
+    times, eps = _in_order(s, t)
+    k, snaps = nearest(grid, times, eps)
+    ends = locate(grid, cells.levels, times, eps)
+
+    def whole() -> list[Span]:
+        return cell_tree.total(cells, cells.zeros(), cells.zeros(), ends)
 
     def pieces() -> list[Span]:
-        ends = _ordered(locate(grid, s), locate(grid, t))
-        of_s, of_t = lax.cond(
-            i_snaps & j_snaps,
-            lambda: (cells.zeros(), cells.zeros()),
-            lambda: cell_tree.sides(cells, bm.start(), *ends)[:2],
-        )
+        of_s, of_t, _ = cell_tree.sides(cells, bm.start(), ends)
         return cell_tree.total(cells, of_s, of_t, ends)
 
-    is_cell = i_snaps & j_snaps & (jnp.abs(i - j) == 1)
-    spans = lax.cond(is_cell, lambda: cell_tree.cell(cells, jnp.minimum(i, j)), pieces)
+    ways = lambda: cell_tree.cell(cells, k[0]), whole, pieces
+    spans = lax.switch(jnp.where(snaps.all(), jnp.where(k[1] - k[0] == 1, 0, 1), 2), ways)
     return bm._packed(_directed(grid, spans, s, t))
 
 
 @eqx.filter_jit
 def _advance(bm: BrownianInterval, walk: Walk, s: Array, t: Array) -> tuple[Any, Walk]:
-    ends = _ordered(locate(bm.grid, s), locate(bm.grid, t))
-    of_s, of_t, walk = cell_tree.sides(bm.cells, walk, *ends)
+    times, eps = _in_order(s, t)
+    ends = locate(bm.grid, bm.cells.levels, times, eps)
+    of_s, of_t, walk = cell_tree.sides(bm.cells, walk, ends)
     return bm._packed(_directed(bm.grid, cell_tree.total(bm.cells, of_s, of_t, ends), s, t)), walk
 
 
-def _ordered(a: Point, b: Point) -> tuple[Point, Point]:
-    return tree_where(b.before(a), (b, a), (a, b))
+def _in_order(s: Array, t: Array) -> tuple[Float[Array, "2"], float]:
+    """Both times, and what is an ulp for the coarser one."""
+    a, b = s.astype(time_dtype()), t.astype(time_dtype())
+    return jnp.stack([jnp.minimum(a, b), jnp.maximum(a, b)]), max(float(jnp.finfo(x.dtype).eps) for x in (s, t))
 
 
 def _directed(grid: Grid, spans: list[Span], s: Array, t: Array) -> list[Span]:
@@ -241,3 +251,13 @@ def _grid(t0: Number, t1: Number, dt: Number | None) -> Grid:
     t0, t1 = static_number("t0", t0), static_number("t1", t1)
     check_times((t0, t1), 1.0 if dt is None else static_number("dt", dt))
     return static_grid(t0, t1, t1 - t0 if dt is None else static_number("dt", dt))
+
+
+def _levels(grid: Grid, tol: Number | None) -> int:
+    """How often a cell is halved until it is no longer than tol."""
+    if tol is None:
+        return MOST_LEVELS
+    tol = static_number("tol", tol)
+    if not 0 < tol < math.inf:
+        raise ValueError(f"tol must be positive and finite, got {tol}; leave it out for the finest.")
+    return max(0, min(MOST_LEVELS, math.ceil(math.log2(grid.dt / tol))))

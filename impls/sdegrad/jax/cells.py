@@ -20,13 +20,14 @@ WORDS = 7  # keys per array: of W, H, K over cells, of the three normals of a sp
 
 class Cells(eqx.Module):
     """The cells of the grid, for every array of the path. parts: 1 for W, 2 for W and H, 3 with K.
-    area: how A is approximated, if at all.
+    levels: how often a cell is halved in its tree. area: how A is approximated, if at all.
     """
 
     words: UInt32[Array, "arrays keys 2"]
     structs: tuple[jax.ShapeDtypeStruct, ...] = eqx.field(static=True)
     grid: Grid = eqx.field(static=True)
     parts: int = eqx.field(static=True)
+    levels: int = eqx.field(static=True)
     area: str | None = eqx.field(static=True)
 
     def length(self, k: Index, dtype: Any) -> Array:
@@ -106,5 +107,7 @@ def structs_of(shape: Any, dtype: Any) -> Any:
     for leaf in jax.tree.leaves(shape):
         if not isinstance(leaf, jax.ShapeDtypeStruct):
             raise ValueError(f"shape must be a tuple of integers or a tree of jax.ShapeDtypeStruct, got {leaf!r}.")
+        if any(n < 0 for n in leaf.shape):
+            raise ValueError(f"shape must have no negative length, got {leaf.shape}.")
         check_dtype(leaf.dtype)
     return shape

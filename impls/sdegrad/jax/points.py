@@ -1,7 +1,9 @@
 """The times of a path as places in its cells."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, UInt32
@@ -10,8 +12,7 @@ from sdegrad.grid import Grid
 from sdegrad.jax.steps import grid_time, time_dtype
 from sdegrad.jax.types import Index
 
-LEVELS = 24  # of halving of a cell
-CUT = LEVELS + 1  # the level of the two parts of a leaf, cut at the point itself
+MOST_LEVELS = 24  # of halving of a cell
 
 
 class Spot(NamedTuple):
@@ -30,49 +31,53 @@ class Spot(NamedTuple):
         return Spot(jnp.clip(self.leaf, first, last), jnp.where(within, self.cut, 0))
 
 
-class Point(NamedTuple):
-    """A time, as a place in the tree of a cell. The node of level l that starts at it or holds it has the number
-    code >> (25 - l), the root being 1 and the children of n being 2n and 2n + 1; the last bit of code is 1, for the
-    right part of the leaf, which is cut at this fraction of its length.
+class Point(eqx.Module):
+    """A time, as a place in the tree of a cell, whose leaves are 2^-levels of it long. The node of level l that starts
+    at it or holds it has the number code >> (levels + 1 - l), the root being 1 and the children of n being 2n and
+    2n + 1; the last bit of code is 1, for the right part of the leaf, which is cut at this fraction of its length.
     """
 
-    cell: Int[Array, ""]
-    code: UInt32[Array, ""]
-    cut: Float[Array, ""]
+    cell: Int[Array, "..."]
+    code: UInt32[Array, "..."]
+    cut: Float[Array, "..."]
+    levels: int = eqx.field(static=True)
 
     @classmethod
-    def at(cls, cell: Index, fraction: Float[Array, ""]) -> "Point":
+    def at(cls, cell: Index | Int[Array, "*times"], fraction: Float[Array, "*times"], levels: int) -> "Point":
         """At a fraction in [0, 1) of the cell."""
-        leaves = fraction * 2**LEVELS
-        leaf = jnp.clip(jnp.floor(leaves), 0, 2**LEVELS - 1)
-        code = 2 * leaf.astype(jnp.uint32) + jnp.uint32(2**CUT + 1)
-        return cls(jnp.asarray(cell, jnp.int32), code, jnp.clip(leaves - leaf, 0, 1))
+        leaves = fraction * 2**levels
+        leaf = jnp.clip(jnp.floor(leaves), 0, 2**levels - 1)
+        code = 2 * leaf.astype(jnp.uint32) + jnp.uint32(2 ** (levels + 1) + 1)
+        return cls(jnp.asarray(cell, jnp.int32), code, jnp.clip(leaves - leaf, 0, 1), levels)
 
-    def depth(self) -> Int[Array, ""]:
-        """The level of the largest node that starts here."""
+    def depth(self) -> Int[Array, "..."]:
+        """The level of the largest node that starts here; that of the parts of a leaf, if none does."""
         node = self.code >> 1
         zeros = lax.population_count(~node & (node - 1)).astype(jnp.int32)
-        return jnp.where(self.cut > 0, CUT, LEVELS - zeros)
+        return jnp.where(self.cut > 0, self.levels + 1, self.levels - zeros)
 
     def node(self, level: Int[Array, "..."] | int) -> UInt32[Array, "..."]:
-        return self.code >> (CUT - jnp.asarray(level, jnp.int32)).astype(jnp.uint32)
+        return self.code >> (self.levels + 1 - jnp.asarray(level, jnp.int32)).astype(jnp.uint32)
 
     def spot(self) -> Spot:
-        return Spot((self.code >> 1).astype(jnp.int32) - 2**LEVELS, self.cut)
+        return Spot((self.code >> 1).astype(jnp.int32) - 2**self.levels, self.cut)
 
-    def before(self, other: "Point") -> Bool[Array, ""]:
-        later_code = (self.code < other.code) | ((self.code == other.code) & (self.cut < other.cut))
-        return (self.cell < other.cell) | ((self.cell == other.cell) & later_code)
+    def same(self, other: "Point") -> Bool[Array, "..."]:
+        return (self.cell == other.cell) & (self.code == other.code) & (self.cut == other.cut)
 
-    def common(self, other: "Point") -> Int[Array, ""]:
-        """The level of the last common node on the ways to both; 25 for the same point, -1 in different cells."""
-        shared = lax.clz(self.code ^ other.code).astype(jnp.int32) - (31 - CUT) - 1
-        shared = jnp.where((shared > LEVELS) & (self.cut != other.cut), LEVELS, shared)
+    def common(self, other: "Point") -> Int[Array, "..."]:
+        """The level of the last common node on the ways to both; -1 in different cells, that of parts for one point."""
+        shared = lax.clz(self.code ^ other.code).astype(jnp.int32) - (31 - self.levels)
+        shared = jnp.where((shared > self.levels) & (self.cut != other.cut), self.levels, shared)
         return jnp.where(self.cell == other.cell, shared, -1)
 
 
-def start_of(k: Array) -> Point:
-    return Point.at(k, jnp.zeros((), time_dtype()))
+def tree_where(condition: Array, a: Any, b: Any) -> Any:
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), a, b)
+
+
+def start_of(k: Array, levels: int) -> Point:
+    return Point.at(k, jnp.zeros((), time_dtype()), levels)
 
 
 def place(s: Point, t: Point) -> tuple[Array, ...]:
@@ -81,24 +86,21 @@ def place(s: Point, t: Point) -> tuple[Array, ...]:
     return s.cell.astype(jnp.uint32), s.code, t.code, *cuts
 
 
-def nearest(grid: Grid, t: Array) -> tuple[Int[Array, ""], Bool[Array, ""]]:
-    """The grid time nearest to t, and whether t is taken for it: within (k + 8) ulp."""
-    ulp8 = grid.tolerance(0, float(jnp.finfo(t.dtype).eps))
-    t = t.astype(time_dtype())
+def nearest(grid: Grid, t: Float[Array, "*times"], eps: float) -> tuple[Int[Array, "*times"], Bool[Array, "*times"]]:
+    """The grid time nearest to t, and whether t is taken for it: within (k + 8) ulp. eps: what an ulp is."""
     k = jnp.clip(jnp.round((t - grid.t0) / grid.dt), 0, grid.steps).astype(jnp.int32)
     apart = jnp.abs(t - grid_time(grid, k))
     to_end = jnp.abs(t - grid.t1)
     k, apart = jnp.where(to_end < apart, grid.steps, k), jnp.minimum(to_end, apart)
-    return k, apart <= ulp8 * (1 + k.astype(t.dtype) / 8)
+    return k, apart <= grid.tolerance(0, eps) * (1 + k.astype(t.dtype) / 8)
 
 
-def locate(grid: Grid, t: Array) -> Point:
+def locate(grid: Grid, levels: int, t: Float[Array, "*times"], eps: float) -> Point:
     """A grid time where t is one within (k + 8) ulp, and otherwise a point inside a cell."""
-    k, snap = nearest(grid, t)
-    t = t.astype(time_dtype())
+    k, snap = nearest(grid, t, eps)
     k = jnp.where(~snap & (t < grid_time(grid, k)), k - 1, k)
     start = grid_time(grid, k)
-    return Point.at(k, jnp.where(snap, 0, t - start) / (grid_time(grid, k + 1) - start))
+    return Point.at(k, jnp.where(snap, 0, t - start) / (grid_time(grid, k + 1) - start), levels)
 
 
 def inside(grid: Grid, t: Array) -> Array:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Array, Float, Int
 
 from sdegrad.grid import Grid
 from sdegrad.jax.bridge import LevyIncrement
@@ -24,7 +25,7 @@ def time_dtype() -> np.dtype:
     return jnp.zeros(()).dtype
 
 
-def grid_time(grid: Grid, k: Index) -> jax.Array:
+def grid_time(grid: Grid, k: Index | Int[Array, "*times"]) -> Float[Array, "*times"]:
     """Grid time k, for a traced k, in the time dtype.
 
     The sum of two table entries and not t0 + k dt: a compiler may fuse that product and sum in one place and

@@ -11,7 +11,6 @@ import diffrax
 import equinox as eqx
 import equinox.internal as eqxi
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array
 
 from sdegrad.jax.interop.backward import Backward, Last
@@ -170,7 +169,7 @@ def _solve_bwd(
     saveat = run["saveat"].subs
     backward = Backward(rest, last.times, None if saveat.ts is None else last.ts, a_ys)
     start = backward.start(last, arrays, at_end=saveat.t1)
-    r = lax.while_loop(lambda r: r.k > 0, lambda r: backward.step(arrays, r), start)
+    r = backward.march(arrays, start)
     a_y0, a_hat0, a_vf0, (a_args, a_terms) = backward.end(arrays, y0, vf0, r)
     gradients = (a_y0, (a_hat0, a_vf0)), a_args, a_terms
     return eqxi.nondifferentiable_backward(gradients, msg=_ONCE)

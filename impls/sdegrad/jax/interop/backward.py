@@ -7,6 +7,7 @@ are
     hat0 = 2 y1 - hat1 - F(t1, hat1),    y0 = y1 - (F(t0, hat0) + F(t1, hat1)) / 2
 """
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -15,8 +16,10 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from sdegrad.jax.interop.times import Times
+from sdegrad.jax.interop.times import Times, Window
 from sdegrad.jax.methods.base import tree
+
+_BLOCK = 16  # steps
 
 
 class Last(NamedTuple):
@@ -49,7 +52,7 @@ class Backward(eqx.Module):
     """`arrays` is what is differentiated of (args, terms), `rest` is what is not."""
 
     rest: Any
-    times: Times
+    times: Times | Window
     ts: Float[Array, "outputs"] | None  # None if all outputs are at the ends
     a_ys: Any  # cotangents of the outputs, [outputs, *y.shape]
 
@@ -59,6 +62,19 @@ class Backward(eqx.Module):
         after, a_y, a_arrays = tree(jnp.zeros_like, (jax.eval_shape(self._control, k, arrays), last.y, arrays))
         here = tree(lambda a: a[last.saved], self.a_ys) if at_end else a_y
         return Reverse(k, last.saved, last.y, last.hat, after, here, a_y, a_y, after, a_arrays, terms.start())
+
+    def march(self, arrays: Any, r: Reverse) -> Reverse:
+        """To the first time."""
+
+        times = self.times
+        assert isinstance(times, Times)
+
+        def block(r: Reverse) -> Reverse:
+            some = dataclasses.replace(self, times=times.before(r.k, _BLOCK))
+            end = jnp.maximum(r.k - _BLOCK, 0)
+            return lax.while_loop(lambda r: r.k > end, lambda r: some.step(arrays, r), r)
+
+        return lax.while_loop(lambda r: r.k > 0, block, r)
 
     def step(self, arrays: Any, r: Reverse) -> Reverse:
         """The inverse of the step that ends at time k, and its gradient."""

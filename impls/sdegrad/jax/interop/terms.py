@@ -41,7 +41,10 @@ class HoistedTerm(diffrax.AbstractTerm):
         """(The control over [t0, t1], the walks there)."""
         asked = zip(self.walked, walks, self.intervals(t0, t1), strict=True)
         made = [path.advance(walk, *interval) for path, walk, interval in asked]
-        return self.control(t0, t1, [increment for increment, _ in made]), [walk for _, walk in made]
+        increments = [
+            made if path.area == "none" else made.W for path, (made, _) in zip(self.walked, made, strict=True)
+        ]
+        return self.control(t0, t1, increments), [walk for _, walk in made]
 
 
 class Known(diffrax.AbstractTerm):
@@ -98,7 +101,7 @@ def hoist(terms: Any, t: Any, y: Any, args: Any, walk: bool) -> HoistedTerm:
         def recorder(i: int) -> Any:
             def record(t0: Any, t1: Any) -> Any:
                 asked[i] = (t0, t1)
-                return jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), walked[i].structs)
+                return _zeros(walked[i])
 
             return record
 
@@ -106,13 +109,12 @@ def hoist(terms: Any, t: Any, y: Any, args: Any, walk: bool) -> HoistedTerm:
         return asked
 
     def control(t0: Any, t1: Any, increments: list) -> Any:
-        return replaced([_constant(path, made) for path, made in zip(walked, increments, strict=True)]).contr(t0, t1)
+        return replaced([lambda t0, t1, W=W: W for W in increments]).contr(t0, t1)
 
-    made = [eqx.filter_eval_shape(lambda path=path: path.advance(path.start(), path.t0, path.t1)[0]) for path in walked]
     vf, example = eqx.filter_eval_shape(terms.vf, t, y, args), eqx.filter_eval_shape(terms.contr, t, t)
     return HoistedTerm(
         eqx.filter_closure_convert(terms.vf, t, y, args),
-        eqx.filter_closure_convert(control, t, t, made),
+        eqx.filter_closure_convert(control, t, t, list(map(_zeros, walked))),
         eqx.filter_closure_convert(terms.prod, vf, example),
         eqx.filter_closure_convert(intervals, t, t),
         walked,
@@ -120,9 +122,8 @@ def hoist(terms: Any, t: Any, y: Any, args: Any, walk: bool) -> HoistedTerm:
     )
 
 
-def _constant(path: BrownianInterval, increment: Any) -> Any:
-    W = increment if path.area == "none" else increment.W
-    return lambda t0, t1: W
+def _zeros(path: BrownianInterval) -> Any:
+    return jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), path.structs)
 
 
 def _is_part(x: Any) -> bool:

@@ -4,6 +4,7 @@ from typing import Any
 
 import diffrax
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
@@ -47,3 +48,18 @@ class Times(eqx.Module):
         ends = self.ends
         end = ends.time(k) if isinstance(ends, EvenSteps) else ends[jnp.maximum(k - 1, 0)]
         return jnp.where(k == 0, self.start, jnp.where(k >= self.count, self.last, end))
+
+    def before(self, k: Int[Array, ""], steps: int) -> "Window":
+        """The times around so many steps that end at time k: those of the steps, and the one after them."""
+        first = k - steps
+        return Window(first, jax.vmap(self)(first + jnp.arange(steps + 2, dtype=jnp.int32)))
+
+
+class Window(eqx.Module):
+    """Some of the times. XLA on a CPU runs a loop that reads them faster than one that reads the array of all."""
+
+    first: Int[Array, ""]
+    times: Float[Array, "times"]
+
+    def __call__(self, k: Int[Array, ""]) -> Float[Array, ""]:
+        return self.times[k - self.first]
