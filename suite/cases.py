@@ -109,8 +109,9 @@ def _time() -> Iterator[Case]:
         yield Case(**whole, sizes=sizes, presets=presets)
         yield Case(**whole, sizes=sizes, compiled=True, presets=presets)
     yield Case(**gradient, sizes=MIDDLE, told_dt=True, implementations=TORCH, presets=FULL)
-    for rtol, first in ((1e-2, 0.01), (1e-3, 0.001)):  # some ten steps, and some fifty
-        adaptive: dict[str, Any] = {"rtol": rtol, "atol": rtol / 10, "dts": (first,), "presets": FULL}
+    # Some ten steps, and some hundred.
+    for rtol, first, t1 in ((1e-2, 0.01, 1.0), (1e-3, 0.001, 10.0)):
+        adaptive: dict[str, Any] = {"rtol": rtol, "atol": rtol / 10, "dts": (first,), "t1": t1, "presets": FULL}
         for sizes in (MIDDLE, SMALL):
             yield Case(**gradient, sizes=sizes, implementations=JAX, yardsticks=INSIDE, **adaptive)
     for dt in (0.001, 0.0001):  # ten and a hundred times the steps of the case above
