@@ -85,11 +85,12 @@ def work(row: Mapping[str, Any], columns: Iterable[str]) -> str:
 
 
 def place(frame: Frame) -> str:
-    """Where and when the rows of one setting were measured: machine, device, threads, date, commit."""
+    """Where and when the rows of one setting were measured: machine, device, threads, the last date, all commits."""
     last = frame.iloc[frame["time"].argmax()]
     threads = f", {last['threads']:.0f} thread{'s' if last['threads'] != 1 else ''}" if _given(last["threads"]) else ""
-    dirty = " with changes" if last["dirty"] in ("True", "true", "1") else ""
-    commit = f"commit {last['commit'][:8]}{dirty}"
+    built = frame.sort_values("time")[["commit", "dirty"]].drop_duplicates().itertuples(index=False)
+    commits = [commit[:8] + " with changes" * (dirty in ("True", "true", "1")) for commit, dirty in built]
+    commit = f"commit{'s' if len(commits) > 1 else ''} {' and '.join(commits)}"
     return f"{last['machine']}, {last['device']}{threads}, {last['time'][:10]}, {commit}"
 
 

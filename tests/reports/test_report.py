@@ -3,6 +3,7 @@
 import re
 from html.parser import HTMLParser
 
+import pandas as pd
 import pytest
 from matplotlib.lines import Line2D
 
@@ -166,6 +167,15 @@ def test_every_figure_is_drawn(drawn):
     plots, left_out = drawn
     assert set(plots) == set(figures.FIGURES)
     assert left_out == {}
+
+
+def test_rows_of_several_commits_name_them_all():
+    row = {"machine": "a machine", "device": "cpu", "threads": 2.0, "dirty": "False"}
+    older = row | {"time": "2026-01-01T00:00:00", "commit": "1" * 40}
+    newer = row | {"time": "2026-01-02T00:00:00", "commit": "2" * 40, "dirty": "True"}
+    expected = "a machine, cpu, 2 threads, 2026-01-02, commits 11111111 and 22222222 with changes"
+    assert words.place(pd.DataFrame([newer, older, older])) == expected
+    assert words.place(pd.DataFrame([older])).endswith("2026-01-01, commit 11111111")
 
 
 @pytest.mark.parametrize("name", figures.FIGURES)
