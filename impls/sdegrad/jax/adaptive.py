@@ -17,8 +17,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from sdegrad.jax.accepted import Accepted, Solved, middle
+from sdegrad.jax.accepted import Accepted, middle
 from sdegrad.jax.methods.base import tree
+from sdegrad.jax.retraced import Solved
 from sdegrad.jax.sde import SDE
 from sdegrad.jax.types import CellPath, Embedded, Made
 

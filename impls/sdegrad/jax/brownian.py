@@ -18,6 +18,7 @@ from jaxtyping import Array, Float
 
 from sdegrad.grid import Grid, check_times
 from sdegrad.jax import cell_tree
+from sdegrad.jax.areas import CLASSES, PARTS, area_name
 from sdegrad.jax.arguments import check_number, static_grid, static_number
 from sdegrad.jax.bridge import LevyIncrement, Span
 from sdegrad.jax.cells import Cells, keys_of, structs_of
@@ -25,25 +26,6 @@ from sdegrad.jax.points import MOST_LEVELS, inside, locate, nearest
 from sdegrad.jax.steps import time_dtype
 from sdegrad.jax.types import Index, Number
 from sdegrad.jax.ways import Walk, start
-
-
-class LevyArea(diffrax.AbstractSpaceTimeLevyArea):
-    """W and H over an interval of length dt, and an approximate Levy area A [*shape, noise]."""
-
-    dt: Any
-    W: Any
-    H: Any
-    A: Any
-
-
-_PARTS = {"none": 1, "space-time": 2, "space-time-time": 3, "davie": 2, "foster": 2}
-_CLASSES = {
-    "none": diffrax.BrownianIncrement,
-    "space-time": diffrax.SpaceTimeLevyArea,
-    "space-time-time": diffrax.SpaceTimeTimeLevyArea,
-    "davie": LevyArea,
-    "foster": LevyArea,
-}
 
 
 class BrownianInterval(diffrax.AbstractBrownianPath):
@@ -89,7 +71,7 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
         tol: Number | None = None,
         levy_area: str | type | None = None,
     ):
-        self.area = _area(levy_area)
+        self.area = area_name(levy_area)
         self.grid = _grid(t0, t1, dt)
         self.structs = structs_of(shape, dtype)
         leaves = tuple(jax.tree.leaves(self.structs))
@@ -99,7 +81,7 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
                 f"levy_area={self.area!r} needs a last axis for the noise; give the path a shape like (1,)."
             )
         self.cells = Cells(
-            keys_of(key, len(leaves)), leaves, self.grid, _PARTS[self.area], _levels(self.grid, tol), approximate
+            keys_of(key, len(leaves)), leaves, self.grid, PARTS[self.area], _levels(self.grid, tol), approximate
         )
 
     @property
@@ -113,7 +95,7 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
     @property
     def levy_area(self) -> type:
         """The class of what `evaluate` returns with use_levy."""
-        return _CLASSES[self.area]
+        return CLASSES[self.area]
 
     @property
     def shape(self) -> Any:
@@ -236,15 +218,6 @@ def _directed(grid: Grid, spans: list[Span], s: Array, t: Array) -> list[Span]:
         return Span(span.h, tuple(parts), A)
 
     return list(map(one, spans))
-
-
-def _area(levy_area: Any) -> str:
-    names = {None: "none", **{cls: name for name, cls in _CLASSES.items() if cls is not LevyArea}}
-    name = names.get(levy_area, levy_area)
-    if name not in _CLASSES:
-        known = ", ".join(map(repr, _CLASSES))
-        raise ValueError(f"levy_area must be None, one of {known}, or a class of diffrax for these, got {levy_area!r}.")
-    return name
 
 
 def _grid(t0: Number, t1: Number, dt: Number | None) -> Grid:

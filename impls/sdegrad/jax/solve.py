@@ -13,11 +13,12 @@ from jaxtyping import Array, Float, PyTree
 
 from sdegrad.grid import check_times
 from sdegrad.jax import checks
-from sdegrad.jax.accepted import Accepted, retraced
+from sdegrad.jax.accepted import Accepted
 from sdegrad.jax.adaptive import Control, Stepper, solve
 from sdegrad.jax.adjoint import ADJOINTS
 from sdegrad.jax.arguments import check_choice, check_flag, check_options, static_grid, static_number
 from sdegrad.jax.methods import make_method
+from sdegrad.jax.retraced import retraced
 from sdegrad.jax.sde import SDE, evaluations
 from sdegrad.jax.steps import Steps, matching_cells
 from sdegrad.jax.types import Made, Number, Path, Stats
