@@ -16,6 +16,7 @@ PATIENCE = 300.0  # seconds without a sign of life
 def _serve(pipe: Any, threads: int) -> None:
     if hasattr(os, "sched_setaffinity"):  # before any framework sizes its thread pools by it
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # a GPU's memory is for every library
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt ends
     warnings.simplefilter("ignore")
     from suite import measuring
