@@ -105,7 +105,7 @@ def _number(name: str, value: Any) -> float:
 
 
 def check_options(
-    ends: tuple[float, float], dt: TimeLike | None, tol: TimeLike, levy_area_approximation: str
+    ends: tuple[float, float], dt: TimeLike | None, tol: TimeLike, levy_area_approximation: str, outside: str
 ) -> LevyArea:
     least = 2 * resolution(*ends)  # either end of a cell may be off so far
     if dt is not None and not least < _number("dt", dt) < math.inf:
@@ -115,6 +115,8 @@ def check_options(
         )
     if not (math.isfinite(_number("tol", tol)) and tol >= 0):
         raise ValueError(f"tol must be finite and not negative, got tol={tol}; pass 0 for the resolution of float64.")
+    if outside not in ("error", "clamp"):
+        raise ValueError(f'outside must be "error" or "clamp", got {outside!r}; leave it out for "error".')
     for known in LEVY_AREAS:
         if levy_area_approximation == known:
             return known

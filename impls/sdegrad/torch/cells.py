@@ -7,7 +7,7 @@ pure function of (seed, shape, dtype, device, grid), whatever was asked before; 
 import math
 from functools import reduce
 from itertools import chain, pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -101,11 +101,16 @@ class GridCells:
                 del self._blocks[next(iter(self._blocks))]
         return block
 
-    def row(self, k: int) -> Tensor:
-        """The increment over cell k. ValueError unless it is on the grid."""
-        steps, length = self._grid.steps, self._length
-        if not 0 <= k < steps:
+    def number(self, k: Any) -> int:
+        """k, if it is the number of a cell; else ValueError."""
+        steps = self._grid.steps
+        if not (0 <= k < steps and k == int(k)):
             raise ValueError(f"there is no cell {k} on the grid of {steps} cells; they count from 0.")
+        return int(k)
+
+    def row(self, k: int) -> Tensor:
+        """The increment over cell k."""
+        steps, length = self._grid.steps, self._length
         start, W, _ = self.block(k)
         at = k - start
         window = at // _KEPT_CELLS * _KEPT_CELLS

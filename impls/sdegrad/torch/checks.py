@@ -199,7 +199,11 @@ def check_constant(noise: Any) -> None:
 
 
 def check_callable(bm: Any) -> None:
-    if not callable(bm):
+    if isinstance(bm, type):
+        raise ValueError(
+            f"bm must be a Brownian motion, got the class {bm.__name__}; make an object of it, or leave it out."
+        )
+    if not (bm is None or callable(bm)):
         raise ValueError(f"bm must be callable as bm(ta, tb), got a {type(bm).__name__}; or leave it out.")
 
 
