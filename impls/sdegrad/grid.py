@@ -8,6 +8,7 @@ visit bitwise the same times; `eps` is the spacing of the dtype that the times w
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -45,35 +46,43 @@ class Grid:
 
     def step(self, k: int) -> float:
         """Length of the step from grid time k to k + 1; `dt` for all but the last."""
-        return self.dt if k < self.steps - 1 else self.t1 - (self.t0 + k * self.dt)
+        return self.dt if k < self.steps - 1 else self.last
+
+    @cached_property
+    def last(self) -> float:
+        """Length of the last step."""
+        return self.t1 - (self.t0 + (self.steps - 1) * self.dt)
 
     def is_time(self, t: Any, k: Any, at: Any, eps: float = EPS64) -> Any:
         """Whether `t` is taken for `at`, the grid time k: where they cannot be told apart, and are no more than 1/64 of
         a cell beside it apart. Everything else is inside a cell. Numbers or arrays.
         """
-        apart, last = abs(t - at), self.step(self.steps - 1)
-        small = (apart <= _PART * self.dt) & ((k < self.steps - 1) | (apart <= _PART * last))
+        apart = abs(t - at)
+        small = (apart <= _PART * self.dt) & ((k < self.steps - 1) | (apart <= _PART * self.last))
         return small & same(t, at, self.t0, eps)
 
     @property
     def surely(self) -> float:
         """A float64 time within this part of grid time k is it, for every k: `is_time` in one comparison."""
-        least = _PART * min(self.dt, self.step(self.steps - 1))
+        least = _PART * min(self.dt, self.last)
         return min(_ULPS * EPS64, least / (max(abs(self.t0), abs(self.t1)) or 1.0))
 
     def nearest(self, t: float) -> int:
         """k of the grid time nearest to `t`."""
-        k = round(min(max(0.0, (t - self.t0) / self.dt), self.steps))
-        return self.steps if abs(t - self.t1) < abs(t - self.time(k)) else k
+        k = round((t - self.t0) / self.dt)
+        if k < self.steps - 1:
+            return k if k > 0 else 0
+        return self.steps if t > self.t1 - self.last / 2 else self.steps - 1
 
     def locate(self, t: float, eps: float = EPS64) -> tuple[int, bool]:
         """(k, True) if `t` is grid time k, (k, False) if it is in the cell from grid time k to k + 1. Beyond an end it
         is that end: ask `covers` first.
         """
-        t = min(max(t, self.t0), self.t1)
+        if not self.t0 < t < self.t1:
+            return (0 if t <= self.t0 else self.steps), True
         k = self.nearest(t)
         at = self.time(k)
-        if self.is_time(t, k, at, eps):
+        if t == at or self.is_time(t, k, at, eps):
             return k, True
         return (k if t > at else k - 1), False
 

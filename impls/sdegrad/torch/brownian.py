@@ -173,7 +173,7 @@ class BrownianInterval(SampledBrownian):
 
     def _locate(self, t: float, eps: float) -> tuple[int, bool]:
         """As `Grid.locate`, where that is allowed."""
-        if not covers(self.t0, self.t1, t, eps):
+        if not (self.t0 <= t <= self.t1 or covers(self.t0, self.t1, t, eps)):
             if math.isnan(t):
                 raise ValueError("a query time is NaN; pass finite times.")
             sentence = f"the query at {t} is outside [t0, t1] = [{self.t0}, {self.t1}]"

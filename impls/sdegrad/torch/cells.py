@@ -72,9 +72,8 @@ class GridCells:
         self._sample = normals.sample
         self._w_deviation = math.sqrt(grid.dt)
         self._h_deviation = math.sqrt(grid.dt / 12) if tracks_h else None
-        last = grid.step(grid.steps - 1)
         full = same(grid.time(grid.steps - 1) + grid.dt, grid.t1, grid.t0, EPS64)
-        self._clipped = None if full else math.sqrt(last / grid.dt)
+        self._clipped = None if full else math.sqrt(grid.last / grid.dt)
         nbytes = self._sample.nbytes
         self._length = block_length(nbytes, self._sample.dtype.itemsize, grid.steps)
         self._capacity = max(2, kept_cells(nbytes * (1 + tracks_h)) // self._length) if keeps else 0
