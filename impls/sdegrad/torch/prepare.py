@@ -61,6 +61,7 @@ def ask(
     checks.check_mappings(options=options, names=names)
     method = checks.check_method(method, sde.sde_type, sde.noise_type)
     checks.check_state(y0)
+    checks.check_callable(bm)
     checks.check_progress(progress)
     blocks = _blocks(sde, y0, return_stats) if compile else None
     counts = Counts() if return_stats else None
@@ -93,7 +94,6 @@ def prepare(asked: Asked, levy_area: LevyArea = "none") -> Solve:
     if bm is None:
         enough = LEVY_AREAS.index(scheme.levy_area) >= LEVY_AREAS.index(levy_area)
         bm = _own_noise(y0, times, start.noise, scheme.levy_area if enough else levy_area)
-    checks.check_callable(bm)
     checks.check_span(bm, grid, times.eps)
     checks.check_levy_area(bm, scheme.levy_area, f"method {asked.method!r}")
     checks.check_levy_area(bm, levy_area, "the adjoint_method")
@@ -149,7 +149,7 @@ def _with_adaptive_steps(solve: Solve, asked: Asked, tolerances: Tolerances, tim
         ends = solve.walk.grid.t0, solve.walk.grid.t1
         grid, _ = plan(step, state, ends, times.dt, tolerances, progress=asked.progress)
     walk = solve.walk_over(grid, scheme.levy_area)
-    return replace(solve, walk=walk, outputs=grid.outputs(times.ts, times.eps))
+    return replace(solve, walk=walk, outputs=grid.outputs(times.ts))
 
 
 def _blocks(sde: Any, y0: Tensor, return_stats: bool) -> Any:
