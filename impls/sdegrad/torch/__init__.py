@@ -1,5 +1,6 @@
 """SDE solvers with exact gradients for PyTorch, in torchsde's API: `import sdegrad.torch as torchsde`."""
 
+from sdegrad import __version__
 from sdegrad.torch import settings
 from sdegrad.torch.base_sde import BaseSDE, SDEIto, SDEStratonovich
 from sdegrad.torch.brownian import BrownianInterval, brownian_interval_like
@@ -20,6 +21,7 @@ __all__ = [
     "SDEStratonovich",
     "Stats",
     "VirtualBrownianTree",
+    "__version__",
     "brownian_interval_like",
     "sdeint",
     "sdeint_adjoint",
