@@ -16,7 +16,7 @@ import numpy as np
 
 from suite import measures
 from suite.cases import Case
-from suite.harness import Counts, Run, Subject, choose, describe, main_measure, make_grid, why_not, work_row
+from suite.harness import Counts, Run, Subject, choose, describe, main_measure, make_grid, missing_row, why_not
 from suite.noise import Path, make_path
 from suite.results import Row
 
@@ -42,13 +42,16 @@ def measure(case: Case, names: Sequence[str], device: str, budget: Budget, tell:
     subjects = []
     for name in names:
         tell(name, "choosing")
-        reason = why_not(name, device)
-        chosen = choose(name, case, device) if reason is None else reason
+        try:
+            chosen = why_not(name, device) or choose(name, case, device)
+        except Exception as failure:
+            yield missing_row(case, device, name, "failed", describe(failure))
+            continue
         if isinstance(chosen, str):
-            yield work_row(case, device, name, main_measure(case), status="skipped", reason=chosen)
+            yield missing_row(case, device, name, "skipped", chosen)
         else:
             subjects.append(chosen)
-    if case.kind in ("time", "brownian"):
+    if case.compares_times:
         yield from _times(case, subjects, budget, tell)
         return
     one = {"memory": memory, "nfe": nfe, "gradient_error": gradient_error, "strong_error": strong_error}[case.kind]
@@ -129,34 +132,42 @@ def _times(case: Case, subjects: Sequence[Subject], budget: Budget, tell: Tell) 
             runs[subject.name] = subject, run
             if case.kind == "time":
                 yield subject.row("compile_time", seconds, dt, samples=1)
-    clocks = _rounds({name: run for name, (_, run) in runs.items()}, budget, tell)
+    clocks, failures = _rounds({name: run for name, (_, run) in runs.items()}, budget, tell)
+    for name, failure in failures.items():
+        yield failed(runs[name][0], failure)
     what = main_measure(case)
-    for name, (subject, _) in runs.items():
+    for name in clocks:
+        subject, base = runs[name][0], BASELINE.get(runs[name][0].implementation.framework)
         yield subject.row(what, measures.median(clocks[name]), dt, samples=len(clocks[name]))
-        base = BASELINE.get(subject.implementation.framework)
         if base in clocks and base != name:
             ratio = measures.paired_ratio(clocks[name], clocks[base])
             yield subject.row(f"{what}_ratio", ratio, dt, samples=len(clocks[name]))
 
 
-def _rounds(runs: dict[str, Run], budget: Budget, tell: Tell) -> dict[str, np.ndarray]:
+def _rounds(runs: dict[str, Run], budget: Budget, tell: Tell) -> tuple[dict[str, np.ndarray], dict[str, BaseException]]:
+    """The readings of each, as many of all of them; and those that failed at one, which were left out from then on."""
     clocks: dict[str, list[float]] = {name: [] for name in runs}
     times: dict[str, int] = {}
+    failures: dict[str, BaseException] = {}
     end = time.perf_counter() + budget.seconds * len(runs)
-    names = list(runs)
     gc.collect()
     for number in range(budget.rounds):
         if number >= MIN_ROUNDS and time.perf_counter() > end:
             break
-        for name in names:
+        names = [name for name in runs if name not in failures]
+        first = number % max(len(names), 1)
+        for name in (*names[first:], *names[:first]):
             tell(name, f"round {number + 1}")
-            if name in times:
-                seconds = _reading(runs[name], times[name])
+            try:
+                if name in times:
+                    seconds = _reading(runs[name], times[name])
+                else:
+                    times[name], seconds = _first(runs[name])
+            except Exception as failure:
+                failures[name] = failure
             else:
-                times[name], seconds = _first(runs[name])
-            clocks[name].append(seconds)
-        names.append(names.pop(0))
-    return {name: np.array(seconds) for name, seconds in clocks.items()}
+                clocks[name].append(seconds)
+    return {name: np.array(read) for name, read in clocks.items() if name not in failures}, failures
 
 
 def _short_time(run: Run) -> np.ndarray:

@@ -1,25 +1,23 @@
-"""The bench: `python -m suite.run` measures the cases of a preset and writes reports/out/results.csv as it goes.
+"""The bench: `python -m suite.run` measures the cases of a preset and keeps every row in reports/out as it comes.
 
-An interrupted run is resumed where it stopped, if commit, source, versions, machine and threads are the same; rows
-of another run are moved aside, never overwritten.
+An interrupted run is resumed where it stopped, if commit, source, versions, machine and threads are the same. Other
+runs are kept beside it, see `suite.store`.
 """
 
 import argparse
-import hashlib
-import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
-from suite import harness, measuring, results
+from suite import harness, measuring
 from suite.cases import METHOD_NAMES, PROBLEM_NAMES, Case, Preset, select
 from suite.context import ROOT, Context, context
 from suite.harness import taking_part
-from suite.results import ResultsError, Row
+from suite.results import ResultsError, printable
+from suite.store import Store, locked
 from suite.worker import Worker
 
 OUT = ROOT / "reports" / "out"
@@ -40,6 +38,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--method", **several, help=f"only these: {', '.join(METHOD_NAMES)}")
     parser.add_argument("--device", **several, help="cpu (the default) or cuda; may be given twice")
     parser.add_argument("--threads", type=int, default=_cores(), help="processor cores to use (default: all)")
+    parser.add_argument("--retry", action="store_true", help="measure again what failed before")
     parser.add_argument("--out", type=Path, default=OUT, help="folder of results.csv and the report")
     return parser.parse_args(arguments)
 
@@ -66,58 +65,18 @@ def check(asked: argparse.Namespace) -> tuple[list[Case], list[str]]:
             raise ValueError(f"unknown device {device!r}; known are: {', '.join(DEVICES)}.")
     if not 1 <= asked.threads <= _cores():
         raise ValueError(f"--threads must be from 1 to {_cores()} on this machine, got {asked.threads}.")
-    reasons = {(name, device): harness.why_not(name, device) for name in names for device in devices}
+    return cases, devices
+
+
+def check_libraries(asked: argparse.Namespace, names: Sequence[str], devices: Sequence[str], worker: Worker) -> None:
+    """ValueError if one that was named cannot run, or if none can."""
+    reasons = {(name, device): worker.why_not(name, device) for name in names for device in devices}
     for name in asked.implementation:
-        if all(reasons[name, device] for device in devices):
+        if name in names and all(reasons[name, device] for device in devices):
             raise ValueError(f"{name!r} cannot run: {reasons[name, devices[0]]}")
     if all(reasons.values()):
         told = " ".join(dict.fromkeys(str(reason) for reason in reasons.values()))
         raise ValueError(f"nothing can run on device {', '.join(devices)!r}: {told} Use --device cpu.")
-    return cases, devices
-
-
-class Store:
-    """results.csv and, beside it, which (case, device, implementation) are done: rewritten whole at every change."""
-
-    def __init__(self, folder: Path, of: Context) -> None:
-        self.path, self._done_path, self._context = folder / "results.csv", folder / "done.json", of
-        self.rows: list[Row] = results.read(self.path) if self.path.exists() else []
-        self.aside: Path | None = None
-        if any(row["run"] != of.run for row in self.rows):
-            self.aside = folder / f"results-{self.rows[-1]['run']}.csv"
-            results.write(self.aside, self.rows)
-            self.rows = []
-        stored = json.loads(self._done_path.read_text()) if self.rows and self._done_path.exists() else {}
-        self._done: set[str] = set(stored.get(of.run, ()))
-
-    def missing(self, case: Case, device: str, names: Sequence[str]) -> list[str]:
-        """Those still to be measured: of a comparison of times all, as soon as one is missing."""
-        missing = [name for name in names if _mark(case, device, name) not in self._done]
-        return list(names) if missing and case.kind in ("time", "brownian") else missing
-
-    def add(self, row: Row) -> None:
-        c = self._context
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        shared = {
-            "run": c.run,
-            "time": now,
-            "commit": c.commit,
-            "dirty": c.dirty,
-            "machine": c.machine,
-            "threads": c.threads,
-        }
-        self.rows.append(row | {name: str(value) for name, value in shared.items()})
-        results.write(self.path, self.rows)
-
-    def finish(self, case: Case, device: str, names: Sequence[str]) -> None:
-        self._done |= {_mark(case, device, name) for name in names}
-        temporary = self._done_path.with_suffix(".tmp")
-        temporary.write_text(json.dumps({self._context.run: sorted(self._done)}))
-        temporary.replace(self._done_path)
-
-
-def _mark(case: Case, device: str, name: str) -> str:
-    return f"{hashlib.sha256(repr(case).encode()).hexdigest()[:16]} {device} {name}"
 
 
 class Progress:
@@ -141,37 +100,43 @@ class Progress:
     def note(self, text: str) -> None:
         self._show(text, "\n")
 
+    def end(self) -> None:
+        if self._live:
+            self._show("", "\n")
+
     def _show(self, text: str, end: str) -> None:
         erase = "\r\x1b[2K" if self._live else ""
-        print(f"{erase}{text}", end=end, file=sys.stderr, flush=True)
+        print(f"{erase}{printable(text)}", end=end, file=sys.stderr, flush=True)
 
 
-def bench(asked: argparse.Namespace, where: Context) -> None:
-    cases, devices = check(asked)
-    store = Store(asked.out, where)
+def bench(asked: argparse.Namespace, where: Context, cases: Sequence[Case], devices: Sequence[str]) -> None:
+    store = Store(asked.out, where, {name: where.known_by(harness.source(name)) for name in harness.names()})
     work = [(case, device, taking_part(case, asked.implementation)) for device in devices for case in cases]
-    todo = [(case, device, missing) for case, device, names in work if (missing := store.missing(case, device, names))]
+    wanted = [(case, device, store.missing(case, device, names, asked.retry)) for case, device, names in work]
+    todo = [(case, device, names) for case, device, names in wanted if names]
     total = len(work)
     progress = Progress(total)
-    if store.aside:
-        progress.note(f"The results of another run were moved to {store.aside}.")
+    if store.adopted:
+        progress.note(f"{store.adopted} rows of other runs, from {store.path}, are kept in {store.folder}.")
     if asked.full and todo:
         progress.note("The full run takes an hour or two; interrupted, the same command goes on where it stopped.")
     if len(todo) < total:
         progress.note(f"{total - len(todo)} of {total} cases are measured already.")
     budget = measuring.Budget(seconds=1.5) if asked.smoke else measuring.Budget()
-    worker = Worker(asked.threads)
+    worker = Worker(asked.threads, log=store.printed())
     try:
+        if todo:
+            check_libraries(asked, list(dict.fromkeys(name for *_, names in work for name in names)), devices, worker)
         for number, (case, device, missing) in enumerate(todo, start=total - len(todo) + 1):
             progress.case(number, str(case), device)
             for row in worker.measure(case, missing, device, budget, progress.tell):
                 store.add(row)
                 if row["status"] == "failed":
                     progress.note(f"  failed: {row['implementation']}: {row['reason']}")
-            store.finish(case, device, missing)
+            store.finish(case, device)
     finally:
         worker.close()
-        progress.note("")
+        progress.end()
 
 
 def report(asked: argparse.Namespace, run: str) -> int:
@@ -206,17 +171,20 @@ def other_tools(asked: argparse.Namespace, where: Context) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0: measured and reported; 2: the input cannot be used, nothing was overwritten; 130: interrupted."""
+    """0: measured and reported; 2: the input cannot be used or nothing can be written, what there was is kept; 130:
+    interrupted."""
     asked = parse(arguments)
     asked.out = asked.out.resolve()
     try:
+        cases, devices = check(asked)
         where = context(asked.threads)
-        bench(asked, where)
-        if asked.full:
-            other_tools(asked, where)
-        return report(asked, where.run)
+        with locked(asked.out):
+            bench(asked, where, cases, devices)
+            if asked.full:
+                other_tools(asked, where)
+            return report(asked, where.run)
     except (ValueError, ResultsError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted; what was measured is kept, the same command goes on from here.", file=sys.stderr)
