@@ -133,8 +133,12 @@ def work_row(case: Case, device: str, name: str, measure: str, dt: float | None 
 
 def missing_row(case: Case, device: str, name: str, status: str, reason: str) -> Row:
     """The one row of an implementation that has none of its own in this case."""
-    dt = case.dts[0] if case.kind == "time" else None
-    return work_row(case, device, name, main_measure(case), dt, status=status, reason=reason)
+    return work_row(case, device, name, main_measure(case), main_dt(case), status=status, reason=reason)
+
+
+def main_dt(case: Case) -> float | None:
+    """The step size of the one reading that a comparison of times is about."""
+    return case.dts[0] if case.kind == "time" else None
 
 
 def noise_source(case: Case) -> str:

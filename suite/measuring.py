@@ -16,7 +16,7 @@ import numpy as np
 
 from suite import measures
 from suite.cases import Case
-from suite.harness import Counts, Run, Subject, choose, describe, main_measure, make_grid, missing_row, why_not
+from suite.harness import Counts, Run, Subject, choose, describe, main_dt, main_measure, make_grid, missing_row, why_not
 from suite.noise import Path, make_path
 from suite.results import Row
 
@@ -63,7 +63,8 @@ def measure(case: Case, names: Sequence[str], device: str, budget: Budget, tell:
 
 
 def failed(subject: Subject, failure: BaseException) -> Row:
-    return subject.row(main_measure(subject.case), status="failed", reason=describe(failure))
+    what, dt = main_measure(subject.case), main_dt(subject.case)
+    return subject.row(what, dt=dt, status="failed", reason=describe(failure))
 
 
 class Diverged(ArithmeticError):
@@ -122,7 +123,7 @@ def _reading(run: Run, times: int) -> float:
 def _times(case: Case, subjects: Sequence[Subject], budget: Budget, tell: Tell) -> Iterator[Row]:
     """Times in rounds: every implementation once a round, in turn, so that what disturbs one disturbs all."""
     runs: dict[str, tuple[Subject, Run]] = {}
-    dt = case.dts[0] if case.kind == "time" else None
+    dt = main_dt(case)
     for subject in subjects:
         try:
             run, seconds = _prepare(subject, tell)

@@ -2,4 +2,4 @@
 
 
 def pytest_addoption(parser):
-    parser.addoption("--kills", type=int, default=4, help="how often the bench is killed in test_store (long: 100)")
+    parser.addoption("--kills", type=int, default=3, help="how often the bench is killed in test_store (long: 100)")

@@ -250,10 +250,11 @@ cases.CASES = (
     Case(kind="strong_error", problem="ou", dts=(0.25, 0.125), sizes={"paths": 8}, **toy),
     Case(kind="nfe", problem="mlp", dts=(0.25, 0.125), sizes={"paths": 8, "dim": 2, "hidden": 2}, **toy),
 )
+from types import SimpleNamespace
 from suite import run
 from suite.measuring import Budget
 
-run.measuring.Budget = lambda **_: Budget(seconds=0.1, rounds=6)
+run.measuring = SimpleNamespace(Budget=lambda **_: Budget(seconds=0.1))
 run.report = lambda asked, name: 0
 if __name__ == "__main__":
     sys.exit(run.main())
