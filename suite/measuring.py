@@ -31,10 +31,13 @@ AT_LEAST = 0.005  # seconds of one reading of the clock: shorter work is repeate
 
 @dataclass(frozen=True)
 class Budget:
-    """How long a comparison of times may take: `seconds` per implementation, at most `rounds`, at least MIN_ROUNDS."""
+    """How long a comparison of times may take: `seconds` per implementation, at most `rounds`, at least `least` unless
+    the time of day `until` is past. With fewer than MIN_ROUNDS there is no interval."""
 
     seconds: float = 2.0
     rounds: int = 60
+    least: int = MIN_ROUNDS
+    until: float = math.inf
 
 
 def measure(case: Case, names: Sequence[str], device: str, budget: Budget, tell: Tell) -> Iterator[Row]:
@@ -139,9 +142,12 @@ def _times(case: Case, subjects: Sequence[Subject], budget: Budget, tell: Tell) 
     what = main_measure(case)
     for name in clocks:
         subject, base = runs[name][0], BASELINE.get(runs[name][0].implementation.framework)
-        yield subject.row(what, measures.median(clocks[name]), dt, samples=len(clocks[name]))
+        enough = len(clocks[name]) >= MIN_ROUNDS
+        median = measures.median(clocks[name]) if enough else float(np.median(clocks[name]))
+        yield subject.row(what, median, dt, samples=len(clocks[name]))
         if base in clocks and base != name:
-            ratio = measures.paired_ratio(clocks[name], clocks[base])
+            ratios = clocks[name] / clocks[base]
+            ratio = measures.paired_ratio(clocks[name], clocks[base]) if enough else float(np.median(ratios))
             yield subject.row(f"{what}_ratio", ratio, dt, samples=len(clocks[name]))
 
 
@@ -153,7 +159,7 @@ def _rounds(runs: dict[str, Run], budget: Budget, tell: Tell) -> tuple[dict[str,
     end = time.perf_counter() + budget.seconds * len(runs)
     gc.collect()
     for number in range(budget.rounds):
-        if number >= MIN_ROUNDS and time.perf_counter() > end:
+        if (number >= budget.least and time.perf_counter() > end) or (number and time.time() > budget.until):
             break
         names = [name for name in runs if name not in failures]
         first = number % max(len(names), 1)

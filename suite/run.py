@@ -16,6 +16,7 @@ from suite import harness, measuring
 from suite.cases import METHOD_NAMES, PROBLEM_NAMES, Case, Preset, select
 from suite.context import ROOT, Context, context
 from suite.harness import taking_part
+from suite.plan import Plan
 from suite.results import ResultsError, printable
 from suite.store import Store, locked
 from suite.worker import Worker
@@ -23,6 +24,7 @@ from suite.worker import Worker
 OUT = ROOT / "reports" / "out"
 ASV = ROOT / ".asv" / "results"
 DEVICES = ("cpu", "cuda")
+MINUTES = 10.0  # that a run takes at most unless another limit, or none, is asked for
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -38,6 +40,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--method", **several, help=f"only these: {', '.join(METHOD_NAMES)}")
     parser.add_argument("--device", **several, help="cpu (the default) or cuda; may be given twice")
     parser.add_argument("--threads", type=int, default=_cores(), help="processor cores to use (default: all)")
+    minutes = {"type": float, "metavar": "MINUTES"}
+    parser.add_argument("--budget", **minutes, help="end within so many (default: 10; --smoke and --full: no limit)")
     parser.add_argument("--retry", action="store_true", help="measure again what failed before")
     parser.add_argument("--out", type=Path, default=OUT, help="folder of results.csv and the report")
     return parser.parse_args(arguments)
@@ -63,6 +67,8 @@ def check(asked: argparse.Namespace) -> tuple[list[Case], list[str]]:
     for device in devices:
         if device not in DEVICES:
             raise ValueError(f"unknown device {device!r}; known are: {', '.join(DEVICES)}.")
+    if asked.budget is not None and not 0 < asked.budget < float("inf"):
+        raise ValueError(f"--budget must be a positive number of minutes, got {asked.budget:g}.")
     if not 1 <= asked.threads <= _cores():
         raise ValueError(f"--threads must be from 1 to {_cores()} on this machine, got {asked.threads}.")
     return cases, devices
@@ -86,11 +92,11 @@ class Progress:
         self._total, self._begin, self._live = total, time.monotonic(), sys.stderr.isatty()
         self._head = ""
 
-    def case(self, number: int, name: str, device: str) -> None:
+    def case(self, number: int, name: str, device: str, remaining: float) -> None:
         minutes, seconds = divmod(int(time.monotonic() - self._begin), 60)
-        self._head = f"[{number}/{self._total} {minutes:02d}:{seconds:02d}] {name}" + (
-            f" on {device}" if device != "cpu" else ""
-        )
+        left = f"about {max(1, round(remaining / 60))} min left"
+        place = f" on {device}" if device != "cpu" else ""
+        self._head = f"[{number}/{self._total} {minutes:02d}:{seconds:02d}, {left}] {name}{place}"
         self._show(self._head, "\n" if not self._live else "")
 
     def tell(self, name: str, what: str) -> None:
@@ -122,18 +128,25 @@ def bench(asked: argparse.Namespace, where: Context, cases: Sequence[Case], devi
         progress.note("The full run takes an hour or two; interrupted, the same command goes on where it stopped.")
     if len(todo) < total:
         progress.note(f"{total - len(todo)} of {total} cases are measured already.")
-    budget = measuring.Budget(seconds=1.5) if asked.smoke else measuring.Budget()
+    usual = measuring.Budget(seconds=1.5) if asked.smoke else measuring.Budget()
+    no_limit = asked.smoke or asked.full
+    plan = Plan(todo, usual, asked.budget or (None if no_limit else MINUTES))
     worker = Worker(asked.threads, log=store.printed())
     try:
         if todo:
             check_libraries(asked, list(dict.fromkeys(name for *_, names in work for name in names)), devices, worker)
-        for number, (case, device, missing) in enumerate(todo, start=total - len(todo) + 1):
-            progress.case(number, str(case), device)
+        remaining = plan.remaining()
+        while (planned := plan.next()) is not None:
+            (case, device, missing), budget = planned
+            progress.case(total - len(plan.rest), str(case), device, remaining)
             for row in worker.measure(case, missing, device, budget, progress.tell):
                 store.add(row)
                 if row["status"] == "failed":
                     progress.note(f"  failed: {row['implementation']}: {row['reason']}")
             store.finish(case, device)
+            remaining = plan.remaining()
+        for sentence in plan.told():
+            progress.note(sentence)
     finally:
         worker.close()
         progress.end()
