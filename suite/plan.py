@@ -49,8 +49,12 @@ class Plan:
         self._end = time.time() + (1 - REPORT) * 60 * (minutes or math.inf)
         self._started, self._spent, self._done = 0.0, 0.0, 0.0
 
+    def left(self) -> float:
+        """Seconds until the end, as far as can be told."""
+        return min(self.remaining(), self._end - time.time())
+
     def remaining(self) -> float:
-        """Seconds that the rest will take, at the speed so far."""
+        """Seconds that all of the rest would take, at the speed so far."""
         speed = self._spent / self._done if self._done else 1.0
         return speed * sum(map(expected, self.rest))
 

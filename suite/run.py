@@ -92,11 +92,10 @@ class Progress:
         self._total, self._begin, self._live = total, time.monotonic(), sys.stderr.isatty()
         self._head = ""
 
-    def case(self, number: int, name: str, device: str, remaining: float) -> None:
+    def case(self, number: int, name: str, device: str, left: float) -> None:
         minutes, seconds = divmod(int(time.monotonic() - self._begin), 60)
-        left = f"about {max(1, round(remaining / 60))} min left"
         place = f" on {device}" if device != "cpu" else ""
-        self._head = f"[{number}/{self._total} {minutes:02d}:{seconds:02d}, {left}] {name}{place}"
+        self._head = f"[{number}/{self._total} {minutes:02d}:{seconds:02d}, about {max(1, round(left / 60))} min left] {name}{place}"
         self._show(self._head, "\n" if not self._live else "")
 
     def tell(self, name: str, what: str) -> None:
@@ -135,16 +134,16 @@ def bench(asked: argparse.Namespace, where: Context, cases: Sequence[Case], devi
     try:
         if todo:
             check_libraries(asked, list(dict.fromkeys(name for *_, names in work for name in names)), devices, worker)
-        remaining = plan.remaining()
+        left = plan.left()
         while (planned := plan.next()) is not None:
             (case, device, missing), budget = planned
-            progress.case(total - len(plan.rest), str(case), device, remaining)
+            progress.case(total - len(plan.rest), str(case), device, left)
             for row in worker.measure(case, missing, device, budget, progress.tell):
                 store.add(row)
                 if row["status"] == "failed":
                     progress.note(f"  failed: {row['implementation']}: {row['reason']}")
             store.finish(case, device)
-            remaining = plan.remaining()
+            left = plan.left()
         for sentence in plan.told():
             progress.note(sentence)
     finally:
