@@ -95,7 +95,8 @@ class Progress:
     def case(self, number: int, name: str, device: str, left: float) -> None:
         minutes, seconds = divmod(int(time.monotonic() - self._begin), 60)
         place = f" on {device}" if device != "cpu" else ""
-        self._head = f"[{number}/{self._total} {minutes:02d}:{seconds:02d}, about {max(1, round(left / 60))} min left] {name}{place}"
+        when = f"{minutes:02d}:{seconds:02d}, about {max(1, round(left / 60))} min left"
+        self._head = f"[{number}/{self._total} {when}] {name}{place}"
         self._show(self._head, "\n" if not self._live else "")
 
     def tell(self, name: str, what: str) -> None:
