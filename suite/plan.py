@@ -8,14 +8,14 @@ from dataclasses import replace
 
 from suite.cases import Case
 from suite.harness import main_measure
-from suite.measuring import Budget
+from suite.timing import Budget
 
 Work = tuple[Case, str, list[str]]  # on a device, with these implementations
 
 # Of one implementation, on the two cores of the reference run; most of it is compiling. Only ratios matter later.
 SECONDS = {"time": 6.0, "memory": 8.0, "nfe": 5.0, "gradient_error": 9.0, "strong_error": 2.0, "brownian": 3.0}
 LARGE = 30 * 128 * 32  # paths x hidden at which the solves take as long as the rest
-REPORT = 0.1  # of the time, for what comes after the measurements
+REPORT = 60.0  # seconds for what comes after the measurements, if so much there is
 SHORT = Budget(seconds=0.5, least=3)
 
 
@@ -44,9 +44,9 @@ class Plan:
     def __init__(self, work: Sequence[Work], usual: Budget, minutes: float | None) -> None:
         self.rest = telling(work)
         self.short: list[Case] = []
-        self.left_out: list[Case] = []
         self._usual, self._minutes = usual, minutes
-        self._end = time.time() + (1 - REPORT) * 60 * (minutes or math.inf)
+        seconds = 60 * minutes if minutes else math.inf
+        self._end = time.time() + max(seconds - REPORT, seconds / 2)
         self._started, self._spent, self._done = 0.0, 0.0, 0.0
 
     def left(self) -> float:
@@ -55,25 +55,26 @@ class Plan:
 
     def remaining(self) -> float:
         """Seconds that all of the rest would take, at the speed so far."""
-        speed = self._spent / self._done if self._done else 1.0
-        return speed * sum(map(expected, self.rest))
+        return self._speed() * sum(map(expected, self.rest))
+
+    def _speed(self) -> float:
+        """Seconds for a second on the reference machine."""
+        return self._spent / self._done if self._done else 1.0
 
     def next(self) -> tuple[Work, Budget] | None:
-        """The next case and how long it may be measured; None at the end. What there is no time for is left out."""
+        """The next case that there is time for, and how long it may be measured; None at the end."""
         now = time.time()
         self._spent += now - self._started if self._started else 0.0
         self._started = now
-        while self.rest:
-            all_of_it, work = self.remaining(), self.rest.pop(0)
-            this = all_of_it - self.remaining()
-            if this > self._end - now:
-                self.left_out.append(work[0])
-                continue
-            self._done += expected(work)
-            if all_of_it <= self._end - now:
-                return work, self._usual
-            self.short += [work[0]] * work[0].compares_times
-            return work, replace(SHORT, until=self._end)
+        in_time = self.remaining() <= self._end - now
+        for number, work in enumerate(self.rest):
+            if self._speed() * expected(work) <= self._end - now:
+                del self.rest[number]
+                self._done += expected(work)
+                if in_time:
+                    return work, self._usual
+                self.short += [work[0]] * work[0].compares_times
+                return work, replace(SHORT, until=self._end)
         return None
 
     def told(self) -> Iterator[str]:
@@ -81,8 +82,8 @@ class Plan:
         within = f"To end within {self._minutes or 0:g} minutes"
         if self.short:
             yield f"{within} fewer rounds were made of: {'; '.join(map(str, self.short))}."
-        if self.left_out:
+        if self.rest:
             yield (
-                f"{within} there was no measurement of: {'; '.join(map(str, self.left_out))}. The same command now "
-                "measures these; with --budget it takes more minutes at once."
+                f"{within} there was no measurement of: {'; '.join(str(case) for case, *_ in self.rest)}. The same "
+                "command now measures these; with --budget it takes more minutes at once."
             )

@@ -5,8 +5,8 @@ import pytest
 from suite import plan
 from suite.cases import select
 from suite.harness import main_measure
-from suite.measuring import Budget
 from suite.plan import Plan, expected, telling
+from suite.timing import Budget
 
 USUAL = Budget()
 BENCH = [(case, "cpu", ["a", "b", "c", "d"]) for case in select("bench")]
@@ -45,7 +45,7 @@ def test_a_slower_machine_makes_fewer_rounds_before_fewer_cases(monkeypatch):
     assert seconds <= 540
     assert len(made) == len(BENCH)
     assert made[0][1] == USUAL
-    assert planned.left_out == []
+    assert planned.rest == []
     (sentence,) = planned.told()
     assert sentence.startswith("To end within 10 minutes fewer rounds were made of: time of the solve")
 
@@ -54,7 +54,7 @@ def test_a_slower_machine_makes_fewer_rounds_before_fewer_cases(monkeypatch):
 def test_it_ends_in_time_wherever_it_runs(slowness, monkeypatch):
     seconds, planned, made = walk(monkeypatch, slowness)
     assert seconds <= max(540, slowness * expected(telling(BENCH)[0]))  # the first case is always measured
-    assert len(made) + len(planned.left_out) == len(BENCH)
+    assert len(made) + len(planned.rest) == len(BENCH)
     assert "there was no measurement of: " in list(planned.told())[-1]
     assert all(budget.until == 1540 for _, budget in made if budget != USUAL)
 

@@ -252,7 +252,7 @@ cases.CASES = (
 )
 from types import SimpleNamespace
 from suite import run
-from suite.measuring import Budget
+from suite.timing import Budget
 
 run.measuring = SimpleNamespace(Budget=lambda **_: Budget(seconds=0.1))
 run.report = lambda asked, name: 0
