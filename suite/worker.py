@@ -22,6 +22,7 @@ Tell = Callable[[str, str], None]
 def _serve(pipe: Any, threads: int, log: str) -> None:
     if hasattr(os, "sched_setaffinity"):  # before any framework sizes its thread pools by it
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # a GPU's memory is for every library
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt ends
     threading.Thread(target=_end_with_parent, daemon=True).start()
     printed = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
