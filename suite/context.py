@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+NO_COMMIT = "unknown"
 _MEASURED = ("impls", "suite")  # a change here makes another run; a change of words does not
 
 
@@ -29,7 +30,7 @@ class Context:
 
 
 def context(threads: int) -> Context:
-    commit, dirty = git("rev-parse", "HEAD") or "unknown", bool(git("status", "--porcelain"))
+    commit, dirty = git("rev-parse", "HEAD") or NO_COMMIT, bool(git("status", "--porcelain"))
     machine = _machine()
     pinned = re.findall(r"^[\w.-]+", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
     versions = (f"{name}=={installed(name)}" for name in pinned)
@@ -50,12 +51,17 @@ def installed(distribution: str) -> str:
         return ""
 
 
+def environment() -> dict[str, str]:
+    """The environment in which git, and whoever asks it, sees this repository or none."""
+    rest = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    return rest | {"GIT_CEILING_DIRECTORIES": str(ROOT.parent)}
+
+
 def git(*arguments: str) -> str:
     """What git says of this repository; empty where there is none, even inside of another repository."""
-    outside = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    here = outside | {"GIT_CEILING_DIRECTORIES": str(ROOT.parent)}
+    command = ["git", *arguments]
     try:
-        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True, env=here)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env=environment())
     except (OSError, subprocess.CalledProcessError):
         return ""
     return done.stdout.strip()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from suite import harness, measuring
 from suite.cases import METHOD_NAMES, PROBLEM_NAMES, Case, Preset, select
-from suite.context import ROOT, Context, context
+from suite.context import NO_COMMIT, ROOT, Context, context, environment
 from suite.harness import taking_part
 from suite.plan import Plan
 from suite.results import ResultsError, printable
@@ -157,7 +157,13 @@ def report(asked: argparse.Namespace, run: str) -> int:
     command = [sys.executable, "-m", "reports", str(asked.out / "results.csv"), "--out", str(asked.out)]
     for option, found in (("--asv", ASV), ("--pytest-benchmark", head_to_heads(asked.out, run))):
         command += [option, str(found)] if found.exists() else []
-    return subprocess.run(command, cwd=ROOT).returncode
+    code = subprocess.run(command, cwd=ROOT).returncode
+    if code:
+        told = (
+            f"no report was written; what was measured is kept in {asked.out / 'runs'}, and `nox -s report` draws it."
+        )
+        print(told, file=sys.stderr)
+    return code
 
 
 def head_to_heads(folder: Path, run: str) -> Path:
@@ -172,8 +178,11 @@ def other_tools(asked: argparse.Namespace, where: Context) -> None:
         # Without the tests' own options: their checks of shapes at run time would slow our code and no other.
         bare, new = ("-o", "addopts=--import-mode=importlib"), done.with_suffix(".tmp")
         pytest = (sys.executable, "-m", "pytest", "tests/compare", *bare, f"--benchmark-json={new}")
-        if subprocess.run(pytest, cwd=ROOT).returncode == 0:
+        if subprocess.run(pytest, cwd=ROOT, env=environment()).returncode == 0:
             new.replace(done)
+    if where.commit == NO_COMMIT:
+        print("asv is left out: it files numbers under commits, and this is no git repository.", file=sys.stderr)
+        return
     if where.dirty:
         print("asv is left out: it would file the numbers of changed sources under the last commit.", file=sys.stderr)
         return
