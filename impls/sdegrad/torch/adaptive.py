@@ -33,7 +33,7 @@ class Tolerances(NamedTuple):
     rtol: float
     atol: float
     dt_min: float
-    max_steps: float = math.inf
+    max_steps: float | int = math.inf
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def _factor(error: float, previous: float | None) -> tuple[float, float | None]:
     return min(LARGEST, max(1.0, growth)), ratio
 
 
-def check_tolerances(rtol: Any, atol: Any, dt_min: Any, max_steps: float, prefix: str = "") -> Tolerances:
+def check_tolerances(rtol: Any, atol: Any, dt_min: Any, max_steps: float | int, prefix: str = "") -> Tolerances:
     """ValueError, naming them with the prefix, unless they are finite, not negative, and dt_min and one of the
     tolerances positive."""
     for name, value in ((f"{prefix}rtol", rtol), (f"{prefix}atol", atol), ("dt_min", dt_min)):
@@ -154,7 +154,7 @@ def check_tolerances(rtol: Any, atol: Any, dt_min: Any, max_steps: float, prefix
     return Tolerances(float(rtol), float(atol), float(dt_min), max_steps)
 
 
-def check_steps(steps: float, max_steps: Any) -> None:
+def check_steps(steps: float | int, max_steps: Any) -> None:
     """Before they are taken, or as they are chosen."""
     if not (isinstance(max_steps, Real) and max_steps > 0):
         raise ValueError(f"max_steps must be a positive number, got {max_steps!r}; pass math.inf for no bound.")

@@ -42,7 +42,7 @@ class Asked(NamedTuple):
     counts: Counts | None
     progress: Progress | None
     blocks: Any
-    max_steps: float
+    max_steps: float | int
 
 
 def ask(
@@ -61,7 +61,7 @@ def ask(
     return_stats: bool,
     progress: Progress | None,
     compile: bool,
-    max_steps: float,
+    max_steps: float | int,
 ) -> Asked:
     checks.check_sde(sde)
     checks.check_mappings(options=options, names=names)

@@ -46,7 +46,7 @@ def sdeint(
     return_stats: bool = False,
     progress: Progress | None = None,
     compile: bool = False,
-    max_steps: float = MAX_STEPS,
+    max_steps: float | int = MAX_STEPS,
     **unused_kwargs: Any,
 ) -> Any:
     """Solve dy = f(t, y) dt + g(t, y) dW from y0 at ts[0]; return y at the times ts, [outputs, *paths, dim].
@@ -134,7 +134,7 @@ def sdeint_adjoint(
     return_stats: bool = False,
     progress: Progress | None = None,
     compile: bool = False,
-    max_steps: float = MAX_STEPS,
+    max_steps: float | int = MAX_STEPS,
     **unused_kwargs: Any,
 ) -> Any:
     """`sdeint` with gradients in constant memory. Arguments that are not listed here are those of `sdeint`.
