@@ -1,6 +1,8 @@
 """SDE solvers with exact gradients for PyTorch, in torchsde's API: `import sdegrad.torch as torchsde`."""
 
-from sdegrad.torch import settings
+from importlib.metadata import version
+
+from sdegrad.torch import _brownian, _core, settings, types  # noqa: F401
 from sdegrad.torch.base_sde import BaseSDE, SDEIto, SDEStratonovich
 from sdegrad.torch.brownian import BrownianInterval, brownian_interval_like
 from sdegrad.torch.brownian_base import BaseBrownian
@@ -24,4 +26,7 @@ __all__ = [
     "sdeint",
     "sdeint_adjoint",
     "settings",
+    "types",
 ]
+
+__version__ = version("sdegrad")

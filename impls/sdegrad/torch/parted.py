@@ -30,8 +30,8 @@ def check_parted(solve: Solve, ys: Outputs, state: SolverState) -> None:
     if not distance <= LIMIT * size:
         warnings.warn(
             "the two copies of the solution that this reversible method carries have parted, by "
-            f"{distance / size if size else math.inf:.1e} of its size: the solution is wrong, or about to be. Over long "
-            "times reversible_heun does so for every SDE that forgets its start, at a rate L, say: use "
+            f"{distance / size if size else math.inf:.1e} of its size: the solution is wrong, or about to be. Over "
+            "long times reversible_heun does so for every SDE that forgets its start, at a rate L, say: use "
             "method='mccallum_foster' with options={'coupling': c}, c a little below 1 - L dt (its gradients are exact "
             "too), method='heun' with adjoint='checkpoint', or a smaller dt.",
             stacklevel=5,

@@ -19,7 +19,7 @@ from sdegrad.torch.log_ratio import LogRatioSDE, split_log_ratio, with_log_ratio
 from sdegrad.torch.methods import make_scheme
 from sdegrad.torch.parted import check_parted
 from sdegrad.torch.sde import Counts, Field, make_field
-from sdegrad.torch.start import Start, evaluate_start, in_dtype
+from sdegrad.torch.start import Start, evaluate_start
 from sdegrad.torch.types import Number, Outputs, Progress, Scheme, SolverState, State, Stats, Times
 from sdegrad.torch.walk import Solve, Walk, increments
 
@@ -110,7 +110,6 @@ def prepare(asked: Asked, levy_area: LevyArea = "none") -> Solve:
     if start.dtype != y0.dtype:
         wide = None if bm is None else _Each(bm, lambda x: x.to(start.dtype))
         return prepare(asked._replace(y0=y0.to(start.dtype), bm=wide), levy_area)
-    field, start = in_dtype(field, start)
     if bm is None:
         enough = LEVY_AREAS.index(scheme.levy_area) >= LEVY_AREAS.index(levy_area)
         bm = _own_noise(y0, times, start.noise, scheme.levy_area if enough else levy_area)
@@ -200,11 +199,20 @@ def _each_step_once(progress: Progress) -> Progress:
 def parts(asked: Asked, solve: Solve, ys: Outputs, state: SolverState) -> Any:
     """ys, and the log-ratio, the rest of the state and the statistics, each if asked for."""
     log_ratio = ()
+    _check_kept_kind(state[0], asked.y0, solve.start.dtype)
     check_parted(solve, ys, state)
     if asked.logqp:
         ys, *log_ratio = split_log_ratio(ys)
     answer = (ys, *log_ratio, *((state[1:],) if asked.extra else ()), *_stats(asked, solve))
     return answer if len(answer) > 1 else ys
+
+
+def _check_kept_kind(y: State, y0: State, dtype: torch.dtype) -> None:
+    if (y.shape, y.dtype) != (y0.shape, dtype):
+        raise ValueError(
+            f"the dtype or the shape of the solution changed on the way, from {(tuple(y0.shape), dtype)} to "
+            f"{(tuple(y.shape), y.dtype)}; let the SDE return the same kind of tensors at all times."
+        )
 
 
 def _stats(asked: Asked, solve: Solve) -> tuple[Stats, ...]:

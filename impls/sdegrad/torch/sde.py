@@ -112,7 +112,7 @@ def make_field(sde: Any, names: Mapping[str, str], channels: int | None = None, 
     channels: of the Brownian motion, if known. Evaluations are added to `counts`, if given. ValueError if the SDE
     defines too little, or if `names` has an unknown key or names a method that is not there.
     """
-    own = {role: _of_one_size(role, method) for role, method in own_methods(sde, names).items()}
+    own = {role: _of_one_kind(role, method) for role, method in own_methods(sde, names).items()}
     if counts is not None:
         own = {role: _counting(counts, role, method) for role, method in own.items()}
     if own.keys().isdisjoint(DRIFTS) or own.keys().isdisjoint(DIFFUSIONS):
@@ -155,29 +155,28 @@ def own_methods(sde: Any, names: Mapping[str, str]) -> dict[str, Callable[..., A
     return {role: method for role, method in methods.items() if method is not None}
 
 
-def _of_one_size(role: str, method: Callable[..., Any]) -> Callable[..., Any]:
-    """`method`, whose values must have as many entries as the first ones, which are checked: fewer would be broadcast
-    in silence."""
+def _of_one_kind(role: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    """`method`, whose values must have as many entries as its first ones, which are checked: fewer would be broadcast
+    in silence. Those of a lower precision, under autocast, say, are taken in that of y."""
     sizes: list[int] = []
 
-    def check(x: Any, i: int) -> None:
+    def taken(x: Any, y: State, i: int) -> Any:
         size = x.numel() if isinstance(x, Tensor) else -1
         if len(sizes) == i:
             sizes.append(size)
         elif sizes[i] != size:
             got = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
             raise ValueError(f"{role} returned {got}, and another shape at first; it must not change during a solve.")
+        if size < 0 or x.dtype is y.dtype or torch.promote_types(x.dtype, y.dtype) != y.dtype:
+            return x
+        return x.to(y.dtype)
 
-    def single(*arguments: Any) -> Any:
-        value = method(*arguments)
-        check(value, 0)
-        return value
+    def single(t: Any, y: State, *dW: Any) -> Any:
+        return taken(method(t, y, *dW), y, 0)
 
-    def pair(*arguments: Any) -> Any:
-        value = method(*arguments)
-        for i, x in enumerate(value):
-            check(x, i)
-        return value
+    def pair(t: Any, y: State, *dW: Any) -> Any:
+        first, second = method(t, y, *dW)
+        return taken(first, y, 0), taken(second, y, 1)
 
     return pair if role in ("f_and_g", "f_and_g_prod") else single
 

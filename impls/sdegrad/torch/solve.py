@@ -16,8 +16,8 @@ from sdegrad.torch.backsolve import WayBack, backsolve, predictions
 from sdegrad.torch.eager import eager
 from sdegrad.torch.methods import make_scheme
 from sdegrad.torch.prepare import Asked, ask, parts, prepare
-from sdegrad.torch.replay import Kept
 from sdegrad.torch.reach import looked_at, to_look_at
+from sdegrad.torch.replay import Kept
 from sdegrad.torch.types import Number, Progress, Times
 
 MAX_STEPS = 10_000_000  # hours, for most
@@ -82,8 +82,8 @@ def sdeint(
     adjoint_params: what these two reach beside y0; the parameters of `sde` by default, with a warning, once for an sde,
         if it depends on other tensors that require gradients.
     return_stats: return `Stats` of the forward pass too, as the very last item.
-    max_steps: of the solve, and of an adaptive one the steps that are tried: ValueError beyond, so that a slip in dt does
-        not hang. math.inf for no bound.
+    max_steps: of the solve, and of an adaptive one the steps that are tried: ValueError beyond, so that a slip in dt
+        does not hang. math.inf for no bound.
     progress: called as progress(step, steps) after each step of the forward pass; with `adaptive`, as
         progress(part, 1000) after each accepted one, by time.
     compile: run blocks of steps as compiled functions, forward and, with the adjoint "reversible" or by autograd, back;

@@ -1,19 +1,17 @@
 """The field at the initial time: evaluated once before the first step, and checked."""
 
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from sdegrad.torch.sde import CALLED, Field
+from sdegrad.torch.sde import Field
 from sdegrad.torch.types import State, Time
 
 
 class Start(NamedTuple):
-    """Drift and diffusion at the start, the shape (*paths, noise) of the Brownian motion, and the dtype of the solution:
-    that to which y0, the drift and the diffusion are promoted.
+    """Drift and diffusion at the start, the shape (*paths, noise) of the Brownian motion, and the dtype of the
+    solution: that to which y0, the drift and the diffusion are promoted.
 
     Where the SDE defines g only in products with dW, g0 is None, and f0 the increment f + g dW of dW = 1.
     """
@@ -61,27 +59,6 @@ def _start(field: Field, noise_type: str, t0: Time, y: State, bm: Any) -> Start:
     channels = g0.shape[-1] if noise_type != "scalar" and g0.dim() == y.dim() + 1 else 1
     _check_shape(f"the diffusion ({noise_type} noise)", g0, y, (*y.shape, channels))
     return Start(f0, g0, (*y.shape[:-1], channels), _dtype(y, f0, g0))
-
-
-def in_dtype(field: Field, start: Start) -> tuple[Field, Start]:
-    """What is of a lower precision than the state, under autocast, say, is taken in that of the state."""
-    known = [x for x in start[:2] if x is not None]
-    if all(x.dtype == start.dtype for x in known):
-        return field, start
-
-    def of(function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any) -> Any:
-            value = function(*arguments)
-            return tuple(x.to(start.dtype) for x in value) if isinstance(value, tuple) else value.to(start.dtype)
-
-        return call
-
-    field = replace(field, **{name: of(getattr(field, name)) for name in CALLED})
-    return field, start._replace(f0=_to(start.f0, start.dtype), g0=_to(start.g0, start.dtype))
-
-
-def _to(x: Tensor | None, dtype: torch.dtype) -> Tensor | None:
-    return None if x is None else x.to(dtype)
 
 
 def _dtype(y: State, *values: Tensor) -> torch.dtype:

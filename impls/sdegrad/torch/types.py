@@ -5,10 +5,11 @@ paths: the batch, any number of axes; dim: the state; noise: the Brownian motion
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Dict, NamedTuple, Optional, Tuple, Union  # noqa: F401, UP035
 
+import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from sdegrad.torch.levy import LevyArea
 
@@ -99,3 +100,15 @@ class Scheme:
 def solution_only(y0: Any, f0: Any, g0: Any) -> SolverState:  # noqa: ARG001
     """The start of a method whose state is the solution alone."""
     return (y0,)
+
+
+# The names that torchsde's module `types` has, for annotations.
+Tensors = Sequence[Tensor]
+TensorOrTensors = Tensor | Tensors
+Scalar = float | Tensor
+Vector = Sequence[float] | Tensor
+Module = nn.Module
+Modules = Sequence[nn.Module]
+ModuleOrModules = nn.Module | Modules
+Size = torch.Size
+Sizes = Sequence[torch.Size]
