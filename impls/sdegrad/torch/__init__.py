@@ -1,7 +1,7 @@
 """SDE solvers with exact gradients for PyTorch, in torchsde's API: `import sdegrad.torch as torchsde`."""
 
 from sdegrad import __version__
-from sdegrad.torch import settings
+from sdegrad.torch import _brownian, _core, settings, types  # noqa: F401
 from sdegrad.torch.base_sde import BaseSDE, SDEIto, SDEStratonovich
 from sdegrad.torch.brownian import BrownianInterval, brownian_interval_like
 from sdegrad.torch.brownian_base import BaseBrownian
@@ -26,4 +26,5 @@ __all__ = [
     "sdeint",
     "sdeint_adjoint",
     "settings",
+    "types",
 ]
