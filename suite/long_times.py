@@ -8,14 +8,16 @@ the adjoint with the least memory, against that of Heun's method by backpropagat
 """
 
 import sys
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path as File
+from typing import Any
 
 import numpy as np
 
-from suite import context, measures, results
+from suite import measures, results
+from suite.context import context
 from suite.harness import FACTS, Task, describe, load
 from suite.noise import Path, make_path
 from suite.problems import Problem, make
@@ -26,6 +28,8 @@ TIMES = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
 DTS = (0.1, 0.01)
 GRADIENT_TIMES, GRADIENT_DT = (1.0, 5.0, 10.0, 20.0, 30.0, 50.0, 100.0), 0.01
 PATHS, OUTPUTS = 16, 10
+
+Columns = dict[str, Any]  # of a row, but for those that say where it was measured
 
 
 def mild(t1: float) -> Problem:
@@ -46,7 +50,7 @@ def adjoint(method: str) -> str:
     return "reversible" if facts.reversible or facts.near_reversible else "checkpoint"
 
 
-def solutions(path: Path, method: str, dt: float) -> Iterator[results.Row]:
+def solutions(path: Path, method: str, dt: float) -> Iterator[Columns]:
     """The strong error at each of TIMES, of one solve."""
     problem = mild(TIMES[-1])
     task = Task(problem=problem, method=method, dt=dt, ts=(0.0, *TIMES), noise=path)
@@ -54,15 +58,14 @@ def solutions(path: Path, method: str, dt: float) -> Iterator[results.Row]:
     for t, y in zip(TIMES, run.outcome(run()).ys[1:], strict=True):
         exact = until(path, t)
         wanted = mild(t).exact(exact, problem.y0, problem.params)  # pyright: ignore[reportOptionalCall]
-        yield row("strong_error", method, None, dt, t, lambda y=y, wanted=wanted: measures.strong_error(y, wanted))
+        yield columns("strong_error", method, None, dt, t, lambda y=y, wanted=wanted: measures.strong_error(y, wanted))
 
 
-def gradients(path: Path, t: float) -> Iterator[results.Row]:
+def gradients(path: Path, t: float) -> Iterator[Columns]:
     """The error of each method's gradient of a solve up to t."""
 
     def gradient(method: str, adjoint: str, dtype: str) -> dict[str, np.ndarray]:
         task = Task(
-            *(),
             problem=mild(t),
             method=method,
             dt=GRADIENT_DT,
@@ -77,21 +80,23 @@ def gradients(path: Path, t: float) -> Iterator[results.Row]:
     right = gradient("heun", "backprop", "float64")
     for method in METHODS:
         given = gradient(method, adjoint(method), "float32")
-        yield row(
+        yield columns(
             *("gradient_error", method, adjoint(method), GRADIENT_DT, t),
             lambda given=given: measures.Estimate(*[measures.relative_l1(given, right)] * 3),
         )
 
 
-def row(measure: str, method: str, adjoint: str | None, dt: float, t: float, value) -> results.Row:
-    """What `value()` is, or a failure where it is not finite."""
+def columns(
+    measure: str, method: str, adjoint: str | None, dt: float, t: float, value: Callable[[], measures.Estimate]
+) -> Columns:
+    """Of the row of what `value()` is, or of a failure where it is not finite."""
     version, framework = load(IMPLEMENTATION).versions()
     problem = mild(t)
     try:
         known = dict(zip(("value", "low", "high"), value(), strict=True)) | {"status": "ok"}
     except ValueError as failure:
         known = {"status": "failed", "reason": describe(failure)}
-    return results.row(
+    return dict(
         time=datetime.now(UTC).isoformat(timespec="seconds"),
         device="cpu",
         tool="long_times",
@@ -117,7 +122,7 @@ def row(measure: str, method: str, adjoint: str | None, dt: float, t: float, val
     )
 
 
-def rows() -> Iterator[results.Row]:
+def rows() -> Iterator[Columns]:
     path = make_path(0.0, TIMES[-1], round(TIMES[-1] / min(DTS)), PATHS, 1, seed=0)
     for method in METHODS:
         for dt in DTS:
@@ -127,10 +132,10 @@ def rows() -> Iterator[results.Row]:
 
 
 def main(file: File) -> None:
-    done = []
+    where, done = asdict(context(threads=1)), []
     for made in rows():
-        done.append(made)
-        print(*(made[c] for c in ("measure", "method", "dt", "steps", "value", "reason")), flush=True)
+        done.append(results.row(**where, **made))
+        print(*(done[-1][c] for c in ("measure", "method", "dt", "steps", "value", "reason")), flush=True)
         results.write(file, done)
 
 

@@ -220,7 +220,9 @@ def _check_like(what: str, got: Any, expected: Any) -> None:
         )
     for g, e in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
         if not isinstance(g, jax.ShapeDtypeStruct):
-            raise ValueError(f"the {what} has {g!r} in it, expected an array of shape {e.shape}; e.g. jnp.zeros_like(y).")
+            raise ValueError(
+                f"the {what} has {g!r} in it, expected an array of shape {e.shape}; e.g. jnp.zeros_like(y)."
+            )
         if g.shape != e.shape:
             raise ValueError(
                 f"the {what} has shape {g.shape}, expected {e.shape}; correct it, or noise_type, or bm.shape."

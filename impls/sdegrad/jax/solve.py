@@ -27,7 +27,7 @@ from sdegrad.jax.steps import Steps, matching_cells
 from sdegrad.jax.types import Made, Number, Path, Stats
 from sdegrad.methods import METHODS
 
-PARTED = 1.0  # the two copies of a reversible method differ by as much as they are large
+PARTED = 1.0  # the two copies of a reversible method differ by as much as the solution is large
 _PARTED = (
     "the solution of sdeint is wrong, or not finite: method {method!r} has lost it. The two copies of a reversible method part "
     "like exp(L T) on an SDE that contracts at the rate L: use method='ees25', or 'heun' with adjoint='checkpoint'; a "
