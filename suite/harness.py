@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from itertools import pairwise
 from random import Random
 from typing import Any
@@ -174,6 +175,11 @@ def choose(name: str, case: Case, device: str) -> Subject | str:
                 return subject
             reasons.append(reason)
     return " ".join(dict.fromkeys(reasons))
+
+
+def diffrax_solver(method: str, sde_type: str) -> Any:
+    """The class of diffrax that the suite calls by this name; None if there is none."""
+    return import_module("sdegrad.adapters.diffrax").SOLVERS[sde_type].get(method)
 
 
 def describe(failure: BaseException) -> str:
