@@ -2,8 +2,10 @@
 
 Order: 8192 paths, five step sizes, least squares slope with a jackknife interval over paths. Gradient: the largest
 error over the step sizes of the claim, deterministic. Law: 2 seeds x 64 rows x 512 entries of overlapping increments
-and areas, whitened by their exact covariance, against all that standard normals must be (`suite.laws`). Seeds are fixed.
-The run as a whole raises a false alarm with a probability of at most ALPHA: each statistical row has its share of it.
+and areas, whitened by their exact covariance, against all that standard normals must be (`suite.laws`).
+
+Seeds are fixed. The run as a whole raises a false alarm with a probability of at most ALPHA: each statistical row has
+its share of it.
 """
 
 import argparse
