@@ -39,17 +39,16 @@ def headline(frame: Frame, file: Path) -> str:
     return "\n\n".join(filter(None, (tables.headline(part).markdown(), _torchsde(part), where)))
 
 
-# How torchsde may be run -> the noise and the step of the rows where it is. With a step of 1 its times, which it adds up
-# in float32, are exact.
+# How torchsde may be run -> the noise and the step of such rows. Whole steps add up exactly in float32.
 _WAYS = {
     "by default": {"noise_source": "own", "dt": 0.01},
     "told dt": {"noise_source": "own, told dt", "dt": 0.01},
-    "at its best (times in whole steps, which float32 adds up exactly)": {"noise_source": "own", "dt": 1.0},
+    "at its best, in steps of 1,": {"noise_source": "own", "dt": 1.0},
 }
 
 
 def _torchsde(part: Frame) -> str:
-    """What of the ratio to torchsde is its arithmetic of times, and what is left; nothing where one was measured alone."""
+    """Its gradient relative to ours as it may be run: what of it is its arithmetic of times, and what is left."""
     rows = measured(part, "gradient_time_ratio")
     rows = rows[(rows["implementation"] == "torchsde") & (rows["method"] == tables.SUBJECT) & (rows["compiled"] == "")]
     told = []
@@ -66,8 +65,8 @@ def _torchsde(part: Frame) -> str:
     if not told:
         return ""
     return (
-        "Most of the ratio to torchsde comes of its adding up times in float32: its steps then miss the grid of its own "
-        f"Brownian motion. A gradient by the reversible adjoint, {'; '.join(told)}."
+        "What the ratio to torchsde consists of: it adds up times in float32, where 0.01 is inexact and 1 is not, and "
+        f"its Brownian motion pays for each time that is off. Gradient, {'; '.join(told)}."
     )
 
 
@@ -85,12 +84,12 @@ def claims(rows: Sequence[Mapping[str, str]], file: Path) -> str:
         lines.append(f"| {name} {version} | {_held(claimed)} | {_held(theory)} | {failures or '–'} |")
     controls = [row for row in rows if _kind(row) == "control" and row["verdict"] != "unsupported"]
     rejected = sum(row["verdict"] == "fails" for row in controls)
-    told = f"{rejected} of {len(controls)} controls, which are false by construction, were rejected"
     note = (
         "A claim is what a library says itself, quoted in its row with the place; theory is what others have proved. "
+        f"[ ]: of joint confidence 99.9 % over all rows. {rejected} of {len(controls)} controls, which are false by "
+        f"construction, were rejected. All rows: `{file.as_posix()}`."
     )
-    intervals = "[ ]: of joint confidence 99.9 % over all rows."
-    return "\n".join([*lines, "", f"{note}{intervals} {told}. All rows: `{file.as_posix()}`."])
+    return "\n".join([*lines, "", note])
 
 
 def _kind(row: Mapping[str, str]) -> str:

@@ -1,8 +1,8 @@
 """`python -m suite.verify` checks what libraries claim and theory says, and writes reports/out/verification.csv.
 
-Order: 8192 paths, five step sizes, least squares slope with a jackknife interval over paths. Gradient: the largest
-error over the step sizes of the claim, deterministic. Law: 2 seeds x 64 rows x 512 entries of overlapping increments
-and areas, whitened by their exact covariance, against all that standard normals must be (`suite.laws`).
+Order: 8192 paths (4096 if quick), five step sizes, least squares slope with a jackknife interval over paths. Gradient:
+the largest error over the step sizes of the claim, deterministic. Law: 2 seeds x 64 rows x 512 entries of overlapping
+increments and areas, whitened by their exact covariance, against all that standard normals must be (`suite.laws`).
 
 Seeds are fixed. The run as a whole raises a false alarm with a probability of at most ALPHA: each statistical row has
 its share of it.
@@ -31,7 +31,7 @@ COLUMNS = (
     *("implementation", "version", "subject", "claim", "source"),
     *("expected", "measured", "low", "high", "verdict", "reason"),
 )
-PATHS = 8192
+PATHS, QUICK_PATHS = 8192, 4096
 SEEDS, ROWS, ENTRIES = 2, 64, 512
 SEED = 20211
 ALPHA = 1e-3
@@ -41,6 +41,13 @@ Row = dict[str, str]
 
 class Unsupported(Exception):
     """The implementation cannot do what the claim is about."""
+
+
+class Effort(NamedTuple):
+    """level: the significance of each statistical row. paths: of which an order is measured."""
+
+    level: float
+    paths: int
 
 
 class Finding(NamedTuple):
@@ -63,31 +70,31 @@ def _run(implementation: Any, task: Any) -> Any:
 
 
 @lru_cache(maxsize=1)
-def _path(noise_dim: int) -> Path:
+def _path(paths: int, noise_dim: int) -> Path:
     """The Brownian path that every library gets."""
-    return make_path(0.0, 1.0, 2 * round(1 / min(ORDER_DTS)), PATHS, noise_dim, SEED)
+    return make_path(0.0, 1.0, 2 * round(1 / min(ORDER_DTS)), paths, noise_dim, SEED)
 
 
 @lru_cache  # rows that expect different orders, and controls, rest on the same solutions
-def _solutions(name: str, problem_name: str, method: str, sde_type: Any) -> np.ndarray:
+def _solutions(name: str, problem_name: str, method: str, sde_type: Any, paths: int) -> np.ndarray:
     """At the end, [dts, paths, dim]."""
-    problem = make(problem_name, paths=PATHS, seed=SEED, sde_type=sde_type)
-    path, ends = _path(problem.noise_dim), []
+    problem = make(problem_name, paths=paths, seed=SEED, sde_type=sde_type)
+    path, ends = _path(paths, problem.noise_dim), []
     for dt in ORDER_DTS:
         task = Task(problem=problem, method=method, dt=dt, ts=(0.0, 1.0), noise=path, dtype="float64")
         ends.append(_run(load(name), task).ys[-1])
     return np.array(ends)
 
 
-def check_order(claim: Claim, level: float) -> Finding:
+def check_order(claim: Claim, effort: Effort) -> Finding:
     """The slope of log error against log dt, on common paths, against the exact solution."""
-    case = claim.case
-    ends = _solutions(claim.implementation, case["problem"], case["method"], case["sde_type"])
-    truth = make(case["problem"], paths=PATHS, seed=SEED, sde_type=case.get("solution", case["sde_type"]))
+    case, paths = claim.case, effort.paths
+    ends = _solutions(claim.implementation, case["problem"], case["method"], case["sde_type"], paths)
+    truth = make(case["problem"], paths=paths, seed=SEED, sde_type=case.get("solution", case["sde_type"]))
     assert truth.exact is not None
-    exact = truth.exact(_path(truth.noise_dim), truth.y0, truth.params)
+    exact = truth.exact(_path(paths, truth.noise_dim), truth.y0, truth.params)
     squares = np.array([measures.squared_errors(end, exact) for end in ends])
-    measured = measures.order(ORDER_DTS, squares, confidence=1 - level)
+    measured = measures.order(ORDER_DTS, squares, confidence=1 - effort.level)
     bound = claim.expected - ORDER_MARGIN
     verdict = "holds" if measured.low >= bound else "fails" if measured.high < bound else "inconclusive"
     return Finding(verdict, claim.expected, *measured)
@@ -112,9 +119,9 @@ def _gradients(
     return [(gradient(dt, "reversible"), gradient(dt, "backprop")) for dt in dts]
 
 
-def check_gradient(claim: Claim, level: float) -> Finding:
+def check_gradient(claim: Claim, effort: Effort) -> Finding:
     """The largest error over the step sizes."""
-    del level  # nothing is random
+    del effort  # nothing is random
     case = claim.case
     scale = case.get("scale", 1.0)
     worst = max(
@@ -143,7 +150,7 @@ def _samples(name: str, dt: float | None, queries: tuple[tuple[float, float], ..
     return np.array(samples)
 
 
-def check_law(claim: Claim, level: float) -> Finding:
+def check_law(claim: Claim, effort: Effort) -> Finding:
     """The p-value of all tests of the whitened samples together."""
     case = claim.case
     queries = case["queries"]
@@ -153,8 +160,8 @@ def check_law(claim: Claim, level: float) -> Finding:
     exact = laws.covariance([(s, t, what) for what in ("W", "H") for s, t in queries])
     tests = laws.tests(laws.whiten(samples, exact))
     p = laws.together(tests)
-    told = f"{min(tests, key=lambda name: tests[name])} of the whitened samples" if p < level else ""
-    return Finding("holds" if p >= level else "fails", level, p, p, p, told)
+    told = f"{min(tests, key=lambda name: tests[name])} of the whitened samples" if p < effort.level else ""
+    return Finding("holds" if p >= effort.level else "fails", effort.level, p, p, p, told)
 
 
 CHECKS = {"order": check_order, "gradient": check_gradient, "law": check_law}
@@ -165,7 +172,7 @@ def level_of(claims: Sequence[Claim]) -> float:
     return ALPHA / max(1, sum(claim.statistical for claim in claims))
 
 
-def verify(claim: Claim, level: float) -> Row:
+def verify(claim: Claim, effort: Effort) -> Row:
     """The row of a claim: measured, or unsupported with the reason. A control that crashes proves nothing."""
     row = {
         "implementation": claim.implementation,
@@ -175,7 +182,7 @@ def verify(claim: Claim, level: float) -> Row:
         "source": f"{claim.kind}: {claim.source}",
     }
     try:
-        found = CHECKS[claim.check](claim, level)
+        found = CHECKS[claim.check](claim, effort)
     except Unsupported as unsupported:
         return row | {"verdict": "unsupported", "reason": str(unsupported)}
     except Exception as failure:
@@ -236,7 +243,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in set(chosen) - set(present):
         print(f"not verified: {name}: {why_not(name, 'cpu')}", flush=True)
     claims = [claim for name in present for claim in claims_of(name) if claim.quick or not options.quick]
-    rows = _verify_all(claims, options.out / "verification.csv")
+    effort = Effort(level_of(claims), QUICK_PATHS if options.quick else PATHS)
+    rows = _verify_all(claims, effort, options.out / "verification.csv")
     stop = sum(wrong(claim, row) for claim, row in zip(claims, rows, strict=True))
     unmeasured = [name for name in present if not any(r.get("measured") for r in rows if r["implementation"] == name)]
     for name in unmeasured:
@@ -250,12 +258,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if stop or unmeasured else 0
 
 
-def _verify_all(claims: Sequence[Claim], file: FilePath) -> list[Row]:
+def _verify_all(claims: Sequence[Claim], effort: Effort, file: FilePath) -> list[Row]:
     """The rows of the claims, written as they come."""
     rows: list[Row] = []
-    level = level_of(claims)
     for number, claim in enumerate(claims, start=1):
-        row = verify(claim, level)
+        row = verify(claim, effort)
         rows.append(row)
         write(file, rows)
         mark = " (control)" if claim.kind == "control" else ""

@@ -71,7 +71,7 @@ class Library:
 @pytest.fixture
 def verified(monkeypatch, tmp_path, capsys):
     """verified(library, *arguments) -> (exit code, rows, what was printed)."""
-    monkeypatch.setattr(verify, "PATHS", 4096)
+    monkeypatch.setattr(verify, "PATHS", 4096)  # as many as --quick takes
     monkeypatch.setattr(verify, "ENTRIES", 256)
     monkeypatch.setattr(verify, "ORDER_DTS", (1 / 8, 1 / 16, 1 / 32, 1 / 64, 1 / 128))
     for cached in (verify._path, verify._solutions, verify._gradients, verify._samples):
