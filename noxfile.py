@@ -69,7 +69,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def verify(session: nox.Session) -> None:
-    """Check what the libraries claim, and write reports/out/verification.csv. Exits 1 if a claim of ours fails."""
+    """Check what libraries claim and theory says, and write reports/out/verification.csv; `-- --quick` is for CI."""
     run(session, "suite.verify", *session.posargs)
 
 

@@ -52,7 +52,7 @@ class Stats(NamedTuple):
     num_steps: int
     drift_evaluations: int
     diffusion_evaluations: int
-    rejected_steps: int = 0
+    num_rejected: int = 0
 
 
 SolverState = tuple[Any, ...]
