@@ -66,7 +66,8 @@ class Task:
     """One piece of work. Gradients are of `loss(xp, ys)` with respect to (y0, params).
 
     noise: None for the library's own Brownian motion, seeded with `seed`; a `Path` for a given one. A query of
-    a given path is snapped to grid time k of the path if it is within (k + 8) ulp of it, and is an error if not.
+    a given path is snapped to grid time k of the path if it is within (k + 8) ulp of it, and 1/16 of a step, and is
+    an error if not.
     adjoint: None for the solve alone. rtol: None for constant steps of `dt`, else adaptive from `dt`.
     brownian_dt: a step size told to the library's own Brownian motion beforehand, where it takes such a hint; None
     for what the library does by default.

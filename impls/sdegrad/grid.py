@@ -13,8 +13,8 @@ from itertools import pairwise
 from typing import Any
 
 EPS64 = 2.0**-52
-_ULPS = 4
-_PART = 1 / 64  # of a cell
+_ULPS = 4  # how far apart times may be to be one: roundings of their dtype,
+_PART = 1 / 64  # and of a cell no more than this
 
 
 def resolution(t0: float, t1: float, eps: float = EPS64) -> float:
@@ -63,7 +63,9 @@ class Grid:
 
     @property
     def surely(self) -> float:
-        """A float64 time within this part of grid time k is it, for every k: `is_time` in one comparison."""
+        """How near to a grid time, relative to its size, a float64 time is that is surely it: `is_time` in one
+        comparison, where it holds.
+        """
         least = _PART * min(self.dt, self.last)
         return min(_ULPS * EPS64, least / (max(abs(self.t0), abs(self.t1)) or 1.0))
 

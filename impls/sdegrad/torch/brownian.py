@@ -68,10 +68,10 @@ class BrownianInterval(SampledBrownian):
         size: the shape of a sample, (*paths, noise); () and (paths,) are scalar Brownian motions, whose Levy
             area is zero. dtype: floating, torch's default if None. device: the CPU if None. All three follow
             W or H if given.
-        entropy: the seed, a non-negative integer of any size; if None, drawn from torch's global generator, which
-            the workers of a `DataLoader` have each their own of: make the object in the worker. One made before, or
-            in processes forked in another way, has the same noise in all of them, unless each passes e.g.
-            entropy=torch.initial_seed() after a seed of its own.
+        entropy: the seed, a non-negative integer of any size; if None, drawn from torch's global generator. Each
+            worker of a `DataLoader` has its own, so what a worker makes is noise of its own, and so is
+            entropy=torch.initial_seed() there. An object made before the fork is one noise in all workers, and
+            so is any that processes make which were forked without a `torch.manual_seed` of their own.
         dt: the step of the grid, best that of the solver: steps of the grid cost one draw each, in any order,
             and memory does not grow with their number. If None the whole interval is one cell: each new query
             time then costs a walk down a tree, and about 200 bytes.
@@ -115,10 +115,10 @@ class BrownianInterval(SampledBrownian):
         self._rows = self._cells.rows
         self._lock = Lock()
 
-    def cell(self, k: SupportsIndex | float, return_U: bool = False, return_A: bool = False) -> Any:
+    def cell(self, k: Any, return_U: bool = False, return_A: bool = False) -> Any:
         """The increment over grid cell k, from grid time k to k + 1; with U and A as a call gives them.
 
-        ValueError unless 0 <= k < grid.steps.
+        ValueError unless k is a whole number, of any type, and 0 <= k < grid.steps.
         """
         W = self._rows.get(k)
         if W is None:
@@ -129,7 +129,7 @@ class BrownianInterval(SampledBrownian):
         with self._lock:
             return self._answer(self._cell(self._cells.number(k), return_A), return_U, return_A)
 
-    def cells(self, i: SupportsIndex | float, j: SupportsIndex | float) -> Tensor | None:
+    def cells(self, i: Any, j: Any) -> Tensor | None:
         """The increments over grid cells i to j - 1 [cells, *shape], if they were drawn as one tensor; else None."""
         with self._lock:
             i, j = self._cells.number(i), self._cells.number(j - 1) + 1
