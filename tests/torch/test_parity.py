@@ -3,8 +3,10 @@
 What differs on purpose stands in `DIFFERENT` and `OURS`, and is explained in impls/sdegrad/torch/DIFFERENCES.md.
 """
 
+import importlib.metadata
 import inspect
 import itertools
+import operator
 import warnings
 
 import pytest
@@ -127,6 +129,15 @@ def test_what_a_query_returns(levy_area):
         assert shapes(answers[0]) == shapes(answers[1])
 
 
+def test_names_that_annotations_mention():
+    for path in ("_brownian.brownian_base", "_brownian.brownian_interval", "_brownian.derived", "_core.base_sde"):
+        ours, theirs = (importlib.import_module(f"{lib.__name__}.{path}") for lib in (sd, torchsde))
+        assert all(getattr(ours, name) is getattr(sd, name) for name in public(sd) if hasattr(theirs, name))
+        assert operator.attrgetter(path)(sd) is ours
+    assert {name for name in public(torchsde.types) if name != "annotations"} <= {*public(sd.types)}
+    assert sd.__version__ == importlib.metadata.version("sdegrad")
+
+
 def test_the_settings():
     for name in ("METHODS", "NOISE_TYPES", "SDE_TYPES", "LEVY_AREA_APPROXIMATIONS", "METHOD_OPTIONS"):
         ours, theirs = getattr(sd.settings, name), getattr(torchsde.settings, name)
@@ -227,6 +238,9 @@ CALLS = {
     "no module, no parameters": lambda lib: solve(
         lib, function="sdeint_adjoint", sde=Bad(f=drift, g=drift), adjoint_params=()
     ),
+    "adaptive euler of the other calculus": lambda lib: _first_told(
+        lib, method="euler", adaptive=True, rtol=0.1, atol=0.1
+    ),
     "adaptive euler": lambda lib: solve(lib, "diagonal", "ito", method="euler", adaptive=True, rtol=0.1, atol=0.1),
     "another adjoint than its own": lambda lib: solve(
         lib, function="sdeint_adjoint", method="reversible_heun", adjoint_method="midpoint"
@@ -281,6 +295,13 @@ DIFFERENT = {
     ),
     "a tree with cells": ("ValueError", "", lambda lib: interval(lib, tol=0.1, halfway_tree=True, dt=0.1)),
 }
+
+
+def _first_told(lib, **arguments):
+    """Raises the first warning, if there is one before an error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        solve(lib, **arguments)
 
 
 def _backward(lib, noise_type="diagonal", sde_type="stratonovich", **arguments):
