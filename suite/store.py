@@ -192,8 +192,9 @@ class Store:
         except OSError as error:
             rows = sum(len(journal.rows) for journal in self._journals.values())
             raise ResultsError(
-                f"{self.folder.parent} cannot be written ({_why(error)}); {rows} rows are kept in {self.folder}, and "
-                "what was measured last is not. Make room or name another folder with --out; the same command goes on."
+                f"{self.folder.parent} cannot be written ({_why(error)}); {rows} rows are kept in {self.folder}, "
+                "perhaps not the last that was measured. Make room or name another folder with --out; the same command "
+                "goes on."
             ) from None
 
     def missing(self, case: Case, device: str, names: Sequence[str], retry: bool = False) -> list[str]:

@@ -217,7 +217,7 @@ def test_a_full_disk(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(store.os, "write", half)
-    message = r"cannot be written \(.*\); 1 rows are kept in .*/runs, and what was measured last is not. Make room"
+    message = r"cannot be written \(.*\); 1 rows are kept in .*/runs, perhaps not the last that was measured. Make"
     with pytest.raises(results.ResultsError, match=message):
         kept.add(row(2.0, "beta"))
     monkeypatch.undo()
