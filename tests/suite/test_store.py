@@ -102,10 +102,13 @@ def test_a_table_cut_at_the_end_of_a_line_is_whole_again(tmp_path):
     assert table.read_text() == whole
 
 
-@pytest.mark.parametrize("line", ["nonsense", "[]", "3", '[["a"], 5]', '[["a", "b", "c"], ["k"]]'])
+MARKS = ('[["a", "b", "c"], ["k"]]', '[["a", "b", "c"], 5]', '[{"a": 1}, []]', '[["a", "b", "c"], [[1], {}]]', "\udcff")
+
+
+@pytest.mark.parametrize("line", ["nonsense", "[]", "3", '[["a"], 5]', *MARKS])
 def test_a_mark_that_says_nothing_finishes_nothing(line, tmp_path):
     measured(tmp_path, [row(1.0)])
-    (tmp_path / "runs" / f"{HERE.run}.done").write_text(line + "\n")
+    (tmp_path / "runs" / f"{HERE.run}.done").write_text(line + "\n", errors="surrogateescape")
     again = Store(tmp_path, HERE, RUNS)
     assert again.missing(CASE, "cpu", ["alpha"]) == ["alpha"]
     assert values(again.table()) == [("alpha", "1.0")]
