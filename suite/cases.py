@@ -115,7 +115,7 @@ def _time() -> Iterator[Case]:
     for sizes, presets in ((MIDDLE, BENCH), (SMALL, FULL), (LARGE, FULL), (MANY, FULL)):
         yield Case(**whole, sizes=sizes, presets=presets)
         yield Case(**whole, sizes=sizes, compiled=True, presets=presets)
-    yield Case(**gradient, sizes=MIDDLE, told_dt=True, implementations=TORCH, presets=FULL)
+    yield Case(**gradient, sizes=MIDDLE, told_dt=True, implementations=TORCH)
     # Some ten steps, and some hundred.
     for rtol, first, t1 in ((1e-2, 0.01, 1.0), (1e-3, 0.001, 10.0)):
         adaptive: dict[str, Any] = {"rtol": rtol, "atol": rtol / 10, "dts": (first,), "t1": t1, "presets": FULL}

@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from itertools import pairwise
@@ -201,6 +202,11 @@ def _ways(case: Case) -> Iterator[Case]:
         for method in sorted(others, key=lambda m: (FACTS[m].order[noise] < wanted, sum(FACTS[m].nfe))):
             for sde_type in FACTS[method].sde_types:
                 yield replace(case, method=method, sde_type=sde_type)
+
+
+def diffrax_solver(method: str, sde_type: str) -> Any:
+    """The class of diffrax that the suite calls by this name; None if there is none."""
+    return import_module("sdegrad.adapters.diffrax").SOLVERS[sde_type].get(method)
 
 
 def describe(failure: BaseException) -> str:
