@@ -117,7 +117,10 @@ def headline(frame: Frame, *, everything: bool = False) -> Table:
 def _rows(frame: Frame, line: _Line, names: list[str], everything: bool) -> list[tuple[Cell, ...]]:
     rows = frame[frame["measure"] == line.measure]
     if not (line.every_method or everything) and SUBJECT in set(rows["method"]):
-        rows = rows[rows["method"] == SUBJECT]
+        compared = rows["method"] == SUBJECT  # and, of a library that lacks it, what it was measured with instead
+        rows = rows[
+            compared | ~rows["implementation"].isin(rows[compared & (rows["status"] == "ok")]["implementation"])
+        ]
     good, missing = line.pick(measured(rows, line.measure)), rows[rows["status"] != "ok"]
     worded = [*_WORDED, *varying(good, (c for c in work_columns() if c not in _WORDED))]
     columns = ["implementation", *work_columns()]

@@ -116,10 +116,11 @@ class Journal:
         self._keys = set(map(key_id, self.rows))
         self.done: dict[Done, list[str]] = {}
         self._superseded: set[str] = set()
-        for line in self._done_path.read_text().splitlines() if self._done_path.exists() else ():
-            with suppress(ValueError, TypeError, IndexError):  # whatever it says, it does not say that work is finished
+        marks = self._done_path.read_text(errors="replace") if self._done_path.exists() else ""
+        for line in marks.splitlines():
+            with suppress(ValueError, TypeError, LookupError):  # such a line finishes nothing
                 work, keys = json.loads(line)
-                self._finished((work[0], work[1], work[2]), keys)
+                self._finished((work[0], work[1], work[2]), list(map(str, keys)))
 
     def add(self, rows: Sequence[Row]) -> None:
         _append(self.path, results.text(rows, header=self._empty))
@@ -192,8 +193,9 @@ class Store:
         except OSError as error:
             rows = sum(len(journal.rows) for journal in self._journals.values())
             raise ResultsError(
-                f"{self.folder.parent} cannot be written ({_why(error)}); {rows} rows are kept in {self.folder}, and "
-                "what was measured last is not. Make room or name another folder with --out; the same command goes on."
+                f"{self.folder.parent} cannot be written ({_why(error)}); {rows} rows are kept in {self.folder}, "
+                "perhaps not the last that was measured. Make room or name another folder with --out; the same command "
+                "goes on."
             ) from None
 
     def missing(self, case: Case, device: str, names: Sequence[str], retry: bool = False) -> list[str]:

@@ -39,7 +39,7 @@ def _serve(pipe: Any, threads: int, log: str) -> None:
             if what == "why_not":
                 pipe.send(("row", why_not(*arguments)))
             else:
-                for row in measuring.measure(*arguments, lambda *told: pipe.send(("tell", told))):
+                for row in measuring.measure(*arguments, tell=lambda *told: pipe.send(("tell", told))):
                     pipe.send(("row", row))
             pipe.send(("done", None))
         except Exception as failure:
@@ -105,18 +105,23 @@ class Worker:
                 yield missing_row(case, device, lost.name, "failed", lost.reason)
                 names.remove(lost.name)
                 continue
-            # Threads of another library may have crashed late: alone in a process, each can fail for itself only.
-            good = []
-            for name in names:
+            # Or threads of another library have crashed late: alone in a process, each can fail for itself only.
+            good: list[str] = []
+            for name in (lost.name, *(name for name in names if name != lost.name)):
                 self.close()
-                lost = yield from self._attempt("measure", (case, [name], device, budget), name, tell)
-                if lost is None:
+                alone = yield from self._attempt("measure", (case, [name], device, budget), name, tell)
+                if alone is None:
                     good.append(name)
-                else:
-                    yield missing_row(case, device, name, "failed", lost.reason)
+                    continue
+                yield missing_row(case, device, name, "failed", alone.reason)
+                if not good:  # it was the one at work: nobody else is suspected
+                    good = [other for other in names if other != name]
+                    break
+            else:
+                # Times are compared side by side, now that they can be.
+                good = good if case.compares_times and len(good) < len(names) else []
             self.close()
-            # Times are compared side by side, now that they can be.
-            names = good if case.compares_times and len(good) < len(names) else []
+            names = good
 
     def _attempt(
         self, what: str, arguments: tuple[Any, ...], at_work: str, tell: Tell | None = None
@@ -124,6 +129,7 @@ class Worker:
         """Yield what the process answers to a request; return how it was lost, if it was."""
         if self._process is None:
             self._start()
+        process: Any = self._process
         request: tuple[Any, ...] | None = (what, arguments)
         while True:
             try:
@@ -136,10 +142,9 @@ class Worker:
                     return Lost(at_work, silence, certain=True)
                 kind, answer = self._pipe.recv()
             except (EOFError, ConnectionError):
-                self._process.join(5)
-                code = self._process.exitcode
+                process.join(5)
                 self.close()
-                return Lost(at_work, f"the process died (exit code {code})", certain=False)
+                return Lost(at_work, f"the process died (exit code {process.exitcode})", certain=False)
             if kind == "row":
                 yield answer
             elif kind == "tell":
