@@ -103,8 +103,9 @@ def _panel(axes: Axes, curves: dict[tuple[str, float], Frame], dts: Sequence[flo
             color=COLOURS[method],
             marker=plotting.marker(method, _named(curves)),
             linestyle=LINES[dts.index(dt)],
-            markersize=4.5,
-            linewidth=1.4,
+            zorder=1.5 if method == "heun" else 2,  # where ees25 covers it, it is seen around that
+            markersize=7.5 if method == "heun" else 4.5,
+            linewidth=2.6 if method == "heun" else 1.4,
             markeredgecolor="white",
             markeredgewidth=0.4,
         )
