@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from reports import figures, long_times, readers, tables, words
-from reports.frame import Frame, settings
+from reports.frame import SIZE, Frame, groups, measured, settings
 from suite.results import ResultsError
 
 PLOT, CLAIMS, LONG = "headline.png", "verification.csv", "long_times.csv"  # beside the results file
@@ -32,37 +32,93 @@ def _between(text: str, ends: tuple[str, str], content: str) -> str:
 
 
 def headline(frame: Frame, file: Path) -> str:
-    """The Markdown table of the first setting of the results, and where it was measured."""
+    """The Markdown table of the first setting of the results, what its ratio to torchsde consists of, and where it was
+    measured."""
     part = settings(frame)[0]
     where = f"Measured on {words.place(part)}; all rows: `{file.as_posix()}`."
-    return f"{tables.headline(part).markdown()}\n\n{where}"
+    return "\n\n".join(filter(None, (tables.headline(part).markdown(), _torchsde(part), where)))
 
 
-def claims(rows: Sequence[Mapping[str, str]], file: Path) -> str:
-    """By library how many claims hold, and which do not."""
-    real = [row for row in rows if not row["source"].startswith("control")]
-    lines = ["| library | claims that hold | claims that fail, and what was measured |", "| --- | --- | --- |"]
-    for name, version in dict.fromkeys((row["implementation"], row["version"]) for row in real):
-        own = [row for row in real if row["implementation"] == name]
-        failed = [row for row in own if row["verdict"] == "fails"]
-        held = sum(row["verdict"] == "holds" for row in own)
-        lines.append(f"| {name} {version} | {held} of {held + len(failed)} | {_failures(failed)} |")
-    controls = [row for row in rows if row not in real]
-    rejected = sum(row["verdict"] == "fails" for row in controls)
-    told = f"{rejected} of {len(controls)} controls, which are false by construction, were rejected"
-    return "\n".join(
-        [*lines, "", f"[ ]: of joint confidence 95 % over all claims. {told}. All rows: `{file.as_posix()}`."]
+# How torchsde may be run -> the noise and the step of such rows. Whole steps add up exactly in float32.
+_WAYS = {
+    "by default": {"noise_source": "own", "dt": 0.01},
+    "told dt": {"noise_source": "own, told dt", "dt": 0.01},
+    "at its best, in steps of 1,": {"noise_source": "own", "dt": 1.0},
+}
+
+
+def _torchsde(part: Frame) -> str:
+    """Its gradient relative to ours as it may be run: what of it is its arithmetic of times, and what is left."""
+    rows = measured(part, "gradient_time_ratio")
+    rows = rows[(rows["implementation"] == "torchsde") & (rows["method"] == tables.SUBJECT) & (rows["compiled"] == "")]
+    told = []
+    for size, of_size in groups(rows[rows["steps"] == 100], SIZE):
+        ways = {}
+        for way, asked in _WAYS.items():
+            found = of_size[(of_size["noise_source"] == asked["noise_source"]) & (of_size["dt"] == asked["dt"])]
+            if len(found):
+                last = found.iloc[-1]
+                ways[way] = f"{words.number(last['value'])}×{words.interval(last['low'], last['high'])}"
+        if len(ways) > 1:
+            said = ", ".join(f"{way} {ratio}" for way, ratio in ways.items())
+            told.append(f"batch {size['batch']:.0f}, 100 steps: {said}")
+    if not told:
+        return ""
+    return (
+        "What the ratio to torchsde consists of: it adds up times in float32, where 0.01 is inexact and 1 is not, and "
+        f"its Brownian motion pays for each time that is off. Gradient, {'; '.join(told)}."
     )
 
 
-def _failures(rows: Sequence[Mapping[str, str]]) -> str:
+def claims(rows: Sequence[Mapping[str, str]], file: Path) -> str:
+    """By library how many of its claims hold, and, apart from these, how much of what theory says and it does not."""
+    lines = [
+        "| library | its claims that hold | beyond its claims: theory that holds | what fails, and what was measured |",
+        "| --- | --- | --- | --- |",
+    ]
+    checked = [row for row in rows if _kind(row) != "control"]
+    for name, version in dict.fromkeys((row["implementation"], row["version"]) for row in checked):
+        own = [row for row in checked if row["implementation"] == name]
+        claimed, theory = ([row for row in own if _kind(row) == kind] for kind in ("claim", "theory"))
+        failures = "<br>".join(filter(None, (_failures(claimed), _failures(theory, "theory, not claimed: "))))
+        lines.append(f"| {name} {version} | {_held(claimed)} | {_held(theory)} | {failures or '–'} |")
+    controls = [row for row in rows if _kind(row) == "control" and row["verdict"] != "unsupported"]
+    rejected = sum(row["verdict"] == "fails" for row in controls)
+    note = (
+        "A claim is what a library says itself, quoted in its row with the place; theory is what others have proved. "
+        f"[ ]: of joint confidence 99.9 % over all rows. {rejected} of {len(controls)} controls, which are false by "
+        f"construction, were rejected. All rows: `{file.as_posix()}`."
+    )
+    return "\n".join([*lines, "", note])
+
+
+def _kind(row: Mapping[str, str]) -> str:
+    """claim, theory or control."""
+    return row["source"].partition(":")[0]
+
+
+def _held(rows: Sequence[Mapping[str, str]]) -> str:
+    verdicts = [row["verdict"] for row in rows if row["verdict"] != "unsupported"]
+    open_ones = verdicts.count("inconclusive")
+    told = f"{verdicts.count('holds')} of {len(verdicts)}" if verdicts else "–"
+    return told + f", {open_ones} inconclusive" * (open_ones > 0)
+
+
+def _failures(rows: Sequence[Mapping[str, str]], start: str = "") -> str:
     """Claim by claim."""
     by_claim: dict[str, list[str]] = {}
     for row in rows:
-        measured, low, high = (float(row[column]) for column in ("measured", "low", "high"))
-        told = words.number(measured) + ("" if low == high else words.interval(low, high))
-        by_claim.setdefault(row["claim"], []).append(f"{row['subject']}: {told}")
-    return "<br>".join(f"*{claim}*: {'; '.join(subjects)}" for claim, subjects in by_claim.items()) or "–"
+        if row["verdict"] == "fails":
+            by_claim.setdefault(row["claim"], []).append(f"{row['subject']}: {_measured(row)}")
+    return "<br>".join(f"{start}*{claim}*: {'; '.join(subjects)}" for claim, subjects in by_claim.items())
+
+
+def _measured(row: Mapping[str, str]) -> str:
+    if not row["measured"]:
+        return row["reason"]
+    value, low, high = (float(row[column]) for column in ("measured", "low", "high"))
+    told = words.number(value) + ("" if low == high else words.interval(low, high))
+    return f"{told} ({row['reason']})" if row["reason"] else told
 
 
 def write(readme: Path, frame: Frame, file: Path) -> None:

@@ -37,7 +37,7 @@ FORBIDDEN = {
     "suite": {"tests"},
     "reports": FRAMEWORKS | {"sdegrad", "tests"},
 }
-NUMPY_ONLY = ["suite/problems", "suite/noise.py", "suite/measures.py"]
+NUMPY_ONLY = ["suite/problems", "suite/noise.py", "suite/measures.py", "suite/laws.py", "suite/defects.py"]
 
 
 def sources(top: str) -> list[Path]:

@@ -127,7 +127,9 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """Function evaluations of one run: of drift and diffusion, and of their vector-Jacobian products."""
+    """Function evaluations of one run: of drift and diffusion, and of their vector-Jacobian products, those of rejected
+    steps too. steps: those that the solution consists of. Of adaptive steps these are the accepted ones alone; where
+    the solution is that of the two halves of a step, each half is one."""
 
     steps: int
     drift: int

@@ -2,6 +2,7 @@
 
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -426,10 +427,14 @@ def test_readme_without_its_marks_is_refused(file, tmp_path, capsys, text):
 
 VERIFICATION = (
     "implementation,version,subject,claim,source,expected,measured,low,high,verdict,reason\n"
-    "somebody,1,a method,strong order 1,a book,1.0,0.503,0.49,0.51,fails,\n"
-    "somebody,1,another method,strong order 1,a book,1.0,1.0,0.9,1.1,holds,\n"
-    "somebody,1,a third,strong order 1,a book,,,,,unsupported,it has none\n"
+    "somebody,1,a method,strong order 1,claim: a page,1.0,0.503,0.49,0.51,fails,\n"
+    "somebody,1,another method,strong order 1,claim: a page,1.0,1.0,0.9,1.1,holds,\n"
+    "somebody,1,a third,strong order 1,claim: a page,,,,,unsupported,it has none\n"
+    "somebody,1,a fourth,strong order 1,claim: a page,1.0,1.0,0.9,1.1,inconclusive,\n"
+    "somebody,1,a method,strong order 2,theory: a paper (1999),2.0,0.503,0.49,0.51,fails,\n"
+    "somebody,1,a fifth,strong order 2,theory: a paper (1999),,,,,fails,KeyError: 'it broke'\n"
     "somebody,1,scaled,strong order 1,control: false by construction,1.0,0.1,0.09,0.11,fails,\n"
+    "somebody,1,shifted,strong order 1,control: false by construction,,,,,inconclusive,it crashed\n"
 )
 
 
@@ -444,11 +449,24 @@ def test_readme_tells_the_claims_beside_the_results(file, tmp_path):
     target.write_text(f"{START}\n{END}\n{start}\n{end}\n")
     assert main(arguments) == 0
     block = target.read_text().split(start)[1]
-    assert "| somebody 1 | 1 of 2 | *strong order 1*: a method: 0.503 [0.490, 0.510] |" in block
-    assert "1 of 1 controls" in block
+    claims = "*strong order 1*: a method: 0.503 [0.490, 0.510]"
+    theory = "theory, not claimed: *strong order 2*: a method: 0.503 [0.490, 0.510]; a fifth: KeyError: 'it broke'"
+    assert f"| somebody 1 | 1 of 3, 1 inconclusive | 0 of 2 | {claims}<br>{theory} |" in block
+    assert "1 of 2 controls" in block
     assert "scaled" not in block
     (tmp_path / readme.CLAIMS).write_text(VERIFICATION.replace("0.503", "0.603"))
     assert main([*arguments, "--check"]) == 1
+
+
+def test_readme_tells_what_the_ratio_to_torchsde_consists_of(frame):
+    """By default and in steps of 1 as measured; told dt as soon as there is such a row; nothing of one way alone."""
+    told = readme.headline(frame, Path("results.csv"))
+    found = r"Gradient, batch 128, 100 steps: by default [\d.]+× \[.*\], at its best, in steps of 1, [\d.]+×"
+    assert re.search(found, told)
+    ratio = frame[(frame["measure"] == "gradient_time_ratio") & (frame["dt"] == 0.01) & (frame["batch"] == 128)]
+    hinted = pd.concat([frame, ratio.assign(noise_source="own, told dt", value=7.0, low=6.0, high=8.0)])
+    assert "told dt 7.00× [6.00, 8.00]" in readme.headline(hinted, Path("results.csv"))
+    assert "consists of" not in readme.headline(frame[frame["dt"] != 1.0], Path("results.csv"))
 
 
 def test_claims_are_told(rows, tmp_path):

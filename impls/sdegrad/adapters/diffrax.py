@@ -1,4 +1,9 @@
-"""diffrax behind the contract."""
+"""diffrax behind the contract.
+
+diffrax's solvers know a calculus, and no noise types. `ShARK` and `SRA1` are Stratonovich solvers there; additive noise
+has one calculus, so they are offered for Ito here as well. That they, and the Milstein solvers, are kept from other
+noise is by sdegrad's table of methods: diffrax would run them, and calls its commutativity condition "not checked".
+"""
 
 from importlib.metadata import version
 from typing import Any
@@ -61,7 +66,7 @@ class GivenPath(diffrax.AbstractBrownianPath):
         if t1 is None:
             t0, t1 = self.t0, t0
         W = self.given.evaluate(t0, t1)
-        return diffrax.SpaceTimeLevyArea(dt=t1 - t0, W=W, H=self.given.area(t0, t1)) if use_levy else W
+        return diffrax.SpaceTimeLevyArea(dt=t1 - t0, W=W, H=self.given.levy(t0, t1)) if use_levy else W
 
 
 def _one_pass(task: Task) -> bool:
@@ -121,7 +126,7 @@ class Diffrax:
                     max_steps=steps + 8 if task.rtol is None else 4096,
                 )
                 assert solution.ys is not None  # SaveAt(ts=...) asks for them
-                return solution.ys, solution.stats["num_steps"]
+                return solution.ys, solution.stats["num_accepted_steps"]
 
             def operator(t: Any, y: jax.Array, params: Any) -> Any:
                 g = diffusion(t, y, params)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from sdegrad.adapters.given import off_grid, path_grid
+from sdegrad.adapters.given import GivenPath, grid_index, is_time, path_grid
 from sdegrad.adapters.jax_counts import DIFFERENTIATE, Field, counted
 from sdegrad.contract import BrownianTask, Counts, Outcome, Path, Task
 from sdegrad.grid import Grid
@@ -74,31 +75,29 @@ class GivenBrownian(eqx.Module):
 
     def evaluate(self, s: Any, t: Any, use_levy: bool = False) -> Any:
         """W(t) - W(s); with use_levy also the space-time Levy area, as the fields W and H."""
-        W = self._at(self.table.W, self._index(t)) - self._at(self.table.W, self._index(s))
-        return SimpleNamespace(W=W, H=self.area(s, t)) if use_levy else W
+        W = self.values.increment(self._index(s), self._index(t))
+        return SimpleNamespace(W=W, H=self.levy(s, t)) if use_levy else W
 
-    def area(self, s: Any, t: Any) -> jax.Array:
-        """Space-time Levy area H over [s, t]: U / h - W / 2 with U the integral of W - W(s)."""
-        a, b = self._index(s), self._index(t)
-        h = (b - a) * self.grid.dt
-        mean = (self._at(self.table.integral, b) - self._at(self.table.integral, a)) / h
-        return mean - (self._at(self.table.W, a) + self._at(self.table.W, b)) / 2
+    def levy(self, s: Any, t: Any) -> jax.Array:
+        """Space-time Levy area H over [s, t]."""
+        return self.values.levy(self._index(s), self._index(t))
+
+    @property
+    def values(self) -> GivenPath:
+        return GivenPath(self.grid, partial(self._at, self.table.W), partial(self._at, self.table.integral))
 
     def _at(self, array: np.ndarray, index: Any) -> jax.Array:
         return jnp.asarray(array)[index] if self.path is None else jnp.asarray(array)[index, self.path]
 
     def _index(self, t: Any) -> Any:
-        """The grid index of time t; an error, at run time if t is traced, unless it is within (k + 8) ulp of it."""
+        """The grid index of time t; an error, at run time if t is traced, unless it is one."""
         grid, eps = self.grid, float(jnp.finfo(jnp.result_type(t, jnp.float32)).eps)
         if not isinstance(t, Tracer):
-            index = grid.index(float(t), eps)
-            if index is None:
-                raise off_grid(float(t), grid)
-            return index
+            return grid_index(grid, float(t), eps)
         k = jnp.clip(jnp.round((t - grid.t0) / grid.dt), 0, grid.steps)
         k = eqx.error_if(
             k,
-            jnp.abs(t - (grid.t0 + k * grid.dt)) > grid.tolerance(k, eps),
+            ~is_time(grid, t, k, grid.t0 + k * grid.dt, eps),
             f"the given Brownian path was asked off its grid of spacing {grid.dt!r}; use a step size that is a "
             "multiple of the spacing, or the library's own noise.",
         )
@@ -120,7 +119,7 @@ def planned_memory(compiled: Any) -> int:
 
 class JaxRun:
     """`solve(drift, diffusion, y0, params, key)` is the library's call, compiled here, once. It returns the outputs
-    and the number of its steps, rejected ones included.
+    and the number of its steps, as in `Counts`.
 
     by_path: whether `solve` evaluates the fields path by path, under vmap.
     """

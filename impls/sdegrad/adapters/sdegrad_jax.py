@@ -69,7 +69,7 @@ class SdegradJax:
                 return_stats=True,
                 **adaptive,
             )
-            return ys, stats.num_steps + stats.num_rejected
+            return ys, stats.num_steps
 
         return JaxRun(task, solve)
 

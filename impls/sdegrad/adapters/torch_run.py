@@ -9,7 +9,7 @@ import array_api_compat.torch as array_api
 import numpy as np
 import torch
 
-from sdegrad.adapters.given import off_grid, path_grid
+from sdegrad.adapters.given import GivenPath, grid_index, path_grid
 from sdegrad.contract import BrownianTask, Counts, Outcome, Path, Problem, Task
 from sdegrad.grid import make_grid
 
@@ -96,28 +96,21 @@ class GivenBrownian:
     """A given path as a Brownian object with torchsde's call signature. It keeps float64 and returns `dtype`."""
 
     def __init__(self, path: Path, dtype: torch.dtype, device: str, levy_area: str) -> None:
-        self.grid = path_grid(path)
+        W, integral = (torch.tensor(np.asarray(x), device=device) for x in (path.W, path.integral))
+        self.path = GivenPath(path_grid(path), W.__getitem__, integral.__getitem__)
         self._eps = torch.finfo(dtype).eps
-        self._W = torch.tensor(np.asarray(path.W), device=device)
-        self._integral = torch.tensor(np.asarray(path.integral), device=device)
-        self.shape, self.dtype, self.device = self._W.shape[1:], dtype, self._W.device
+        self.shape, self.dtype, self.device = W.shape[1:], dtype, W.device
         self.levy_area_approximation = levy_area
 
     def _index(self, t: Any) -> int:
-        index = self.grid.index(float(t), self._eps)
-        if index is None:
-            raise off_grid(float(t), self.grid)
-        return index
+        return grid_index(self.path.grid, float(t), self._eps)
 
     def __call__(self, ta: Any, tb: Any = None, return_U: bool = False, return_A: bool = False) -> Any:
         if return_A:
             raise NotImplementedError("a given path has W and its time integral, but no Levy area.")
         a, b = (0, self._index(ta)) if tb is None else (self._index(ta), self._index(tb))
-        W = self._W[b] - self._W[a]
-        if not return_U:
-            return W.to(self.dtype)
-        h = self.grid.time(b) - self.grid.time(a)
-        return W.to(self.dtype), (self._integral[b] - self._integral[a] - h * self._W[a]).to(self.dtype)
+        W = self.path.increment(a, b).to(self.dtype)
+        return (W, self.path.area(a, b).to(self.dtype)) if return_U else W
 
 
 class TorchRun:
