@@ -22,9 +22,7 @@ from suite import results
 RATE = 0.3  # L, of dy = -0.3 y dt + 0.1 dW
 WORSE, LOST = 2.0, 1e-3  # than Heun's error of the same step, and what is too much of a gradient
 # Okabe and Ito's palette, safe for the colour-blind.
-COLOURS = dict(
-    zip(("reversible_heun", "mccallum_foster", "ees25", "heun"), ("#D55E00", "#E69F00", "#0072B2", "#000000"))
-)
+COLOURS = {"reversible_heun": "#D55E00", "mccallum_foster": "#E69F00", "ees25": "#0072B2", "heun": "#000000"}
 LINES = ("-", (0, (4, 2)))
 
 
@@ -41,7 +39,8 @@ def until(rows: Frame, limit: float | Frame) -> str:
     count = len(right) if right.all() else int(right.argmin())
     if count == 0:
         return "–"
-    return f"{times[count - 1]:g} (L T = {RATE * times[count - 1]:.3g}){', all that was tried' if count == len(right) else ''}"
+    beyond = ", all that was tried" if count == len(right) else ""
+    return f"{times[count - 1]:g} (L T = {RATE * times[count - 1]:.3g}){beyond}"
 
 
 def table(frame: Frame) -> Table:
@@ -104,8 +103,9 @@ def _panel(axes: Axes, curves: dict[tuple[str, float], Frame], dts: Sequence[flo
             color=COLOURS[method],
             marker=plotting.marker(method, _named(curves)),
             linestyle=LINES[dts.index(dt)],
-            markersize=4.5,
-            linewidth=1.4,
+            zorder=1.5 if method == "heun" else 2,  # where ees25 covers it, it is seen around that
+            markersize=7.5 if method == "heun" else 4.5,
+            linewidth=2.6 if method == "heun" else 1.4,
             markeredgecolor="white",
             markeredgewidth=0.4,
         )

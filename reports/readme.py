@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from reports import figures, readers, tables, words
+from reports import figures, long_times, readers, tables, words
 from reports.frame import SIZE, Frame, groups, measured, settings
 from suite.results import ResultsError
 
-PLOT, CLAIMS = "headline.png", "verification.csv"  # beside the results file
+PLOT, CLAIMS, LONG = "headline.png", "verification.csv", "long_times.csv"  # beside the results file
 
 
 def marks(name: str) -> tuple[str, str]:
@@ -15,13 +15,13 @@ def marks(name: str) -> tuple[str, str]:
 
 
 def embedded(text: str, frame: Frame, file: Path) -> str:
-    """The README `text` with the current headline, and with the claims if there are any. ResultsError unless the marks
-    of each are there once, in order."""
+    """The README `text` with the current headline, and with the claims and the long solves if there are any.
+    ResultsError unless the marks of each are there once, in order."""
     text = _between(text, marks("headline"), headline(frame, file))
-    verification = file.with_name(CLAIMS)
-    if not verification.exists():
-        return text
-    return _between(text, marks("claims"), claims(readers.from_verification(verification), verification))
+    verification, long = file.with_name(CLAIMS), file.with_name(LONG)
+    if verification.exists():
+        text = _between(text, marks("claims"), claims(readers.from_verification(verification), verification))
+    return _between(text, marks("long-times"), long_times.block(long)) if long.exists() else text
 
 
 def _between(text: str, ends: tuple[str, str], content: str) -> str:

@@ -4,7 +4,8 @@
 
 dy = -0.3 y dt + 0.1 dW from 0.5, whose solution and gradient stay below 1. Of each method the root mean square error at
 several times T, on one set of Brownian paths, and the error of the gradient of the sum of squares of ten outputs, by
-the adjoint with the least memory, against that of Heun's method by backpropagation in double precision. `python -m reports.long_times` draws them.
+the adjoint with the least memory, against that of Heun's method by backpropagation in double precision.
+`python -m reports.long_times` draws them.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Long solves of SDEs that contract: where a method fails there is a sign of it, and where it does not there is none."""
+"""Long solves of SDEs that contract: a sign where a method fails, and none where it does not."""
 
 import equinox as eqx
 import jax
@@ -15,7 +15,7 @@ def solve(rate, end, method, outputs=2, **options):
     """dy = -rate y dt + 0.1 dW from 1/2 on [0, end], in double precision. A step of rate 1 is 1 / 32 long at most."""
     ts = tuple(end * i / (outputs - 1) for i in range(outputs))
     bm = BrownianInterval(0.0, end, (1,), jax.random.key(0), dt=end / STEPS)
-    fields = lambda t, y, args: -args * y, lambda t, y, args: 0.1 * jnp.ones_like(y)
+    fields = (lambda t, y, args: -args * y), (lambda t, y, args: 0.1 * jnp.ones_like(y))
     options = {"bm": bm, "dt": end / STEPS, "args": rate, "method": method} | options
     return sdeint(*fields, jnp.full(1, 0.5), ts, **options)
 

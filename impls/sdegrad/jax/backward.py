@@ -30,7 +30,7 @@ def known_start(gradients: Any, a_ys: Any, y0: Any, y1: Any, reached: Any) -> An
     off y0 matters for them. Far off does not matter where the SDE contracts so much that nothing of the cotangents a_ys
     reaches y0. A run-time error would say more, but put a callback to Python into every compiled program.
     """
-    here = _largest(gradients[0])
+    here = _largest(tree(lambda a_y0, a_ys: a_y0 - a_ys[0], gradients[0], a_ys))  # by way of the solve
     off = here * _largest(tree(jnp.subtract, reached, y0))
     known = off <= LOST * jnp.maximum(here, _largest(a_ys)) * _largest(y0, y1)
     factor = jnp.where(known, 1.0, jnp.nan)

@@ -24,13 +24,14 @@ def even_steps(bm: Path, ts: jax.Array, count: int, dtype: np.dtype, levy_area: 
 def march(method: Method, sde: SDE, steps: Accepted, y0: Any, count: int) -> Solved:
     """The solution at the outputs. Holds one state."""
 
-    def step(i: Index, carry: tuple[Index, Any, Any]) -> tuple[Index, Any, Any]:
+    def step(carry: tuple[Index, Any, Any], _: None) -> tuple[Any, None]:
         k, walk, state = carry
         dW, walk = steps.advance(walk, steps.exact_time(k), steps.exact_time(k + 1))
-        return k + 1, walk, method.step(sde, steps.time(k), steps.time(k + 1), steps.length(k), dW, state)
+        state = method.step(sde, steps.time(k), steps.time(k + 1), steps.length(k), dW, state)
+        return (k + 1, walk, state), None
 
     def to(carry: Any, _: None) -> tuple[Any, Any]:
-        carry = lax.fori_loop(0, count, step, carry)
+        carry, _ = lax.scan(step, carry, length=count)
         return carry, method.value(carry[-1])
 
     start = jnp.int32(0), steps.start(), method.init(sde, steps.time(0), y0)

@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.core import Tracer
 from jaxtyping import Array, Float, PyTree
 
 from sdegrad.grid import check_times
@@ -20,6 +19,7 @@ from sdegrad.jax.adjoint import ADJOINTS
 from sdegrad.jax.arguments import check_choice, check_flag, check_options, static_grid, static_number
 from sdegrad.jax.backward import parted
 from sdegrad.jax.even import even_steps, march
+from sdegrad.jax.hoist import hoist
 from sdegrad.jax.methods import make_method
 from sdegrad.jax.retraced import retraced
 from sdegrad.jax.sde import SDE, evaluations
@@ -29,9 +29,9 @@ from sdegrad.methods import METHODS
 
 PARTED = 1.0  # the two copies of a reversible method differ by as much as the solution is large
 _PARTED = (
-    "the solution of sdeint is wrong, or not finite: method {method!r} has lost it. The two copies of a reversible method part "
-    "like exp(L T) on an SDE that contracts at the rate L: use method='ees25', or 'heun' with adjoint='checkpoint'; a "
-    "smaller dt helps where it is only just too long."
+    "the solution of sdeint is wrong, or not finite: method {method!r} has lost it. The two copies of a reversible "
+    "method part like exp(L T) on an SDE that contracts at the rate L: use method='ees25', or 'heun' with "
+    "adjoint='checkpoint'; a smaller dt helps where T is only just too long."
 )
 
 
@@ -70,7 +70,10 @@ def sdeint(
     evaluations of the diffusion in place of its derivative); base and coupling of mccallum_foster.
 
     The steps have length dt, the last one clipped to ts[-1]; between grid times the solution is interpolated
-    linearly. ts and dt are static. Returns [len(ts), *y0.shape]; with return_stats, (that, `Stats`).
+    linearly. ts and dt are static: numbers, or made of constants alone, as jnp.linspace(0, 1, 5) is also inside jit.
+    steps, in place of dt: how many steps, of equal length, lead from each output to the next; ts may then be traced,
+    but not differentiated, and one scalar a step is kept. Returns [len(ts), *y0.shape]; with return_stats, (that,
+    `Stats`).
 
     adaptive: choose the steps, from dt on, so that the error of each is no more than rtol |y| + atol in the root mean
     square over all entries (under vmap: of each solve by itself). With atol = 0 a component that passes through zero
@@ -88,13 +91,22 @@ def sdeint(
     are constant. Gradients reach y0, args, and the arrays that drift and diffusion hold or close over. bm is constant:
     RuntimeError for a derivative with respect to it; if it holds traced arrays it must be a pytree. "reversible" is
     exact up to round-off, which grows exponentially in the Lipschitz constant times the time span: where that product
-    is above a few, compare with "checkpoint". Nothing warns where it is lost: that would put a callback to Python into
-    every compiled program.
+    is above a few, compare with "checkpoint". Where the way back does not lead to y0 again, so that the gradient is off
+    by per cents or worse, it is NaN.
+
+    check: stop at run time where the two copies of the solution that a reversible method carries have parted, or it is
+    not finite; `Stats.parted` says by how much. reversible_heun loses the solution of an SDE that contracts at the rate
+    L where L T is above about 9, whatever dt. Not by default, as it puts a callback to Python into the program.
+
+    drift and diffusion are run by Python once, when the solve is traced, and all steps and passes see what they were
+    then: numbers that they draw from NumPy are constants, a global that changes later is not seen. What a callback
+    (`jax.pure_callback`) returns must depend on its arguments alone, or the reversible gradient is another function's.
 
     Works under jit, vmap and grad; call it under jit, without which every call compiles anew. If a batch axis of y0
     is divided among devices (`jax.sharding`), so are the increments and the solution; only gradients of args are
     summed across, at every step. A NaN in y0 is refused where y0 is concrete, and passes through where it is traced.
-    A double-precision y0 without JAX's x64 mode is refused too, unless jax.jit rounded it on its way here.
+    A double-precision y0 without JAX's x64 mode is refused too, unless jax.jit rounded it on its way here. Errors at
+    run time arrive from `eqx.filter_jit` as they are, from `jax.jit` as the last lines of a JaxRuntimeError.
     ValueError, always when traced, before any step: names, shapes, dtypes, times or dt that do not fit. A warning
     for adaptive steps of euler unless the noise is additive.
     """
@@ -133,7 +145,7 @@ def _constant(sde: SDE, y0: Any, ts: Any, bm: Path, solver: Any, adjoint: str, d
     needed = {k for k, _ in outputs} | {k - 1 for k, w in outputs if w != 1}
     cells = matching_cells(bm, grid, eps)
     steps = Steps(_undifferentiated(bm), grid, tuple(sorted(needed)), cells, _dtype(y0), solver.levy_area)
-    sde = _hoist(sde, steps, y0)
+    sde = hoist(sde, steps.time(0), y0)
     checks.check_fields(sde, steps, y0)
     nodes, apart = ADJOINTS[adjoint]((y0, sde), solver, steps)
     stats = _stats(sde, y0, solver, steps, Made(grid.steps, grid.steps), apart)
@@ -147,7 +159,7 @@ def _adaptive(sde: SDE, y0: Any, ts: Any, bm: Path, solver: Any, adjoint: str, c
     outputs = Accepted(
         _undifferentiated(bm), times, jnp.arange(len(times), dtype=jnp.int32), False, _dtype(y0), solver.levy_area
     )
-    sde = _hoist(sde, outputs, y0)
+    sde = hoist(sde, outputs.time(0), y0)
     checks.check_fields(sde, outputs, y0)
     solved, steps, made = solve(Stepper(_unperturbed(sde), solver, outputs), _unperturbed(y0), control)
     stats = _stats(sde, y0, solver, outputs, made, parted(solver, solved.state))
@@ -158,7 +170,7 @@ def _even(sde: SDE, y0: Any, ts: Any, bm: Path, solver: Any, adjoint: str, count
     """The solution at ts, by `count` steps from each to the next."""
     times = eqxi.nondifferentiable(checks.runtime_times(ts, bm), name="ts of sdeint")
     steps = even_steps(_undifferentiated(bm), times, count, _dtype(y0), solver.levy_area)
-    sde = _hoist(sde, steps, y0)
+    sde = hoist(sde, steps.time(0), y0)
     checks.check_fields(sde, steps, y0)
     solved = march(solver, _unperturbed(sde), steps, _unperturbed(y0), count)
     made = Made(steps.capacity, steps.capacity)
@@ -189,29 +201,6 @@ def _dtype(y0: Any) -> np.dtype:
     """That of the times given to the vector fields; half precision would be too coarse."""
     real = jnp.finfo(jnp.result_type(*jax.tree.leaves(y0))).dtype
     return real if real.itemsize >= 4 else np.dtype(np.float32)
-
-
-def _hoist(sde: SDE, steps: Steps | Accepted, y0: Any) -> SDE:
-    """With the arrays that drift and diffusion close over as leaves, so that gradients reach them. Python runs the two
-    here and never again: all passes see what they were, whatever a global or a default that they read is later.
-    """
-    sde = jax.tree.map(_arrays, sde)
-    drift, diffusion = (
-        eqx.filter_closure_convert(_closure(fn), steps.time(0), y0, sde.args) for fn in (sde.drift, sde.diffusion)
-    )
-    return jax.tree.map(_arrays, SDE(drift, diffusion, sde.args, sde.noise_type))
-
-
-def _closure(fn: Callable) -> Callable:
-    """`fn` as equinox traces it at once, which it does only with what closes over something."""
-    return lambda *at: fn(*at)
-
-
-def _arrays(x: Any) -> Any:
-    """x, if it is traced, as an operation of JAX gives it: inside a `jax.grad` that is not compiled a tracer may hold a
-    number of Python or NumPy, which whoever unwraps it does not take for an array.
-    """
-    return jnp.array(x, copy=True) if isinstance(x, Tracer) else x
 
 
 def _interpolate(zs: Any, nodes: tuple[int, ...], outputs: tuple[tuple[int, float], ...]) -> Any:

@@ -6,7 +6,7 @@ Kidger, Foster, Li, Lyons (2021), arXiv 2105.13493, algorithms 1 and 2. With F =
     y1   = y0 + (F(t0, hat0) + F(t1, hat1)) / 2
 
 The step has a closed inverse, so the gradient needs no stored trajectory. For y' = a y it is stable only if a
-dt lies on the imaginary axis between -i and i; where it blows up, take a smaller dt, or "heun".
+dt lies on the imaginary axis between -i and i; for a < 0, y and hat part like exp(-a t), however small dt is.
 """
 
 from collections.abc import Callable
