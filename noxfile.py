@@ -1,7 +1,7 @@
-"""Every command of the project: nox -s tests verify bench regress report lint typecheck.
+"""Every command of the project: nox -s tests verify bench regress report lint typecheck tests_lowest.
 
-All but lint share one environment, .nox/suite: it takes a minute and two gigabytes. It is made from the dependency
-groups of pyproject.toml under constraints.txt, and again when one of the two changes.
+All but lint and tests_lowest share one environment, .nox/suite: it takes a minute and two gigabytes. It is made from
+the dependency groups of pyproject.toml under constraints.txt, and again when one of the two or the version changes.
 """
 
 import hashlib
@@ -18,14 +18,19 @@ nox.options.sessions = ["lint", "typecheck", "tests"]
 ROOT = Path(__file__).parent
 SHARED = ROOT / ".nox" / "suite"
 PYTHON = SHARED / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+SCHEMAS = {
+    "vendor.github-workflows": ".github/workflows/*.yml",
+    "vendor.github-issue-forms": ".github/ISSUE_TEMPLATE/[!c]*.yml",
+    "vendor.github-issue-config": ".github/ISSUE_TEMPLATE/config.yml",
+    "vendor.citation-file-format": "CITATION.cff",
+}
 CONSTRAINED = {"PIP_CONSTRAINT": str(ROOT / "constraints.txt")}
 
 
 def run(session: nox.Session, *command: str, success_codes: tuple[int, ...] = (0,)) -> None:
     """`python -m command` in the shared environment, which is made or renewed if need be."""
-    wanted = hashlib.sha256(
-        b"".join((ROOT / f).read_bytes() for f in ("pyproject.toml", "constraints.txt"))
-    ).hexdigest()
+    sources = ("pyproject.toml", "constraints.txt", "impls/sdegrad/__init__.py")
+    wanted = hashlib.sha256(b"".join((ROOT / f).read_bytes() for f in sources)).hexdigest()
     stamp = SHARED / "made-from"
     if not stamp.exists() or stamp.read_text() != wanted:
         session.log("making the environment .nox/suite (about a minute, once)")
@@ -42,6 +47,18 @@ def run(session: nox.Session, *command: str, success_codes: tuple[int, ...] = (0
 def tests(session: nox.Session) -> None:
     """All tests, the fast statistical ones among them, on all cores. Arguments go to pytest."""
     run(session, "pytest", "-n", "auto", *session.posargs)
+
+
+@nox.session
+def tests_lowest(session: nox.Session) -> None:
+    """The tests of both libraries with the lowest versions that pyproject.toml allows. Arguments go to pytest."""
+    pyproject = nox.project.load_toml("pyproject.toml")
+    extras = pyproject["project"]["optional-dependencies"]
+    allowed = pyproject["project"]["dependencies"] + extras["torch"] + extras["jax"]
+    lowest = [requirement.replace(">=", "==") for requirement in allowed]
+    session.install(*lowest, *nox.project.dependency_groups(pyproject, "tests"))
+    session.install("--no-deps", "--editable", ".")
+    session.run("pytest", "-n", "auto", "tests/torch", "tests/jax", *session.posargs)
 
 
 @nox.session(venv_backend="none")
@@ -76,8 +93,12 @@ def typecheck(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Ruff: rules and format."""
+    """Ruff: rules and format. The files that describe the project to others: their schemas, and safe workflows."""
     session.env.update(CONSTRAINED)
-    session.install("ruff")
+    session.install(*nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    for schema, pattern in SCHEMAS.items():
+        files = [str(file.relative_to(ROOT)) for file in sorted(ROOT.glob(pattern))]
+        session.run("check-jsonschema", "--builtin-schema", schema, *files)
+    session.run("zizmor", "--offline", ".github")

@@ -27,7 +27,8 @@ class Case:
     """dts: the step sizes. steps follow from t1. adjoints: (None,) for the solve alone. outputs: number of times,
     evenly spaced, start and end included. told_dt: whether a library's Brownian motion is told the step size even
     where its users must do so by hand. compiled: whether libraries that can compile the solve do. one_pass: whether
-    the noise may be such as no second pass could see again. rtol, atol: of adaptive steps, the first of which is dt.
+    the noise may be such as no second pass could see again. any_method: whether a library that lacks the method is
+    measured with the best that it has instead. rtol, atol: of adaptive steps, the first of which is dt.
     implementations: those that are compared; all if empty. yardsticks: what they are held against besides. presets:
     the runs that have it."""
 
@@ -43,6 +44,7 @@ class Case:
     told_dt: bool = False
     compiled: bool = False
     one_pass: bool = False
+    any_method: bool = False
     rtol: float | None = None
     atol: float | None = None
     implementations: tuple[str, ...] = ()
@@ -53,6 +55,11 @@ class Case:
 
     def make(self) -> Problem:
         return make(self.problem, **self.sizes, t1=self.t1, seed=self.seed, sde_type=self.sde_type)
+
+    @property
+    def compares_times(self) -> bool:
+        """Whether all are measured side by side, in turn."""
+        return self.kind in ("time", "brownian")
 
     @property
     def ts(self) -> tuple[float, ...]:
@@ -97,7 +104,7 @@ ACCESS = ("sequential", "doubly_sequential", "random")  # to Brownian motion
 
 
 def _time() -> Iterator[Case]:
-    gradient: dict[str, Any] = {"kind": "time", "adjoints": EXACT}
+    gradient: dict[str, Any] = {"kind": "time", "adjoints": EXACT, "any_method": True}
     floor = (*INSIDE, "torch_floor")  # at small sizes the vector fields are not what a gradient costs
     yield Case(**gradient, sizes=MIDDLE, yardsticks=INSIDE, presets=ALWAYS)
     yield Case(**gradient, sizes=SMALL, yardsticks=INSIDE)
@@ -119,8 +126,8 @@ def _time() -> Iterator[Case]:
 
 
 def _solve_time() -> Iterator[Case]:
-    for sizes, presets in ((MIDDLE, BENCH), (SMALL, FULL), (LARGE, FULL), (MANY, FULL)):
-        yield Case(kind="time", sizes=sizes, presets=presets)
+    for sizes, presets in ((MIDDLE, ALWAYS), (SMALL, FULL), (LARGE, FULL), (MANY, FULL)):
+        yield Case(kind="time", sizes=sizes, any_method=True, presets=presets)
         yield Case(kind="time", sizes=sizes, one_pass=True, implementations=JAX, presets=FULL)
     # As little vector field as there can be: what is left is what the solver itself costs.
     trivial: dict[str, Any] = {"sizes": {"paths": 1, "dim": 1, "noise_dim": 1}, "sde_type": "ito", "method": "euler"}
@@ -128,16 +135,17 @@ def _solve_time() -> Iterator[Case]:
 
 
 def _memory() -> Iterator[Case]:
-    yield Case(kind="memory", sizes=MIDDLE, dts=(0.1, 0.01), adjoints=EXACT, presets=SMOKE)
-    yield Case(kind="memory", sizes=MIDDLE, dts=(0.01, 0.001), adjoints=EXACT, yardsticks=INSIDE, presets=("bench",))
-    yield Case(kind="memory", sizes=MIDDLE, dts=(0.1, 0.01, 0.001), adjoints=EXACT, yardsticks=INSIDE, presets=FULL)
+    gradient: dict[str, Any] = {"kind": "memory", "sizes": MIDDLE, "adjoints": EXACT, "any_method": True}
+    yield Case(**gradient, dts=(0.1, 0.01), presets=SMOKE)
+    yield Case(**gradient, dts=(0.01, 0.001), yardsticks=INSIDE, presets=("bench",))
+    yield Case(**gradient, dts=(0.1, 0.01, 0.001), yardsticks=INSIDE, presets=FULL)
     yield Case(kind="memory", sizes=MIDDLE, dts=(0.1, 0.01, 0.001), adjoints=("backprop",), presets=FULL)
 
 
 def _nfe() -> Iterator[Case]:
     """Of gradients, and of a solve whose evaluations are not counted beside its strong error."""
     small: dict[str, Any] = {"kind": "nfe", "sizes": _sizes(4, 4, 8), "dts": (1 / 16, 1 / 32)}
-    yield Case(**small, adjoints=EXACT, presets=ALWAYS)
+    yield Case(**small, adjoints=EXACT, any_method=True, presets=ALWAYS)
     yield Case(**small, method="euler_heun")
     for method in ("reversible_heun", "midpoint", "heun", "euler_heun"):
         yield Case(**small, method=method, adjoints=BEST, presets=FULL)
@@ -145,7 +153,7 @@ def _nfe() -> Iterator[Case]:
 
 def _gradient_error() -> Iterator[Case]:
     paper: dict[str, Any] = {"kind": "gradient_error", "problem": "neural", "dtype": "float64"}
-    yield Case(**paper, adjoints=BEST, dts=dyadic(0, 4), presets=SMOKE)
+    yield Case(**paper, adjoints=BEST, dts=dyadic(0, 4), any_method=True, presets=SMOKE)
     for method in ("reversible_heun", "heun", "midpoint"):
         work = paper | {"method": method, "yardsticks": INSIDE if method == "reversible_heun" else ()}
         yield Case(**work, adjoints=BEST, dts=dyadic(0, 3, 6), presets=("bench",))
@@ -163,7 +171,7 @@ def _gradient_error() -> Iterator[Case]:
 
 def _strong_error() -> Iterator[Case]:
     many: dict[str, Any] = {"kind": "strong_error", "sizes": {"paths": 4096}, "dtype": "float64"}
-    yield Case(**many, problem="gbm", dts=dyadic(3, 4, 5), presets=SMOKE)
+    yield Case(**many, problem="gbm", dts=dyadic(3, 4, 5), any_method=True, presets=SMOKE)
     few, all_dts = dyadic(3, 5, 7), dyadic(3, 4, 5, 6, 7)
     for method in ("reversible_heun", "heun", "midpoint"):
         yield Case(**many, problem="gbm", method=method, dts=few, presets=("bench",))

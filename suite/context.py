@@ -3,12 +3,14 @@
 import hashlib
 import os
 import platform
+import re
 import subprocess
 from dataclasses import dataclass
-from importlib.metadata import distributions
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+NO_COMMIT = "unknown"
 _MEASURED = ("impls", "suite")  # a change here makes another run; a change of words does not
 
 
@@ -22,11 +24,16 @@ class Context:
     threads: int
     run: str
 
+    def known_by(self, more: str) -> str:
+        """The name of a run that more belongs to than the columns and sources here: what `harness.source` says."""
+        return hashlib.sha256(f"{self.run} {more}".encode()).hexdigest()[:12] if more else self.run
+
 
 def context(threads: int) -> Context:
-    commit, dirty = _git("rev-parse", "HEAD") or "unknown", bool(_git("status", "--porcelain"))
+    commit, dirty = git("rev-parse", "HEAD") or NO_COMMIT, bool(git("status", "--porcelain"))
     machine = _machine()
-    versions = sorted(f"{d.name}=={d.version}" for d in distributions())
+    pinned = re.findall(r"^[\w.-]+", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    versions = (f"{name}=={installed(name)}" for name in pinned)
     digest = hashlib.sha256()
     for part in (commit, machine, str(threads), *versions):
         digest.update(part.encode() + b"\0")
@@ -36,9 +43,25 @@ def context(threads: int) -> Context:
     return Context(commit, dirty, machine, threads, digest.hexdigest()[:12])
 
 
-def _git(*arguments: str) -> str:
+def installed(distribution: str) -> str:
+    """The version of a distribution; empty if it is not there."""
     try:
-        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+        return version(distribution)
+    except PackageNotFoundError:
+        return ""
+
+
+def environment() -> dict[str, str]:
+    """The environment in which git, and whoever asks it, sees this repository or none."""
+    rest = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    return rest | {"GIT_CEILING_DIRECTORIES": str(ROOT.parent)}
+
+
+def git(*arguments: str) -> str:
+    """What git says of this repository; empty where there is none, even inside of another repository."""
+    command = ["git", *arguments]
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env=environment())
     except (OSError, subprocess.CalledProcessError):
         return ""
     return done.stdout.strip()

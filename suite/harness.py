@@ -1,18 +1,24 @@
 """The one place where the suite meets sdegrad: which implementation does what of a case, and the rows it gives."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from importlib import import_module
+from importlib.metadata import entry_points
+from importlib.util import find_spec
 from itertools import pairwise
+from pathlib import Path as FilePath
 from random import Random
 from typing import Any
 
 from sdegrad.contract import BrownianTask, Counts, Implementation, Run, Task, sum_of_squares
 from sdegrad.grid import make_grid
 from sdegrad.methods import FACTS
-from sdegrad.registry import compared, known, load
+from sdegrad.registry import GROUP, compared, known, load
 from suite import measures
 from suite.cases import Case
+from suite.context import installed
 from suite.noise import Path
 from suite.results import MEASURES, Row, row
 
@@ -126,6 +132,16 @@ def work_row(case: Case, device: str, name: str, measure: str, dt: float | None 
     )
 
 
+def missing_row(case: Case, device: str, name: str, status: str, reason: str) -> Row:
+    """The one row of an implementation that has none of its own in this case."""
+    return work_row(case, device, name, main_measure(case), main_dt(case), status=status, reason=reason)
+
+
+def main_dt(case: Case) -> float | None:
+    """The step size of the one reading that a comparison of times is about."""
+    return case.dts[0] if case.kind == "time" else None
+
+
 def noise_source(case: Case) -> str:
     if case.kind in ("gradient_error", "strong_error"):
         return "given"
@@ -153,28 +169,39 @@ def why_not(name: str, device: str) -> str | None:
         if missing.name is None or missing.name.partition(".")[0] == "sdegrad":
             raise
         return f"{missing.name} is not installed; install it: python -m pip install -c constraints.txt {missing.name}."
+    if implementation.name != name:
+        return f"it is registered as {name!r} and names itself {implementation.name!r}; give it one name."
     return implementation.unavailable(device)
 
 
 def choose(name: str, case: Case, device: str) -> Subject | str:
-    """The implementation with the first adjoint (or Brownian kind) that it supports, or why there is none."""
+    """The implementation with the first method and adjoint (or Brownian kind) that it supports, or why there is
+    none."""
     implementation = load(name)
-    reasons = []
-    if case.kind == "brownian":
-        for kind in ("interval", "tree"):
-            subject = Subject(implementation, case, device, kind)
-            reason = implementation.unsupported(subject.brownian_task(kind))
+    reasons: list[str] = []
+    for way in _ways(case):
+        for adjoint in ("interval", "tree") if case.kind == "brownian" else case.adjoints:
+            subject = Subject(implementation, way, device, adjoint)
+            work = subject.brownian_task(adjoint) if case.kind == "brownian" else subject.task(case.dts[0])
+            reason = implementation.unsupported(work)
             if reason is None:
                 return subject
-            reasons.append(reason)
-    else:
-        for adjoint in case.adjoints:
-            subject = Subject(implementation, case, device, adjoint)
-            reason = implementation.unsupported(subject.task(case.dts[0]))
-            if reason is None:
-                return subject
-            reasons.append(reason)
+            if way is case or repr(way.method) not in reason:
+                reasons.append(reason)
     return " ".join(dict.fromkeys(reasons))
+
+
+def _ways(case: Case) -> Iterator[Case]:
+    """The case; then, if it may be done by any method, with each other, the best first: of no lower order if there is
+    one, then of the fewest evaluations."""
+    yield case
+    if case.any_method:
+        noise = case.make().noise_type
+        wanted = FACTS[case.method].order[noise]
+        others = [method for method in FACTS if method != case.method and noise in FACTS[method].order]
+        for method in sorted(others, key=lambda m: (FACTS[m].order[noise] < wanted, sum(FACTS[m].nfe))):
+            for sde_type in FACTS[method].sde_types:
+                yield replace(case, method=method, sde_type=sde_type)
 
 
 def diffrax_solver(method: str, sde_type: str) -> Any:
@@ -185,6 +212,33 @@ def diffrax_solver(method: str, sde_type: str) -> Any:
 def describe(failure: BaseException) -> str:
     text = " ".join(str(failure).split())
     return f"{type(failure).__name__}: {text[:300]}" if text else type(failure).__name__
+
+
+def source(name: str) -> str:
+    """What is measured under the name of a third party: a digest of its package and of the versions of what that
+    requires. Empty for sdegrad's own, whose sources and pinned libraries are part of every run. Nothing is imported."""
+    top = known()[name].partition(":")[0].partition(".")[0]
+    if top == "sdegrad":
+        return ""
+    digest = hashlib.sha256(name.encode())
+    for distribution in (point.dist for point in entry_points(group=GROUP, name=name) if point.dist):
+        for needed in (distribution.name, *(distribution.requires or ())):
+            needed = re.split(r"[^\w.-]", needed, maxsplit=1)[0]
+            digest.update(f"{needed}=={installed(needed)}".encode())
+    for file in _files(top):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _files(package: str) -> list[FilePath]:
+    """The code of a top-level package or module; nothing if there is none."""
+    try:
+        spec = find_spec(package)
+    except (ImportError, ValueError):
+        return []
+    folders = map(FilePath, spec.submodule_search_locations or ()) if spec else ()
+    code = [f for folder in folders for f in sorted(folder.rglob("*")) if f.suffix in (".py", ".so", ".pyd")]
+    return code or ([FilePath(spec.origin)] if spec and spec.origin else [])
 
 
 def names() -> tuple[str, ...]:

@@ -4,11 +4,9 @@
 """
 
 import gc
-import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -16,25 +14,13 @@ import numpy as np
 
 from suite import measures
 from suite.cases import Case
-from suite.harness import Counts, Run, Subject, choose, describe, main_measure, make_grid, why_not, work_row
+from suite.harness import Counts, Run, Subject, choose, describe, main_dt, main_measure, make_grid, missing_row, why_not
 from suite.noise import Path, make_path
 from suite.results import Row
-
-Tell = Callable[[str, str], None]
+from suite.timing import MIN_ROUNDS, Budget, Tell, rounds, short_time
 
 BASELINE = {"torch": "sdegrad_torch", "jax": "sdegrad_jax"}
 REFINE = 4  # the given path is this much finer than the smallest step, for exact solutions that integrate it
-MIN_ROUNDS = 6  # the fewest from which the median has a distribution-free interval of 95 %
-SHORT = 0.1  # seconds for the time beside a precision; work that takes longer needs no second call to be warm
-AT_LEAST = 0.005  # seconds of one reading of the clock: shorter work is repeated, as a user of it would
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How long a comparison of times may take: `seconds` per implementation, at most `rounds`, at least MIN_ROUNDS."""
-
-    seconds: float = 2.0
-    rounds: int = 60
 
 
 def measure(case: Case, names: Sequence[str], device: str, budget: Budget, tell: Tell) -> Iterator[Row]:
@@ -42,13 +28,16 @@ def measure(case: Case, names: Sequence[str], device: str, budget: Budget, tell:
     subjects = []
     for name in names:
         tell(name, "choosing")
-        reason = why_not(name, device)
-        chosen = choose(name, case, device) if reason is None else reason
+        try:
+            chosen = why_not(name, device) or choose(name, case, device)
+        except Exception as failure:
+            yield missing_row(case, device, name, "failed", describe(failure))
+            continue
         if isinstance(chosen, str):
-            yield work_row(case, device, name, main_measure(case), status="skipped", reason=chosen)
+            yield missing_row(case, device, name, "skipped", chosen)
         else:
             subjects.append(chosen)
-    if case.kind in ("time", "brownian"):
+    if case.compares_times:
         yield from _times(case, subjects, budget, tell)
         return
     one = {"memory": memory, "nfe": nfe, "gradient_error": gradient_error, "strong_error": strong_error}[case.kind]
@@ -60,7 +49,8 @@ def measure(case: Case, names: Sequence[str], device: str, budget: Budget, tell:
 
 
 def failed(subject: Subject, failure: BaseException) -> Row:
-    return subject.row(main_measure(subject.case), status="failed", reason=describe(failure))
+    what, dt = main_measure(subject.case), main_dt(subject.case)
+    return subject.row(what, dt=dt, status="failed", reason=describe(failure))
 
 
 class Diverged(ArithmeticError):
@@ -89,37 +79,10 @@ def _prepare(subject: Subject, tell: Tell) -> tuple[Run, float]:
     return run, seconds
 
 
-def _clock(run: Run, times: int = 1) -> float:
-    """Seconds per call, of so many calls in a row."""
-    begin = time.perf_counter()
-    for _ in range(times):
-        run()
-    return (time.perf_counter() - begin) / times
-
-
-def _first(run: Run) -> tuple[int, float]:
-    """How often the work is repeated within a reading, 0 if it is long, and the first reading."""
-    seconds = _clock(run)
-    if seconds > SHORT:
-        return 0, seconds
-    times = math.ceil(AT_LEAST / seconds)
-    return times, _reading(run, times)
-
-
-def _reading(run: Run, times: int) -> float:
-    """Seconds per call. Short work is called as often before as within: the library before it in the round leaves
-    threads that spin for some milliseconds, and caches full of its own.
-    """
-    if times == 0:
-        return _clock(run)
-    _clock(run, times)
-    return _clock(run, times)
-
-
 def _times(case: Case, subjects: Sequence[Subject], budget: Budget, tell: Tell) -> Iterator[Row]:
     """Times in rounds: every implementation once a round, in turn, so that what disturbs one disturbs all."""
     runs: dict[str, tuple[Subject, Run]] = {}
-    dt = case.dts[0] if case.kind == "time" else None
+    dt = main_dt(case)
     for subject in subjects:
         try:
             run, seconds = _prepare(subject, tell)
@@ -129,43 +92,19 @@ def _times(case: Case, subjects: Sequence[Subject], budget: Budget, tell: Tell) 
             runs[subject.name] = subject, run
             if case.kind == "time":
                 yield subject.row("compile_time", seconds, dt, samples=1)
-    clocks = _rounds({name: run for name, (_, run) in runs.items()}, budget, tell)
+    clocks, failures = rounds({name: run for name, (_, run) in runs.items()}, budget, tell)
+    for name, failure in failures.items():
+        yield failed(runs[name][0], failure)
     what = main_measure(case)
-    for name, (subject, _) in runs.items():
-        yield subject.row(what, measures.median(clocks[name]), dt, samples=len(clocks[name]))
-        base = BASELINE.get(subject.implementation.framework)
+    for name in clocks:
+        subject, base = runs[name][0], BASELINE.get(runs[name][0].implementation.framework)
+        enough = len(clocks[name]) >= MIN_ROUNDS
+        median = measures.median(clocks[name]) if enough else float(np.median(clocks[name]))
+        yield subject.row(what, median, dt, samples=len(clocks[name]))
         if base in clocks and base != name:
-            ratio = measures.paired_ratio(clocks[name], clocks[base])
+            ratios = clocks[name] / clocks[base]
+            ratio = measures.paired_ratio(clocks[name], clocks[base]) if enough else float(np.median(ratios))
             yield subject.row(f"{what}_ratio", ratio, dt, samples=len(clocks[name]))
-
-
-def _rounds(runs: dict[str, Run], budget: Budget, tell: Tell) -> dict[str, np.ndarray]:
-    clocks: dict[str, list[float]] = {name: [] for name in runs}
-    times: dict[str, int] = {}
-    end = time.perf_counter() + budget.seconds * len(runs)
-    names = list(runs)
-    gc.collect()
-    for number in range(budget.rounds):
-        if number >= MIN_ROUNDS and time.perf_counter() > end:
-            break
-        for name in names:
-            tell(name, f"round {number + 1}")
-            if name in times:
-                seconds = _reading(runs[name], times[name])
-            else:
-                times[name], seconds = _first(runs[name])
-            clocks[name].append(seconds)
-        names.append(names.pop(0))
-    return {name: np.array(seconds) for name, seconds in clocks.items()}
-
-
-def _short_time(run: Run) -> np.ndarray:
-    """The times of one run alone, for a moment: what stands beside a precision."""
-    clocks = [_clock(run) for _ in range(MIN_ROUNDS)]
-    end = time.perf_counter() + SHORT
-    while time.perf_counter() < end and len(clocks) < 40:
-        clocks.append(_clock(run))
-    return np.array(clocks)
 
 
 def memory(subject: Subject, tell: Tell) -> Iterator[Row]:
@@ -221,7 +160,7 @@ def gradient_error(subject: Subject, tell: Tell) -> Iterator[Row]:
         reference = subject.implementation.prepare(subject.task(dt, path, adjoint="backprop"))
         gradients = [_checked(r, r()).gradients for r in (run, reference)]
         yield subject.row("gradient_error", measures.relative_l1(*gradients), dt, samples=1)
-        clocks = _short_time(run)
+        clocks = short_time(run)
         yield subject.row("gradient_time", measures.median(clocks), dt, samples=len(clocks))
 
 
@@ -238,7 +177,7 @@ def strong_error(subject: Subject, tell: Tell) -> Iterator[Row]:
         end = _checked(run, run()).ys[-1]
         squares.append(measures.squared_errors(end, exact))
         yield subject.row("strong_error", measures.strong_error(end, exact), dt, samples=len(end))
-        clocks = _short_time(run)
+        clocks = short_time(run)
         yield subject.row("solve_time", measures.median(clocks), dt, samples=len(clocks))
         if len(counts) < 2:
             counts.append(run.count())

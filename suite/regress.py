@@ -9,19 +9,13 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from suite.context import ROOT
+from suite.context import ROOT, git
 
 FACTOR = "1.2"
 
 
 def commit(name: str) -> str | None:
-    done = subprocess.run(
-        ["git", "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    return done.stdout.strip() or None
+    return git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}") or None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,7 +26,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--bench", default=".", help="only the benchmarks that match this regular expression")
     asked = parser.parse_args(arguments)
     base, head = commit(asked.base), commit("HEAD")
-    if base is None or head is None:
+    if head is None:
+        print(
+            f"error: {ROOT} is no git repository, so it has no commits to compare; clone the project instead.",
+            file=sys.stderr,
+        )
+        return 2
+    if base is None:
         print(
             f"error: {asked.base!r} is no commit of this repository; name one that `git log` shows.",
             file=sys.stderr,

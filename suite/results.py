@@ -1,6 +1,6 @@
 """The one results table: its columns, its measures, and how it is written (atomically) and read (strictly).
 
-A row is one measured value. Rows are only added; of two rows with the same key the later counts.
+A row is one measured value, on one line of text. Rows are only added; of two rows with the same key the later counts.
 """
 
 import csv
@@ -60,7 +60,9 @@ MEASURES: Mapping[str, str] = {
     "training_time": "s",  # of all `steps` of them
 }
 
-KEY = ("run", "tool", "device", "implementation", *(c for c in WORK if c != "problem_version"), "measure")
+# Two rows with the same key are of the same measurement, made twice: with how many samples is no part of it.
+_NO_KEY = ("problem_version", "samples")
+KEY = ("run", "tool", "device", "implementation", *(c for c in WORK if c not in _NO_KEY), "measure")
 
 
 Row = dict[str, str]
@@ -71,7 +73,8 @@ class ResultsError(ValueError):
 
 
 def row(**values: Any) -> Row:
-    """A row as it is stored: every column a string, floats in full precision. Unknown columns are a TypeError."""
+    """A row as it is stored: every column a printable string, floats in full precision. Unknown columns are a
+    TypeError."""
     unknown = values.keys() - set(COLUMNS)
     if unknown:
         raise TypeError(f"unknown columns {sorted(unknown)}; the columns are {COLUMNS}.")
@@ -79,7 +82,13 @@ def row(**values: Any) -> Row:
 
 
 def _text(value: Any) -> str:
-    return "" if value is None else repr(float(value)) if isinstance(value, float) else str(value)
+    return "" if value is None else repr(float(value)) if isinstance(value, float) else printable(str(value))
+
+
+def printable(text: str) -> str:
+    """The text on one line, and nothing in it that a terminal would obey: such characters as their escapes."""
+    safe = (c if c.isprintable() else " " if c.isspace() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(safe)
 
 
 def key(of: Mapping[str, str]) -> tuple[str, ...]:
@@ -91,37 +100,54 @@ def latest(rows: Iterable[Mapping[str, str]]) -> list[Mapping[str, str]]:
     return list({key(r): r for r in rows}.values())
 
 
+def text(rows: Iterable[Mapping[str, str]], *, header: bool) -> str:
+    """The rows as they stand in a file."""
+    lines = io.StringIO(newline="")
+    writer = csv.DictWriter(lines, COLUMNS, lineterminator="\n")
+    if header:
+        writer.writeheader()
+    writer.writerows(rows)
+    return lines.getvalue()
+
+
 def write(path: Path, rows: Iterable[Mapping[str, str]]) -> None:
     """Replace the file at once, so that a reader or an interrupt never sees half of it."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(text.getvalue(), encoding="utf-8")
-    temporary.replace(path)
+    try:
+        temporary.write_text(text(rows, header=True), encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def read(path: Path) -> list[Row]:
-    """All rows. ResultsError for a file that is not there, of another schema, or cut off in the middle."""
+    """All rows. ResultsError for a file that is not there, cannot be read, is of another schema, or cut off in the
+    middle."""
     remedy = f"move {path} away (nothing was changed) and run `nox -s bench` again"
     if not path.is_file():
         raise ResultsError(f"no results at {path}; run `nox -s bench` first, or name another file.")
-    text = path.read_text(encoding="utf-8")
-    lines = text.splitlines()
+    try:
+        content = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ResultsError(f"{path} cannot be read as text in UTF-8 ({error}); {remedy}.") from None
+    lines = content.splitlines()
     if not lines or tuple(lines[0].split(",")) != COLUMNS:
         raise ResultsError(f"{path} does not start with the columns of schema {SCHEMA}; {remedy}.")
-    if not text.endswith("\n"):
-        raise ResultsError(f"{path} is cut off in line {len(lines)}: {lines[-1][:60]!r}; {remedy}.")
-    rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    if not content.endswith("\n"):
+        raise ResultsError(f"{path} is cut off in line {len(lines)}: {printable(lines[-1][:60])!r}; {remedy}.")
+    try:
+        rows = list(csv.DictReader(io.StringIO(content, newline=""), strict=True))
+    except csv.Error as error:
+        raise ResultsError(f"{path} is not a table of comma-separated values ({error}); {remedy}.") from None
     for number, r in enumerate(rows, start=2):
         if None in r or None in r.values():
             raise ResultsError(f"{path}, row {number}, has not {len(COLUMNS)} fields; {remedy}.")
         if r["schema"] != SCHEMA:
-            raise ResultsError(f"{path}, row {number}, is of schema {r['schema']!r}, expected {SCHEMA!r}; {remedy}.")
+            schema = r["schema"][:20]
+            raise ResultsError(f"{path}, row {number}, is of schema {schema!r}, expected {SCHEMA!r}; {remedy}.")
         if r["status"] not in STATUSES:
             raise ResultsError(
-                f"{path}, row {number}, has status {r['status']!r}, expected one of {STATUSES}; {remedy}."
+                f"{path}, row {number}, has status {r['status'][:20]!r}, expected one of {STATUSES}; {remedy}."
             )
     return rows

@@ -1,30 +1,30 @@
-"""The bench: `python -m suite.run` measures the cases of a preset and writes reports/out/results.csv as it goes.
+"""The bench: `python -m suite.run` measures the cases of a preset and keeps every row in reports/out as it comes.
 
-An interrupted run is resumed where it stopped, if commit, source, versions, machine and threads are the same; rows
-of another run are moved aside, never overwritten.
+An interrupted run is resumed where it stopped, if commit, source, versions, machine and threads are the same. Other
+runs are kept beside it, see `suite.store`.
 """
 
 import argparse
-import hashlib
-import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
-from suite import harness, measuring, results
+from suite import harness, measuring
 from suite.cases import METHOD_NAMES, PROBLEM_NAMES, Case, Preset, select
-from suite.context import ROOT, Context, context
+from suite.context import NO_COMMIT, ROOT, Context, context, environment
 from suite.harness import taking_part
-from suite.results import ResultsError, Row
+from suite.plan import Plan
+from suite.results import ResultsError, printable
+from suite.store import Store, locked
 from suite.worker import Worker
 
 OUT = ROOT / "reports" / "out"
 ASV = ROOT / ".asv" / "results"
 DEVICES = ("cpu", "cuda")
+MINUTES = 10.0  # that a run takes at most unless another limit, or none, is asked for
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -40,6 +40,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--method", **several, help=f"only these: {', '.join(METHOD_NAMES)}")
     parser.add_argument("--device", **several, help="cpu (the default) or cuda; may be given twice")
     parser.add_argument("--threads", type=int, default=_cores(), help="processor cores to use (default: all)")
+    minutes = {"type": float, "metavar": "MINUTES"}
+    parser.add_argument("--budget", **minutes, help="end within so many (default: 10; --smoke and --full: no limit)")
+    parser.add_argument("--retry", action="store_true", help="measure again what failed before")
     parser.add_argument("--out", type=Path, default=OUT, help="folder of results.csv and the report")
     return parser.parse_args(arguments)
 
@@ -64,60 +67,22 @@ def check(asked: argparse.Namespace) -> tuple[list[Case], list[str]]:
     for device in devices:
         if device not in DEVICES:
             raise ValueError(f"unknown device {device!r}; known are: {', '.join(DEVICES)}.")
+    if asked.budget is not None and not 0 < asked.budget < float("inf"):
+        raise ValueError(f"--budget must be a positive number of minutes, got {asked.budget:g}.")
     if not 1 <= asked.threads <= _cores():
         raise ValueError(f"--threads must be from 1 to {_cores()} on this machine, got {asked.threads}.")
-    reasons = {(name, device): harness.why_not(name, device) for name in names for device in devices}
+    return cases, devices
+
+
+def check_libraries(asked: argparse.Namespace, names: Sequence[str], devices: Sequence[str], worker: Worker) -> None:
+    """ValueError if one that was named cannot run, or if none can."""
+    reasons = {(name, device): worker.why_not(name, device) for name in names for device in devices}
     for name in asked.implementation:
-        if all(reasons[name, device] for device in devices):
+        if name in names and all(reasons[name, device] for device in devices):
             raise ValueError(f"{name!r} cannot run: {reasons[name, devices[0]]}")
     if all(reasons.values()):
         told = " ".join(dict.fromkeys(str(reason) for reason in reasons.values()))
         raise ValueError(f"nothing can run on device {', '.join(devices)!r}: {told} Use --device cpu.")
-    return cases, devices
-
-
-class Store:
-    """results.csv and, beside it, which (case, device, implementation) are done: rewritten whole at every change."""
-
-    def __init__(self, folder: Path, of: Context) -> None:
-        self.path, self._done_path, self._context = folder / "results.csv", folder / "done.json", of
-        self.rows: list[Row] = results.read(self.path) if self.path.exists() else []
-        self.aside: Path | None = None
-        if any(row["run"] != of.run for row in self.rows):
-            self.aside = folder / f"results-{self.rows[-1]['run']}.csv"
-            results.write(self.aside, self.rows)
-            self.rows = []
-        stored = json.loads(self._done_path.read_text()) if self.rows and self._done_path.exists() else {}
-        self._done: set[str] = set(stored.get(of.run, ()))
-
-    def missing(self, case: Case, device: str, names: Sequence[str]) -> list[str]:
-        """Those still to be measured: of a comparison of times all, as soon as one is missing."""
-        missing = [name for name in names if _mark(case, device, name) not in self._done]
-        return list(names) if missing and case.kind in ("time", "brownian") else missing
-
-    def add(self, row: Row) -> None:
-        c = self._context
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        shared = {
-            "run": c.run,
-            "time": now,
-            "commit": c.commit,
-            "dirty": c.dirty,
-            "machine": c.machine,
-            "threads": c.threads,
-        }
-        self.rows.append(row | {name: str(value) for name, value in shared.items()})
-        results.write(self.path, self.rows)
-
-    def finish(self, case: Case, device: str, names: Sequence[str]) -> None:
-        self._done |= {_mark(case, device, name) for name in names}
-        temporary = self._done_path.with_suffix(".tmp")
-        temporary.write_text(json.dumps({self._context.run: sorted(self._done)}))
-        temporary.replace(self._done_path)
-
-
-def _mark(case: Case, device: str, name: str) -> str:
-    return f"{hashlib.sha256(repr(case).encode()).hexdigest()[:16]} {device} {name}"
 
 
 class Progress:
@@ -127,11 +92,11 @@ class Progress:
         self._total, self._begin, self._live = total, time.monotonic(), sys.stderr.isatty()
         self._head = ""
 
-    def case(self, number: int, name: str, device: str) -> None:
+    def case(self, number: int, name: str, device: str, left: float) -> None:
         minutes, seconds = divmod(int(time.monotonic() - self._begin), 60)
-        self._head = f"[{number}/{self._total} {minutes:02d}:{seconds:02d}] {name}" + (
-            f" on {device}" if device != "cpu" else ""
-        )
+        place = f" on {device}" if device != "cpu" else ""
+        when = f"{minutes:02d}:{seconds:02d}, about {max(1, round(left / 60))} min left"
+        self._head = f"[{number}/{self._total} {when}] {name}{place}"
         self._show(self._head, "\n" if not self._live else "")
 
     def tell(self, name: str, what: str) -> None:
@@ -141,37 +106,50 @@ class Progress:
     def note(self, text: str) -> None:
         self._show(text, "\n")
 
+    def end(self) -> None:
+        if self._live:
+            self._show("", "\n")
+
     def _show(self, text: str, end: str) -> None:
         erase = "\r\x1b[2K" if self._live else ""
-        print(f"{erase}{text}", end=end, file=sys.stderr, flush=True)
+        print(f"{erase}{printable(text)}", end=end, file=sys.stderr, flush=True)
 
 
-def bench(asked: argparse.Namespace, where: Context) -> None:
-    cases, devices = check(asked)
-    store = Store(asked.out, where)
+def bench(asked: argparse.Namespace, where: Context, cases: Sequence[Case], devices: Sequence[str]) -> None:
+    store = Store(asked.out, where, {name: where.known_by(harness.source(name)) for name in harness.names()})
     work = [(case, device, taking_part(case, asked.implementation)) for device in devices for case in cases]
-    todo = [(case, device, missing) for case, device, names in work if (missing := store.missing(case, device, names))]
+    wanted = [(case, device, store.missing(case, device, names, asked.retry)) for case, device, names in work]
+    todo = [(case, device, names) for case, device, names in wanted if names]
     total = len(work)
     progress = Progress(total)
-    if store.aside:
-        progress.note(f"The results of another run were moved to {store.aside}.")
+    if store.adopted:
+        progress.note(f"{store.adopted} rows of other runs, from {store.path}, are kept in {store.folder}.")
     if asked.full and todo:
         progress.note("The full run takes an hour or two; interrupted, the same command goes on where it stopped.")
     if len(todo) < total:
         progress.note(f"{total - len(todo)} of {total} cases are measured already.")
-    budget = measuring.Budget(seconds=1.5) if asked.smoke else measuring.Budget()
-    worker = Worker(asked.threads)
+    usual = measuring.Budget(seconds=1.5) if asked.smoke else measuring.Budget()
+    no_limit = asked.smoke or asked.full
+    plan = Plan(todo, usual, asked.budget or (None if no_limit else MINUTES))
+    worker = Worker(asked.threads, log=store.printed())
     try:
-        for number, (case, device, missing) in enumerate(todo, start=total - len(todo) + 1):
-            progress.case(number, str(case), device)
+        if todo:
+            check_libraries(asked, list(dict.fromkeys(name for *_, names in work for name in names)), devices, worker)
+        left = plan.left()
+        while (planned := plan.next()) is not None:
+            (case, device, missing), budget = planned
+            progress.case(total - len(plan.rest), str(case), device, left)
             for row in worker.measure(case, missing, device, budget, progress.tell):
                 store.add(row)
                 if row["status"] == "failed":
                     progress.note(f"  failed: {row['implementation']}: {row['reason']}")
-            store.finish(case, device, missing)
+            store.finish(case, device)
+            left = plan.left()
+        for sentence in plan.told():
+            progress.note(sentence)
     finally:
         worker.close()
-        progress.note("")
+        progress.end()
 
 
 def report(asked: argparse.Namespace, run: str) -> int:
@@ -179,7 +157,13 @@ def report(asked: argparse.Namespace, run: str) -> int:
     command = [sys.executable, "-m", "reports", str(asked.out / "results.csv"), "--out", str(asked.out)]
     for option, found in (("--asv", ASV), ("--pytest-benchmark", head_to_heads(asked.out, run))):
         command += [option, str(found)] if found.exists() else []
-    return subprocess.run(command, cwd=ROOT).returncode
+    code = subprocess.run(command, cwd=ROOT).returncode
+    if code:
+        told = (
+            f"no report was written; what was measured is kept in {asked.out / 'runs'}, and `nox -s report` draws it."
+        )
+        print(told, file=sys.stderr)
+    return code
 
 
 def head_to_heads(folder: Path, run: str) -> Path:
@@ -194,8 +178,11 @@ def other_tools(asked: argparse.Namespace, where: Context) -> None:
         # Without the tests' own options: their checks of shapes at run time would slow our code and no other.
         bare, new = ("-o", "addopts=--import-mode=importlib"), done.with_suffix(".tmp")
         pytest = (sys.executable, "-m", "pytest", "tests/compare", *bare, f"--benchmark-json={new}")
-        if subprocess.run(pytest, cwd=ROOT).returncode == 0:
+        if subprocess.run(pytest, cwd=ROOT, env=environment()).returncode == 0:
             new.replace(done)
+    if where.commit == NO_COMMIT:
+        print("asv is left out: it files numbers under commits, and this is no git repository.", file=sys.stderr)
+        return
     if where.dirty:
         print("asv is left out: it would file the numbers of changed sources under the last commit.", file=sys.stderr)
         return
@@ -206,17 +193,20 @@ def other_tools(asked: argparse.Namespace, where: Context) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0: measured and reported; 2: the input cannot be used, nothing was overwritten; 130: interrupted."""
+    """0: measured and reported; 2: the input cannot be used or nothing can be written, what there was is kept; 130:
+    interrupted."""
     asked = parse(arguments)
     asked.out = asked.out.resolve()
     try:
+        cases, devices = check(asked)
         where = context(asked.threads)
-        bench(asked, where)
-        if asked.full:
-            other_tools(asked, where)
-        return report(asked, where.run)
+        with locked(asked.out):
+            bench(asked, where, cases, devices)
+            if asked.full:
+                other_tools(asked, where)
+            return report(asked, where.run)
     except (ValueError, ResultsError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted; what was measured is kept, the same command goes on from here.", file=sys.stderr)

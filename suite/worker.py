@@ -1,44 +1,80 @@
 """Measuring in a process of its own, so that a library that crashes or hangs costs its row and nothing else."""
 
+import faulthandler
 import multiprocessing
 import os
 import signal
+import sys
+import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Generator, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from suite.cases import Case
 from suite.results import Row
 
 PATIENCE = 300.0  # seconds without a sign of life
 
+Tell = Callable[[str, str], None]
 
-def _serve(pipe: Any, threads: int) -> None:
+
+def _serve(pipe: Any, threads: int, log: str) -> None:
     if hasattr(os, "sched_setaffinity"):  # before any framework sizes its thread pools by it
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # a GPU's memory is for every library
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt ends
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    printed = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(printed, stream.fileno())
+    faulthandler.enable()
     warnings.simplefilter("ignore")
     from suite import measuring
+    from suite.harness import describe, why_not
 
     while True:
-        case, names, device, budget = pipe.recv()
-        for row in measuring.measure(case, names, device, budget, lambda *told: pipe.send(("tell", told))):
-            pipe.send(("row", row))
-        pipe.send(("done", None))
+        what, arguments = pipe.recv()
+        try:
+            if what == "why_not":
+                pipe.send(("row", why_not(*arguments)))
+            else:
+                for row in measuring.measure(*arguments, lambda *told: pipe.send(("tell", told))):
+                    pipe.send(("row", row))
+            pipe.send(("done", None))
+        except Exception as failure:
+            pipe.send(("error", describe(failure)))
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed cannot end us, and what is measured for nobody disturbs what is measured next."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+class Lost(NamedTuple):
+    """How an attempt ended early, who was at work, and whether that one is to blame for certain."""
+
+    name: str
+    reason: str
+    certain: bool
 
 
 class Worker:
     """`measure` yields the rows of a case. A process that dies or says nothing for `patience` seconds is ended and
-    started again; the implementation that was at work gets a failed row, the others are measured anew."""
+    started again; the implementation that is to blame gets a failed row, the others are measured anew. log: the file
+    for what the libraries print."""
 
-    def __init__(self, threads: int, patience: float = PATIENCE) -> None:
-        self._threads, self._patience = threads, patience
+    def __init__(self, threads: int, patience: float = PATIENCE, log: Path | None = None) -> None:
+        self._threads, self._patience, self._log = threads, patience, os.devnull if log is None else str(log)
         self._process: Any = None
 
     def _start(self) -> None:
         spawn = multiprocessing.get_context("spawn")
         self._pipe, child = spawn.Pipe()
-        self._process = spawn.Process(target=_serve, args=(child, self._threads), daemon=True)
+        self._process = spawn.Process(target=_serve, args=(child, self._threads, self._log), daemon=True)
         self._process.start()
         child.close()
 
@@ -48,44 +84,69 @@ class Worker:
             self._process.join()
             self._process = None
 
-    def measure(
-        self, case: Case, names: Sequence[str], device: str, budget: Any, tell: Callable[[str, str], None]
-    ) -> Iterator[Row]:
+    def why_not(self, name: str, device: str) -> str | None:
+        """`harness.why_not`, and a sentence too where the library is broken."""
+        answer, attempt = None, self._attempt("why_not", (name, device), name)
+        while True:
+            try:
+                answer = next(attempt)
+            except StopIteration as end:
+                return f"it is broken: {end.value.reason}; mend it or uninstall it." if end.value else answer
+
+    def measure(self, case: Case, names: Sequence[str], device: str, budget: Any, tell: Tell) -> Iterator[Row]:
+        from suite.harness import missing_row
+
         names = list(names)
         while names:
-            if self._process is None:
-                self._start()
-            process: Any = self._process
-            self._pipe.send((case, names, device, budget))
-            at_work = names[0]
-            while True:
-                lost = self._lost()
-                if lost is not None:
-                    break
-                try:
-                    kind, what = self._pipe.recv()
-                except EOFError:
-                    process.join(5)
-                    lost = f"the process died (exit code {process.exitcode})"
-                    break
-                if kind == "row":
-                    yield what
-                elif kind == "tell":
-                    at_work = what[0]
-                    tell(*what)
+            lost = yield from self._attempt("measure", (case, names, device, budget), names[0], tell)
+            if lost is None:
+                return
+            if lost.certain or len(names) == 1:
+                yield missing_row(case, device, lost.name, "failed", lost.reason)
+                names.remove(lost.name)
+                continue
+            # Threads of another library may have crashed late: alone in a process, each can fail for itself only.
+            good = []
+            for name in names:
+                self.close()
+                lost = yield from self._attempt("measure", (case, [name], device, budget), name, tell)
+                if lost is None:
+                    good.append(name)
                 else:
-                    return
+                    yield missing_row(case, device, name, "failed", lost.reason)
             self.close()
-            yield self._failed(case, at_work, device, lost)
-            names.remove(at_work)
+            # Times are compared side by side, now that they can be.
+            names = good if case.compares_times and len(good) < len(names) else []
 
-    def _lost(self) -> str | None:
-        if self._pipe.poll(self._patience):
-            return None
-        return f"no sign of life for {self._patience:.0f} s; the process was ended"
-
-    @staticmethod
-    def _failed(case: Case, name: str, device: str, reason: str) -> Row:
-        from suite.harness import main_measure, work_row
-
-        return work_row(case, device, name, main_measure(case), status="failed", reason=reason)
+    def _attempt(
+        self, what: str, arguments: tuple[Any, ...], at_work: str, tell: Tell | None = None
+    ) -> Generator[Any, None, Lost | None]:
+        """Yield what the process answers to a request; return how it was lost, if it was."""
+        if self._process is None:
+            self._start()
+        request: tuple[Any, ...] | None = (what, arguments)
+        while True:
+            try:
+                if request:
+                    self._pipe.send(request)
+                    request = None
+                if not self._pipe.poll(self._patience):
+                    self.close()
+                    silence = f"no sign of life for {self._patience:.0f} s; the process was ended"
+                    return Lost(at_work, silence, certain=True)
+                kind, answer = self._pipe.recv()
+            except (EOFError, ConnectionError):
+                self._process.join(5)
+                code = self._process.exitcode
+                self.close()
+                return Lost(at_work, f"the process died (exit code {code})", certain=False)
+            if kind == "row":
+                yield answer
+            elif kind == "tell":
+                at_work = answer[0]
+                if tell:
+                    tell(*answer)
+            elif kind == "error":
+                return Lost(at_work, answer, certain=True)
+            else:
+                return None

@@ -12,11 +12,14 @@ import numpy as np
 import pytest
 
 from sdegrad.registry import IMPLEMENTATIONS
+from suite import context as places
 from suite import harness, measuring, regress, results, run
 from suite.cases import CASES, Case, select
 from suite.context import context
 from suite.worker import Worker
+from tests.suite.toy import ESCAPE, install
 
+TOY = Case(kind="nfe", problem="gbm", method="euler", sde_type="ito", sizes={"paths": 2}, dts=(0.25, 0.125))
 QUICK = Case(kind="nfe", sizes={"paths": 2, "dim": 2, "hidden": 2}, dts=(0.25, 0.125))
 BUDGET = measuring.Budget(seconds=0.1)
 
@@ -26,9 +29,19 @@ def quiet(name, what):
 
 
 @pytest.fixture
+def library(tmp_path, monkeypatch):
+    """Install toy libraries under these names, for this process and those that it starts."""
+    folder = tmp_path / "libraries"
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.delitem(sys.modules, "toy", raising=False)
+    yield lambda *names, **elsewhere: install(folder, *names, **elsewhere)
+    sys.modules.pop("toy", None)
+
+
+@pytest.fixture
 def one_case(monkeypatch):
     """The bench, cut down to one quick case."""
-    monkeypatch.setattr(run, "select", lambda *_: [QUICK])
+    monkeypatch.setattr(run, "select", lambda *_: [TOY])
     monkeypatch.setattr(run, "report", lambda asked, name: 0)
 
 
@@ -49,13 +62,19 @@ def test_a_filter_that_names_nothing(arguments, message, tmp_path, capsys):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_device_that_is_not_there(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(
-        harness, "why_not", lambda name, device: None if device == "cpu" else f"no {device} for {name}."
-    )
-    assert run.main(["--device", "cuda", "--out", str(tmp_path)]) == 2
-    assert "nothing can run on device 'cuda': no cuda for sdegrad_torch." in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
+class Nowhere:
+    def why_not(self, name, device):
+        return None if device == "cpu" else f"no {device} for {name}."
+
+
+def test_a_device_that_is_not_there(library, one_case, tmp_path, capsys):
+    with pytest.raises(ValueError, match=r"nothing can run on device 'cuda': no cuda for a. no cuda for b. Use"):
+        run.check_libraries(run.parse([]), ["a", "b"], ["cuda"], Nowhere())
+    run.check_libraries(run.parse(["--implementation", "a"]), ["a", "b"], ["cuda", "cpu"], Nowhere())
+    library("alpha")
+    assert run.main(["--device", "cuda", "--implementation", "alpha", "--out", str(tmp_path / "out")]) == 2
+    assert "error: 'alpha' cannot run: alpha sees no cuda here." in capsys.readouterr().err
+    assert not (tmp_path / "out" / "results.csv").exists()
 
 
 def test_a_device_that_is_not_there_beside_one_that_is(monkeypatch):
@@ -66,19 +85,38 @@ def test_a_device_that_is_not_there_beside_one_that_is(monkeypatch):
     assert run.check(run.parse(["--device", "cpu", "--device", "cuda"]))[1] == ["cpu", "cuda"]
 
 
-def test_a_missing_library(tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(IMPLEMENTATIONS, "absent", "no_such_library.adapter:implementation")
-    assert "no_such_library is not installed; install it" in str(harness.why_not("absent", "cpu"))
-    rows = list(measuring.measure(QUICK, ["absent"], "cpu", BUDGET, quiet))
-    assert [r["status"] for r in rows] == ["skipped"]
-    assert run.main(["--implementation", "absent", "--out", str(tmp_path)]) == 2
-    assert "error: 'absent' cannot run: no_such_library is not installed" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("module", "reason"),
+    [
+        ("no_such_library", "no_such_library is not installed; install it"),
+        ("broken", "it is broken: RuntimeError: out of order; mend it or uninstall it."),
+        ("crash", "it is broken: the process died (exit code 3); mend it or uninstall it."),
+    ],
+)
+def test_a_library_that_cannot_be_loaded(module, reason, library, one_case, tmp_path, capsys, monkeypatch):
+    """Asked for by name it is an error; the bench of all goes on without it, and says so."""
+    library("alpha", absent=module)
+    (tmp_path / "libraries" / "broken.py").write_text("raise RuntimeError('out of order')")
+    (tmp_path / "libraries" / "crash.py").write_text("import os; os._exit(3)")
+    asked = ["--out", str(tmp_path / "out"), "--implementation", "absent"]
+    assert run.main(asked) == 2
+    assert f"error: 'absent' cannot run: {reason}" in capsys.readouterr().err
+    monkeypatch.setattr(harness, "compared", lambda: ["alpha", "absent"])
+    assert run.main(asked[:2]) == 0
+    found = {(r["implementation"], r["status"]) for r in results.read(tmp_path / "out" / "results.csv")}
+    assert found == {("alpha", "ok"), ("absent", "skipped" if "no_such" in module else "failed")}
 
 
 def test_a_broken_library_is_no_skip(monkeypatch):
     monkeypatch.setitem(IMPLEMENTATIONS, "broken", "sdegrad.no_such_module:implementation")
     with pytest.raises(ModuleNotFoundError):
         harness.why_not("broken", "cpu")
+
+
+def test_a_library_goes_by_one_name(library):
+    library("other")
+    (source := Path(sys.path[0]) / "toy.py").write_text(source.read_text().replace("Toy(name)", "Toy('another')"))
+    assert "registered as 'other' and names itself 'another'; give it one name." in str(harness.why_not("other", "cpu"))
 
 
 @pytest.mark.parametrize("damage", ["cut", "schema", "columns"])
@@ -95,12 +133,13 @@ def test_a_results_file_that_cannot_be_used(damage, tmp_path, capsys):
     assert path.read_bytes() == before
 
 
-def test_resume_and_another_run(one_case, tmp_path, monkeypatch):
-    arguments = ["--implementation", "torchsde", "--out", str(tmp_path)]
+def test_resume_and_another_run(library, one_case, tmp_path, monkeypatch):
+    library("alpha", "beta")
+    out = tmp_path / "out"
+    arguments = ["--implementation", "alpha", "--out", str(out)]
     assert run.main(arguments) == 0
-    first = results.read(tmp_path / "results.csv")
-    assert {r["implementation"] for r in first} == {"torchsde"}
-    assert {r["status"] for r in first} == {"ok"}
+    first = results.read(out / "results.csv")
+    assert {(r["implementation"], r["status"]) for r in first} == {("alpha", "ok")}
 
     def never(*_):
         raise AssertionError("measured again")
@@ -108,20 +147,43 @@ def test_resume_and_another_run(one_case, tmp_path, monkeypatch):
     with monkeypatch.context() as m:
         m.setattr(Worker, "measure", never)
         assert run.main(arguments) == 0
-    assert results.read(tmp_path / "results.csv") == first
+    assert results.read(out / "results.csv") == first
 
-    assert run.main(["--implementation", "sdegrad_torch", "--out", str(tmp_path)]) == 0
-    both = results.read(tmp_path / "results.csv")
+    assert run.main(["--implementation", "beta", "--out", str(out)]) == 0
+    both = results.read(out / "results.csv")
     assert both[: len(first)] == first
-    assert {r["implementation"] for r in both} == {"torchsde", "sdegrad_torch"}
+    assert {r["implementation"] for r in both} == {"alpha", "beta"}
 
-    other = replace(context(1), run="another")
-    monkeypatch.setattr(run, "context", lambda threads: other)
-    assert run.main(arguments) == 0
-    assert {r["run"] for r in results.read(tmp_path / "results.csv")} == {"another"}
-    aside = list(tmp_path.glob("results-*.csv"))
-    assert len(aside) == 1
-    assert results.read(aside[0]) == both
+    other = replace(context(1), run="another", threads=2)
+    with monkeypatch.context() as m:
+        m.setattr(run, "context", lambda threads: other)
+        assert run.main(arguments) == 0
+        assert {(r["implementation"], r["threads"]) for r in results.read(out / "results.csv")} == {("alpha", "2")}
+    with monkeypatch.context() as m:
+        m.setattr(Worker, "measure", never)
+        assert run.main(arguments) == 0
+    assert results.read(out / "results.csv") == both
+
+
+def test_a_mended_library_is_measured_again_and_no_other(library, tmp_path, monkeypatch):
+    library("alpha", "beta")
+    source, known = Path(sys.path[0]) / "toy.py", {name: harness.source(name) for name in harness.names()}
+    assert [known[name] for name in IMPLEMENTATIONS] == [""] * len(IMPLEMENTATIONS)
+    assert known["alpha"] != known["beta"]
+    info = tmp_path / "libraries" / "one_more-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Name: one_more\nVersion: 1\n")
+    assert harness.source("alpha") == known["alpha"]
+    assert context(1).run == context(1).run
+    with (info.parent / "toy-1.dist-info" / "METADATA").open("a") as file:
+        file.write("Requires-Dist: one_more>=1; python_version > '3'\n")
+    requiring = harness.source("alpha")
+    assert requiring != known["alpha"]
+    (info / "METADATA").write_text("Name: one_more\nVersion: 2\n")
+    assert harness.source("alpha") not in (requiring, known["alpha"])
+    before = harness.source("alpha")
+    source.write_text(source.read_text() + "# mended\n")
+    assert harness.source("alpha") != before
 
 
 def test_an_interrupt_keeps_what_was_measured(tmp_path):
@@ -205,59 +267,93 @@ def test_regress_against_what_cannot_be_compared(base, message, capsys, monkeypa
     assert message in capsys.readouterr().err
 
 
-FAULTY = """
-import os, time
-from dataclasses import replace
-import numpy as np
-from sdegrad.adapters.torchsde import Torchsde
-
-class Run:
-    def __init__(self, run, how): self.run, self.how = run, how
-    def __call__(self):
-        if self.how == "crash": os._exit(11)
-        if self.how == "hang": time.sleep(60)
-        if self.how == "raise": raise ArithmeticError("a bad day")
-        return self.run()
-    def outcome(self, result):
-        outcome = self.run.outcome(result)
-        return replace(outcome, ys=outcome.ys * np.nan)
-    def count(self): return self()
-
-class Faulty(Torchsde):
-    def __init__(self, name): self.name = name
-    def prepare(self, task): return Run(super().prepare(task), self.name.partition("_")[2])
-
-bad_crash, bad_hang, bad_raise, bad_diverge = map(Faulty, ("bad_crash", "bad_hang", "bad_raise", "bad_diverge"))
-"""
+DIED, BAD_DAY = "the process died (exit code 11)", "ArithmeticError: a bad day"
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"),
+    ("kind", "how", "reason"),
     [
-        ("bad_crash", "the process died (exit code 11)"),
-        ("bad_hang", "no sign of life for 10 s; the process was ended"),
-        ("bad_raise", "ArithmeticError: a bad day"),
-        ("bad_diverge", "Diverged: outputs are not finite; the solver diverged, a smaller dt may help."),
+        ("time", "crash", DIED),
+        ("nfe", "crash", DIED),
+        ("time", "hang", "no sign of life for 3 s; the process was ended"),
+        ("time", "raise", BAD_DAY),
+        ("nfe", "raise", BAD_DAY),
+        ("time", "raiselate", BAD_DAY),
+        ("time", "diverge", "Diverged: outputs are not finite; the solver diverged, a smaller dt may help."),
+        ("time", "refuseraise", "ArithmeticError: no \\x1b[31midea"),
     ],
 )
-def test_a_failure_costs_its_own_row(name, reason, tmp_path, monkeypatch):
+def test_a_failure_costs_its_own_row(kind, how, reason, library, tmp_path):
     """Of each faulty library a failed row with the reason; the one beside it is measured all the same."""
-    (tmp_path / "faulty.py").write_text(FAULTY)
-    info = tmp_path / "faulty-1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Name: faulty\nVersion: 1\n")
-    (info / "entry_points.txt").write_text(f"[sdegrad.implementations]\n{name} = faulty:{name}\n")
-    monkeypatch.syspath_prepend(tmp_path)  # a spawned process inherits it
-    case = Case(kind="time", sizes={"paths": 2, "dim": 2, "hidden": 2}, dts=(0.25,))
-    worker = Worker(threads=1, patience=10)
+    library("alpha", name := f"bad_{how}")
+    worker = Worker(threads=1, patience=3)
     try:
-        rows = list(worker.measure(case, ["torchsde", name], "cpu", BUDGET, quiet))
+        rows = list(worker.measure(replace(TOY, kind=kind), ["alpha", name], "cpu", BUDGET, quiet))
     finally:
         worker.close()
-    assert [r["reason"] for r in rows if r["status"] == "failed" and r["implementation"] == name] == [reason]
-    good = [r for r in rows if r["implementation"] == "torchsde" and r["measure"] == "solve_time"]
-    assert [r["status"] for r in good] == ["ok"]
-    assert float(good[0]["low"]) <= float(good[0]["value"]) <= float(good[0]["high"])
+    found = {(r["implementation"], r["measure"]): r for r in rows}
+    main = "solve_time" if kind == "time" else "nfe_drift"
+    assert (found[name, main]["status"], found[name, main]["reason"]) == ("failed", reason)
+    assert found["alpha", main]["status"] == "ok"
+    if kind == "time":
+        assert float(found["alpha", main]["low"]) <= float(found["alpha", main]["value"])
+
+
+@pytest.mark.parametrize("how", ["raise", "refuseraise", "nogradient"])
+def test_a_comparison_that_is_left_with_nobody(how, library):
+    library(name := f"bad_{how}")
+    case = replace(TOY, kind="time", adjoints=("reversible",) if how == "nogradient" else (None,))
+    (row,) = measuring.measure(case, [name], "cpu", BUDGET, quiet)
+    assert row["status"] == ("skipped" if how == "nogradient" else "failed")
+    assert row["dt"] == repr(case.dts[0])
+
+
+def test_a_late_crash_is_not_that_of_whoever_is_at_work(library):
+    library("alpha", "bad_crashlater")
+    worker = Worker(threads=1)
+    try:
+        slow = measuring.Budget(seconds=1.0, rounds=10_000)
+        rows = list(worker.measure(replace(TOY, kind="time"), ["alpha", "bad_crashlater"], "cpu", slow, quiet))
+    finally:
+        worker.close()
+    last = {r["implementation"]: r for r in rows if r["measure"] == "solve_time"}
+    assert last["alpha"]["status"] == "ok"
+    assert last["bad_crashlater"]["reason"] == "the process died (exit code 11)"
+
+
+def test_what_libraries_print_stays_out_of_the_table(library, one_case, tmp_path, capfd):
+    library("alpha", "bad_refuseraise")
+    asked = ["--implementation", "alpha", "--implementation", "bad_refuseraise", "--out", str(tmp_path / "out")]
+    assert run.main(asked) == 0
+    printed = capfd.readouterr()
+    assert "chatter" not in printed.out + printed.err
+    assert ESCAPE not in printed.out + printed.err
+    assert "failed: bad_refuseraise: ArithmeticError: no \\x1b[31midea" in printed.err
+    assert "chatter" in (tmp_path / "out" / "printed.txt").read_text()
+
+
+def test_a_library_without_the_method_is_measured_with_its_best(library):
+    library("alpha")
+    case = replace(TOY, method="reversible_heun", sde_type="stratonovich", any_method=True)
+    rows = list(measuring.measure(case, ["alpha"], "cpu", BUDGET, quiet))
+    assert {(r["status"], r["method"]) for r in rows} == {("ok", "euler")}
+    rows = list(measuring.measure(replace(case, any_method=False), ["alpha"], "cpu", BUDGET, quiet))
+    assert [(r["status"], r["method"]) for r in rows] == [("skipped", "reversible_heun")]
+    assert isinstance(choice := harness.choose("torchsde", replace(case, method="ees25"), "cpu"), harness.Subject)
+    assert choice.case.method == "milstein"  # of order one and the fewest evaluations of all that it has
+
+
+def test_sources_inside_another_repository_are_not_its_commit(tmp_path, monkeypatch):
+    """As of an unpacked archive. And what the environment says of another repository is not about this one."""
+    assert context(1).commit != "unknown"
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+    inner = tmp_path / "sdegrad"
+    inner.mkdir()
+    monkeypatch.setattr(places, "ROOT", inner)
+    (inner / "constraints.txt").write_text("")
+    monkeypatch.setenv("GIT_DIR", str(Path(run.__file__).parents[1] / ".git"))
+    assert (context(1).commit, context(1).dirty) == ("unknown", False)
+    assert regress.main(["HEAD~1"]) == 2
 
 
 def test_times_are_paired_and_checked():

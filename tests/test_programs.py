@@ -179,9 +179,12 @@ def test_rows_of_another_run_are_kept_aside(tmp_path, rehearsed):
     path = tmp_path / "programs.csv"
     compare.compare(path, LIBRARIES, 2, WHERE)
     before = results.read(path)
-    compare.compare(path, LIBRARIES, 2, replace(WHERE, run="another"))
-    assert results.read(tmp_path / "programs-a run.csv") == before
-    assert {row["run"] for row in results.read(path)} == {"another"}
+    compare.compare(path, LIBRARIES, 2, replace(WHERE, run="x/../../elsewhere"))
+    other = results.read(path)
+    assert {row["run"] for row in other} == {"x/../../elsewhere"}
+    compare.compare(path, LIBRARIES, 2, WHERE)
+    assert [results.read(tmp_path / f"programs-{n}.csv") for n in (1, 2)] == [before, other]
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_the_report(tmp_path, rehearsed, capsys):

@@ -2,3 +2,5 @@
 
 `import sdegrad.torch` and `import sdegrad.jax` are the two libraries; neither imports the other's framework.
 """
+
+__version__ = "0.1.0"

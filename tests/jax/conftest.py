@@ -1,7 +1,11 @@
 """Double precision and strict promotion of dtypes in every test here, and only here."""
 
 import jax
+import jax.experimental
 import pytest
+
+if not hasattr(jax, "enable_x64"):  # before JAX 0.8
+    jax.enable_x64 = jax.experimental.enable_x64
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,7 @@
 """What is refused: always a ValueError that names the value, the expectation and the remedy, before any step."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,8 @@ import pytest
 
 from sdegrad.jax import BrownianInterval, sdeint
 from sdegrad.jax.arguments import check_choice, check_flag, check_options, runtime_number, static_number
-from sdegrad.jax.checks import check_path, static_times
+from sdegrad.jax.checks import check_callable, check_path, static_times
+from sdegrad.methods import METHODS
 from tests.jax.sdes import PATHS
 
 KEY = jax.random.key(0)
@@ -55,7 +58,7 @@ def test_the_plain_call_is_accepted():
         ({"method": "reversable_heun"}, "did you mean 'reversible_heun'"),
         ({"sde_type": "Stratonovich"}, "did you mean 'stratonovich'"),
         ({"adjoint": ""}, "unknown adjoint ''"),
-        ({"noise_type": "general", "diffusion": lambda t, y, args: None}, "diffusion .* has the tree"),
+        ({"noise_type": "general", "diffusion": lambda t, y, args: None}, "diffusion .* returns nothing"),
         ({"noise_type": "general", "diffusion": lambda t, y, args: y[0, 0]}, r"has shape \(\), expected \(2, 3, 1\)"),
         ({"y0": np.ones((PATHS, 3), int)}, "floating dtype"),
         ({"y0": np.full((PATHS, 3), np.nan)}, "NaN"),
@@ -70,6 +73,14 @@ def test_the_plain_call_is_accepted():
         ({"options": {"base": "heun"}}, "has no options"),
         ({"drift": lambda t, y, args: y[0]}, r"drift has shape \(3,\), expected \(2, 3\)"),
         ({"drift": lambda t, y, args: (y,)}, "drift has the tree"),
+        ({"drift": lambda t, y, args: None}, "drift is None: its function returns nothing"),
+        ({"drift": lambda t, y, args: 0.0}, "drift has 0.0 in it, expected an array of shape .*zeros_like"),
+        ({"drift": lambda t, y, args: "y"}, "drift has 'y' in it"),
+        ({"diffusion": dict}, "diffusion must be a function .*class 'dict'.*pass an object of it"),
+        ({"dt": None}, "dt or steps must be given"),
+        ({"steps": 4}, "steps=4 is in place of dt.*leave out dt"),
+        ({"dt": None, "steps": 0}, "steps must be a positive integer"),
+        ({"dt": None, "steps": 4, "adaptive": True}, "for constant steps; leave out adaptive"),
         ({"diffusion": lambda t, y, args: y[..., None]}, r"has shape \(2, 3, 1\), expected \(2, 3\)"),
         ({"noise_type": "scalar"}, r"expected \(2, 3, 1\)"),
         (
@@ -86,6 +97,32 @@ def test_a_bad_call_is_refused(change, message):
         change["bm"] = path(dtype=np.float64)
     with jax.enable_x64(True), pytest.raises(ValueError, match=message):
         solve(**change)
+
+
+DTYPES = (np.float64, np.float32, jnp.bfloat16, np.int32, np.complex64)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_fields_of_another_dtype_are_refused_before_the_first_step(method):
+    """Whatever the method does with them, and in either precision: one sentence that names both dtypes."""
+    facts = METHODS[method]
+    noise_type = "diagonal" if "diagonal" in facts.order else "additive"
+    options = {"method": method, "sde_type": facts.sde_type, "noise_type": noise_type}
+    for dtype, y0 in itertools.product(DTYPES, (Y0, Y0.astype(np.float32))):
+        bm = BrownianInterval(0.0, 1.0, Y0.shape, KEY, dtype=y0.dtype, dt=0.1, levy_area="space-time")
+        right = (
+            (lambda t, y, args: y)
+            if noise_type == "diagonal"
+            else (lambda t, y, args: y[..., None] * jnp.ones(3, y.dtype))
+        )
+        for name in ("drift", "diffusion") if dtype != y0.dtype else ():
+            wrong = {
+                "drift": lambda t, y, args: y.astype(dtype),
+                "diffusion": lambda t, y, args: right(t, y, args).astype(dtype),
+            }[name]
+            message = f"{name}.* has dtype {np.dtype(dtype).name}, but y0 has {y0.dtype}"
+            with pytest.raises(ValueError, match=message):
+                solve(**({"diffusion": right, "y0": y0, "bm": bm} | {name: wrong} | options))
 
 
 def test_traced_times_are_refused():
@@ -131,6 +168,7 @@ def test_a_bad_path_is_refused(change, message):
         (check_options, ["base"], "options must be a dict"),
         (static_times, ("a", "b"), "sequence of times"),
         (static_times, (0j, 1j), "complex128"),
+        (check_callable, 3, r"x must be a function of \(t, y, args\), got 3"),
         (check_path, BrownianInterval, r"bm must have evaluate\(t0, t1\)"),
     ],
 )

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import count
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -115,12 +116,12 @@ def train(program: str, library: str, seed: int, where: Context) -> list[Row]:
 
 
 def kept(path: Path, run: str) -> list[Row]:
-    """The rows of this run that are there already; those of another are moved aside."""
+    """The rows of this run that are there already; those of another are moved aside, to a name that is free."""
     rows = results.read(path) if path.exists() else []
     if all(row["run"] == run for row in rows):
         return rows
-    aside = path.with_name(f"{path.stem}-{rows[-1]['run']}.csv")
-    results.write(aside, rows)
+    aside = next(free for n in count(1) if not (free := path.with_name(f"{path.stem}-{n}.csv")).exists())
+    path.rename(aside)
     print(f"The results of another run were moved to {aside}.")
     return []
 

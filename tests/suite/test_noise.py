@@ -163,6 +163,13 @@ def test_times_in_single_precision_snap_only_when_said_so():
         grid_index(grid, t)
 
 
+def test_a_sixteenth_of_a_step_is_the_most_that_snaps():
+    grid = path_grid(make_path(0.0, 1.0, 2**14, 1, 1, 0))
+    assert grid_index(grid, grid.time(9000) + 0.06 * grid.dt, eps=2.0**-23) == 9000
+    with pytest.raises(ValueError, match="not on its grid"):
+        grid_index(grid, grid.time(9000) + 0.07 * grid.dt, eps=2.0**-23)
+
+
 @pytest.mark.parametrize("t", [float("nan"), float("inf"), -1.0, 1.5, 0.125001])
 def test_times_off_the_grid_are_errors(t):
     with pytest.raises(ValueError, match="not on its grid"):

@@ -7,7 +7,9 @@ import pytest
 import torch
 import torchsde
 
+import sdegrad.torch
 from sdegrad.torch.brownian import BrownianInterval, brownian_interval_like
+from tests.torch.sdes import neural, state
 
 
 def interval(**changes) -> BrownianInterval:
@@ -30,6 +32,7 @@ REFUSED = [
     ({"tol": -1.0}, "tol must be"),
     ({"levy_area_approximation": "levy"}, "one of"),
     ({"entropy": -1}, "non-negative integer"),
+    ({"outside": "ignore"}, 'outside must be "error" or "clamp", got \'ignore\''),
 ]
 
 
@@ -51,7 +54,86 @@ def test_refused_queries():
         bm(0.6, 0.3)
     with pytest.raises(RuntimeError):  # as torchsde
         bm(0.6, 0.3)
-    torch.testing.assert_close(bm(0.9, torch.tensor(1 + 1e-6)), bm(0.9, 1.0), rtol=0.0, atol=0.0)
+    torch.testing.assert_close(bm(0.9, torch.tensor(1 + 4e-7)), bm(0.9, 1.0), rtol=0.0, atol=0.0)
+
+
+def test_clamped_queries():
+    bm, other = interval(outside="clamp"), interval()
+    assert (bm.outside, other.outside) == ("clamp", "error")
+    assert "outside='clamp'" in repr(bm)
+    W = brownian_interval_like(torch.zeros(2, dtype=torch.float64), entropy=1, dt=0.1, outside="clamp")(0.35, 0.72)
+    assert torch.equal(W, other(0.35, 0.72))
+    with pytest.warns(
+        UserWarning, match=r"query at 1\.3 is outside \[t0, t1\] = \[0\.0, 1\.0\], and taken to be the end"
+    ):
+        assert torch.equal(bm(0.35, 1.3), other(0.35, 1.0))
+    for query in ((-1.0, -0.5), (1.1, float("inf")), (1.3, 1.2)):
+        with pytest.warns(UserWarning, match="outside"):
+            assert not bm(*query).any()
+    bm(0.0, 1 + 1e-16)  # no warning: it is the end
+
+
+@pytest.mark.parametrize("k", [-1, 10, 0.5, float("nan"), float("inf"), torch.tensor(-1)])
+def test_cells_that_are_not_there(k):
+    bm = interval()
+    for known in (False, True):
+        if known:
+            bm.cell(3)
+        for areas in ({}, {"return_U": True}, {"return_A": True}):
+            with pytest.raises(ValueError, match=r"no cell .* on the grid of 10 cells"):
+                bm.cell(k, **areas)
+        with pytest.raises(ValueError, match="no cell"):
+            bm.cells(k, 10)
+    with pytest.raises(ValueError, match="no cell"):
+        bm.cells(0, 11)
+
+
+@pytest.mark.parametrize("k", [np.int64(3), torch.tensor(3), 3.0])
+def test_whole_numbers_are_cells(k):
+    bm = interval(levy_area_approximation="space-time")
+    U = interval(levy_area_approximation="space-time").cell(3, return_U=True)[1]
+    for _ in range(2):
+        assert torch.equal(bm.cell(k, return_U=True)[1], U)
+        assert torch.equal(bm.cells(k, k + 2)[0], bm.cell(k))
+
+
+def test_the_class_is_no_brownian_motion():
+    sde = neural("diagonal")
+    for sde_needs_bm in (False, True):
+        if sde_needs_bm:
+            sde.f_and_g_prod, sde.g, sde.f = (lambda t, y, v: (y, v)), None, None
+        with pytest.raises(ValueError, match="got the class BrownianInterval; make an object of it"):
+            sdegrad.torch.sdeint(sde, state(), [0.0, 1.0], bm=BrownianInterval, method="midpoint")
+
+
+class Workers(torch.utils.data.Dataset):
+    """(worker, entropy of one made before the fork, of one made by the worker, of one with the seed of the worker)."""
+
+    def __init__(self):
+        self.before = interval(entropy=None)
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, _):
+        mine = BrownianInterval(size=(1,))
+        seeded = BrownianInterval(size=(1,), entropy=torch.initial_seed())
+        return torch.utils.data.get_worker_info().id, self.before.entropy, mine.entropy, seeded.entropy
+
+
+def test_workers_of_a_loader_have_noise_of_their_own_if_they_make_it():
+    def epoch():
+        loader = torch.utils.data.DataLoader(Workers(), batch_size=None, num_workers=2, multiprocessing_context="fork")
+        return list(zip(*loader, strict=True))
+
+    torch.manual_seed(3)
+    workers, before, mine, seeded = epoch()
+    assert set(workers) == {0, 1}
+    assert len(set(before)) == 1
+    assert len(set(mine)) == 4
+    assert len(set(zip(workers, seeded, strict=True))) == len(set(seeded)) == 2
+    torch.manual_seed(3)
+    assert epoch() == [workers, before, mine, seeded]
 
 
 def test_point_query_warns_and_empty_query_is_zero():

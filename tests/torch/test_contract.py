@@ -157,7 +157,7 @@ REFUSED = {
         neural("diagonal").double(), Y0.double(), TS, bm=BM
     ),
     r"bm gave an increment of \(\(5,\), ": lambda: sd.sdeint(DIAGONAL, Y0, TS, bm=lambda *_: torch.ones(5)),
-    "bm gave an increment of float": lambda: sd.sdeint(DIAGONAL, Y0, TS, bm=lambda ta, tb: tb - ta),
+    "bm gave an increment of float": lambda: sd.sdeint(DIAGONAL, Y0, TS, bm=lambda ta, tb: float(tb - ta)),
     "bm must be callable": lambda: sd.sdeint(DIAGONAL, Y0, TS, bm=torch.ones(3, 2)),
     "unknown key 'dirft' in names": lambda: sd.sdeint(DIAGONAL, Y0, TS, names={"dirft": "f"}),
     "has no such method": lambda: sd.sdeint(DIAGONAL, Y0, TS, names={"drift": "mu"}),

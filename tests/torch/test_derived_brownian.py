@@ -28,6 +28,7 @@ class Operations(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+OUTSIDE = r"outside|Should have t[ab][<>]=t[01]"
 ZERO = torch.zeros(PATHS, dtype=torch.float64)
 
 
@@ -42,8 +43,34 @@ def test_path_has_no_end():
     queries = [(-0.5, 0.3), (0.0, 2.0), (100.0, 100.001), (1000.0, 2e4), (5e8, 5e8 + 1)]
     assert law(bm, queries) > SIGNIFICANCE
     assert law(bm, queries, 1.02) < SIGNIFICANCE
-    with pytest.raises(ValueError, match="outside"):
-        bm(-1.0, 0.0)
+
+
+@pytest.mark.filterwarnings("ignore:BrownianInterval is optimised")
+def test_paths_and_trees_clamp_what_is_outside():
+    """As torchsde's, with a warning; to the value of the end, which is no less constant there for other queries."""
+    w0, w1 = torch.ones(3, 1), torch.full((3, 1), 5.0)
+    tree, path = BrownianTree(0.3, w0, 500.0, w1, entropy=2), BrownianPath(0.3, w0)
+    theirs = torchsde.BrownianTree(0.3, w0, 500.0, w1, entropy=2)
+    zero = torch.zeros_like(w0)
+    for bm in (tree, path, theirs):
+        for query in ((0.0, 0.3), (-5.0, 0.1), (0.0, torch.tensor(0.1))):
+            with pytest.warns(UserWarning, match=OUTSIDE):
+                assert torch.equal(bm(*query), zero)
+        with pytest.warns(UserWarning, match=OUTSIDE):
+            assert torch.equal(bm(0.0, 0.7), bm(0.3, 0.7))
+        with pytest.warns(UserWarning, match=OUTSIDE):
+            assert torch.equal(bm(0.0), w0)
+    for bm in (tree, theirs):
+        with pytest.warns(UserWarning, match=OUTSIDE):
+            assert torch.equal(bm(501.0, 502.0), zero)
+        with pytest.warns(UserWarning, match=OUTSIDE):
+            torch.testing.assert_close(bm(float("inf")), w1)
+    with pytest.warns(UserWarning, match=r"query at 501.0 is outside .t0, t1. = .0.3, 500.0., and taken to be the end"):
+        torch.testing.assert_close(tree(0.3, 501.0), w1 - w0)
+    with pytest.raises(ValueError, match="NaN"):
+        tree(float("nan"), 1.0)
+    with pytest.raises(ValueError, match="ta <= tb"), pytest.warns(UserWarning, match="outside"):
+        tree(600.0, 1.0)
 
 
 def test_points_start_at_w0():
@@ -99,6 +126,7 @@ def test_virtual_tree():
     torch.testing.assert_close(bm(0.1, 0.3) + bm(0.3, 1.0), bm(0.1, 1.0), rtol=0.0, atol=1e-14)
     torch.testing.assert_close(bm(0.4), bm(0.0, 0.4))
     assert bm(0.1, 0.3, return_U=True, return_A=True)[1:] == (None, None)
+    assert torch.equal(bm(0.1, torch.tensor(1 + 2e-7)), bm(0.1, 1.0))
     for query, message in [((0.5, 1.5), "not within"), ((0.5, 0.1), "ta <= tb")]:
         with pytest.raises(ValueError, match=message):
             bm(*query)

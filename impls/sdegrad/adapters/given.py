@@ -46,13 +46,20 @@ def path_grid(path: Path) -> Grid:
     return Grid(float(times[0]), float(times[-1]), float(times[-1] - times[0]) / steps, steps)
 
 
+def is_time(grid: Grid, t: Any, k: Any, at: Any, eps: float) -> Any:
+    """Whether a library that adds up its steps means by `t` the grid time k, which is `at`: within (k + 8) ulp, and
+    1/16 of a step. Numbers or arrays.
+    """
+    apart = abs(t - at)
+    return (apart <= (k + 8) * eps * max(abs(grid.t0), abs(grid.t1))) & (apart <= grid.dt / 16)
+
+
 def grid_index(grid: Grid, t: float, eps: float = EPS64) -> int:
-    """k such that t is grid time k up to rounding in the dtype whose spacing at 1 is eps; else ValueError."""
-    index = grid.index(t, eps) if math.isfinite(t) else None
-    if index is not None:
-        return index
-    inside = grid.t0 if math.isnan(t) else min(max(t, grid.t0), grid.t1)
-    near = grid.time(round((inside - grid.t0) / grid.dt))
+    """k such that t means grid time k (`is_time`) in the dtype whose spacing at 1 is eps; else ValueError."""
+    k = grid.nearest(t) if math.isfinite(t) else 0
+    near = grid.time(k)
+    if is_time(grid, t, k, near, eps):
+        return k
     raise ValueError(
         f"the given Brownian path was asked at t={t!r}, which is not on its grid (nearest: {near!r}, spacing "
         f"{grid.dt!r}); use a step size that is a multiple of the spacing, or the library's own noise."

@@ -1,4 +1,5 @@
-"""The solve on the grid, in the four ways that its gradient can be had; each gives ys [nodes, *y.shape].
+"""The solve on the grid, in the four ways that its gradient can be had; each gives ys [nodes, *y.shape], and how far
+the copies of the solution have parted.
 
 `reversible`: exact, memory independent of the number of steps. `backsolve`: the continuous adjoint, the same
 memory, gradient right only as dt -> 0. `backprop`: exact, memory O(steps). `checkpoint`: exact, memory
@@ -16,7 +17,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array
 
-from sdegrad.jax.backward import differentiable_once, undo
+from sdegrad.jax.backward import differentiable_once, known_start, parted, undo
 from sdegrad.jax.methods.base import tree
 from sdegrad.jax.sde import SDE, AdjointSDE
 from sdegrad.jax.steps import Steps
@@ -68,19 +69,21 @@ def _cotangents(a_ys: Any, y0: Any, steps: Steps) -> Any:
 @eqx.filter_custom_vjp
 def reversible(differentiable: Differentiable, method: Any, steps: Steps) -> Any:
     y0, sde = differentiable
-    return _march(method, sde, steps, y0)[0]
+    ys, state = _march(method, sde, steps, y0)
+    return ys, parted(method, state)
 
 
 @reversible.def_fwd
 def _reversible_fwd(perturbed: Any, differentiable: Differentiable, method: Any, steps: Steps) -> tuple[Any, Any]:
     del perturbed
     y0, sde = differentiable
-    return _march(method, sde, steps, y0)
+    ys, state = _march(method, sde, steps, y0)
+    return (ys, parted(method, state)), state
 
 
 @reversible.def_bwd
 def _reversible_bwd(
-    state: Any, a_ys: Any, perturbed: Any, differentiable: Differentiable, method: Any, steps: Steps
+    state: Any, cotangents: Any, perturbed: Any, differentiable: Differentiable, method: Any, steps: Steps
 ) -> Differentiable:
     y0, sde = differentiable
     arrays, rest = eqx.partition(sde, perturbed[1])
@@ -95,27 +98,31 @@ def _reversible_bwd(
         return method.reverse(field, arrays, steps.time(k), steps.time(k + 1), steps.length(k), dW, r)
 
     start = method.reverse_init(state, steps.length(0), steps.noise(0), arrays)
-    end = _march_back(steps, _cotangents(a_ys, y0, steps), visit, step, start)
-    return differentiable_once(method.reverse_last(field, arrays, steps.time(0), y0, end), "reversible")
+    a_ys = _cotangents(cotangents[0], y0, steps)
+    end = _march_back(steps, a_ys, visit, step, start)
+    reached, *gradients = method.reverse_last(field, arrays, steps.time(0), y0, end)
+    gradients = known_start(tuple(gradients), a_ys, y0, method.value(state), reached)
+    return differentiable_once(gradients, "reversible")
 
 
 @eqx.filter_custom_vjp
 def backsolve(differentiable: Differentiable, method: Method, steps: Steps) -> Any:
     y0, sde = differentiable
-    return _march(method, sde, steps, y0)[0]
+    ys, state = _march(method, sde, steps, y0)
+    return ys, parted(method, state)
 
 
 @backsolve.def_fwd
 def _backsolve_fwd(perturbed: Any, differentiable: Differentiable, method: Method, steps: Steps) -> tuple[Any, Any]:
     del perturbed
     y0, sde = differentiable
-    ys = _march(method, sde, steps, y0)[0]
-    return ys, ys
+    ys, state = _march(method, sde, steps, y0)
+    return (ys, parted(method, state)), ys
 
 
 @backsolve.def_bwd
 def _backsolve_bwd(
-    ys: Any, a_ys: Any, perturbed: Any, differentiable: Differentiable, method: Method, steps: Steps
+    ys: Any, cotangents: Any, perturbed: Any, differentiable: Differentiable, method: Method, steps: Steps
 ) -> Differentiable:
     y0, sde = differentiable
     arrays, rest = eqx.partition(sde, perturbed[1])
@@ -136,7 +143,7 @@ def _backsolve_bwd(
     zero = tree(jnp.zeros_like, (y0, y0, arrays))
     start = method.init(adjoint, steps.time(0), zero)
     step_back = step if method.smooth else step_undone
-    end = _march_back(steps, (ys, _cotangents(a_ys, y0, steps)), visit, step_back, start)
+    end = _march_back(steps, (ys, _cotangents(cotangents[0], y0, steps)), visit, step_back, start)
     _, a_y, a_arrays = method.value(end)
     return differentiable_once((a_y, a_arrays), "backsolve")
 
@@ -178,8 +185,8 @@ def _segments(
         return state, tree(lambda y: y[at[1]], ys)
 
     firsts = jnp.arange(len(picks), dtype=jnp.int32) * size
-    _, picked = lax.scan(segment, method.init(sde, steps.time(0), y0), (firsts, jnp.asarray(picks)))
-    return tree(lambda y, p: jnp.concatenate([y[None], p[segment_of, slot]]), y0, picked)
+    state, picked = lax.scan(segment, method.init(sde, steps.time(0), y0), (firsts, jnp.asarray(picks)))
+    return tree(lambda y, p: jnp.concatenate([y[None], p[segment_of, slot]]), y0, picked), parted(method, state)
 
 
 ADJOINTS: dict[str, Callable[[Differentiable, Any, Steps], Any]] = {

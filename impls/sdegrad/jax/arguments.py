@@ -12,6 +12,7 @@ import numpy as np
 from jax.core import Tracer
 
 from sdegrad.grid import EPS64, Grid, make_grid
+from sdegrad.jax.constant import constant
 from sdegrad.jax.steps import time_dtype
 
 _MOST_STEPS = 2**30
@@ -45,6 +46,7 @@ def check_number(name: str, value: Any) -> None:
 
 def static_number(name: str, value: Any) -> float:
     """`value` as a Python float."""
+    value = constant(value)
     check_static(name, value, "a Python or NumPy number")
     check_number(name, value)
     return float(value)

@@ -6,8 +6,35 @@ from typing import Any
 import equinox.internal as eqxi
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from sdegrad.jax.methods.base import tree
+
+LOST = 0.1  # what the way back is off the solution, where it matters for the gradient; this is off by per cents then
+
+
+def _largest(*trees: Any) -> Any:
+    """The largest size of an entry."""
+    return jnp.max(jnp.stack([jnp.max(jnp.abs(x), initial=0.0).astype(float) for x in jax.tree.leaves(trees)]))
+
+
+def parted(method: Any, state: Any) -> Any:
+    """`Stats.parted` at `state`; a constant for gradients."""
+    y, other = method.copies(state)
+    size = _largest(y)
+    return lax.stop_gradient(_largest(tree(jnp.subtract, y, other)) / jnp.where(size == 0, 1, size))
+
+
+def known_start(gradients: Any, a_ys: Any, y0: Any, y1: Any, reached: Any) -> Any:
+    """The gradients (a_y0, a_arrays), or NaN if the way back was lost: from y1 it led to `reached`, and how far this is
+    off y0 matters for them. Far off does not matter where the SDE contracts so much that nothing of the cotangents a_ys
+    reaches y0. A run-time error would say more, but put a callback to Python into every compiled program.
+    """
+    here = _largest(gradients[0])
+    off = here * _largest(tree(jnp.subtract, reached, y0))
+    known = off <= LOST * jnp.maximum(here, _largest(a_ys)) * _largest(y0, y1)
+    factor = jnp.where(known, 1.0, jnp.nan)
+    return tree(lambda g: g * factor.astype(jnp.finfo(g.dtype).dtype), gradients)
 
 
 def undo(forth: Callable[[Any, Any], Any], arrays: Any, state: Any) -> Any:

@@ -16,7 +16,7 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
-from sdegrad.grid import Grid, check_times
+from sdegrad.grid import Grid, check_times, covers
 from sdegrad.jax import cell_tree
 from sdegrad.jax.areas import CLASSES, PARTS, area_name
 from sdegrad.jax.arguments import check_number, static_grid, static_number
@@ -130,7 +130,7 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
         """W over [t0, t1], or over [self.t0, t0] if t1 is None; with use_levy a value of class `levy_area`: the
         length dt = t1 - t0, W, and the areas that the path has.
 
-        The times may be traced, and are snapped to the grid within (k + 8) ulp. From a later to an earlier time it is
+        The times may be traced, and may be off a grid time by four ulp. From a later to an earlier time it is
         the increment of the path run backwards: W, K and A change their signs, H does not. `left` is without effect:
         the path has no jumps.
         ValueError for times that are not numbers, or outside [t0, t1]; there, if they are traced, the increment is NaN
@@ -151,8 +151,7 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
             check_number("a time", time)
             if isinstance(time, Tracer):
                 continue
-            slack = self.grid.tolerance(self.grid.steps, float(jnp.finfo(jnp.result_type(time, float)).eps))
-            if not self.t0 - slack <= float(time) <= self.t1 + slack:
+            if not covers(self.t0, self.t1, float(time), float(jnp.finfo(jnp.result_type(time, float)).eps)):
                 raise ValueError(f"the time {time} is outside [t0, t1] = [{self.t0}, {self.t1}] of this path.")
         return [jnp.asarray(time, jnp.result_type(time, float)) for time in times]
 

@@ -16,6 +16,7 @@ from sdegrad.grid import EPS64, check_times
 from sdegrad.jax.accepted import Accepted
 from sdegrad.jax.arguments import check_choice, check_static, runtime_number
 from sdegrad.jax.bridge import LevyIncrement
+from sdegrad.jax.constant import constant
 from sdegrad.jax.sde import SDE
 from sdegrad.jax.steps import Steps, time_dtype
 from sdegrad.jax.types import Method, Path
@@ -24,7 +25,8 @@ from sdegrad.methods import METHODS, NOISE_TYPES
 
 def static_times(ts: Any) -> tuple[tuple[float, ...], float]:
     """ts as Python floats, and the spacing of the dtype it was given in."""
-    check_static("ts", ts, "Python or NumPy numbers")
+    ts = constant(ts)
+    check_static("ts", ts, "Python or NumPy numbers, or steps=, the number of steps from one output to the next")
     times = np.asarray(ts)
     if times.ndim != 1 or not (jnp.issubdtype(times.dtype, np.floating) or jnp.issubdtype(times.dtype, np.integer)):
         raise ValueError(
@@ -36,6 +38,7 @@ def static_times(ts: Any) -> tuple[tuple[float, ...], float]:
 
 def runtime_times(ts: Any, bm: Any) -> jax.Array:
     """ts in the time dtype, checked against bm: at run time where it is traced."""
+    ts = constant(ts)
     if not any(isinstance(t, Tracer) for t in jax.tree.leaves(ts)):
         rounded = tuple(float(t) for t in np.asarray(static_times(ts)[0], time_dtype()))
         check_times(rounded, 1.0)
@@ -116,6 +119,27 @@ def check_solver(method: str, solver: Method, adjoint: str, bm: Any) -> None:
         )
 
 
+def check_callable(name: str, f: Any) -> None:
+    if isinstance(f, type) or not callable(f):
+        made = f"; pass an object of it, e.g. {f.__name__}(...)" if isinstance(f, type) else ""
+        raise ValueError(f"{name} must be a function of (t, y, args), got {f!r}{made}.")
+
+
+def check_steps(steps: Any, dt: Any, adaptive: bool) -> int | None:
+    """The steps from one output to the next; None where dt says how long they are."""
+    if steps is None and dt is None:
+        raise ValueError("dt or steps must be given; pass the length of a step, e.g. dt=0.01.")
+    if steps is None:
+        return None
+    if dt is not None or adaptive:
+        raise ValueError(
+            f"steps={steps!r} is in place of dt, and for constant steps; leave out {'adaptive' if adaptive else 'dt'}."
+        )
+    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
+        raise ValueError(f"steps must be a positive integer known at trace time, got {steps!r}; pass e.g. 100.")
+    return int(steps)
+
+
 def check_state(y0: Any) -> Any:
     """y0 as a tree of arrays of strong dtype."""
     if not jax.tree.leaves(y0):
@@ -157,7 +181,7 @@ def check_fields(sde: SDE, steps: Steps | Accepted, y0: Any) -> None:
     """Trees, shapes and dtypes of drift, diffusion and Brownian increment. The noise dimension is the
     diffusion's.
     """
-    mu, sigma = jax.eval_shape(sde.at, steps.time(0), y0)
+    mu, sigma = eqx.filter_eval_shape(sde.at, steps.time(0), y0)
     dW = jax.eval_shape(steps.noise, 0)
     if steps.levy_area != "none":
         if not isinstance(dW, LevyIncrement) or (dW.H if steps.levy_area == "space-time" else dW.A) is None:
@@ -187,12 +211,18 @@ def check_fields(sde: SDE, steps: Steps | Accepted, y0: Any) -> None:
 
 
 def _check_like(what: str, got: Any, expected: Any) -> None:
+    if got is None:
+        raise ValueError(f"the {what} is None: its function returns nothing; end it with a return.")
     if jax.tree.structure(got) != jax.tree.structure(expected):
         raise ValueError(
             f"the {what} has the tree {jax.tree.structure(got)}, expected {jax.tree.structure(expected)}; "
             f"return the same containers as y0."
         )
     for g, e in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
+        if not isinstance(g, jax.ShapeDtypeStruct):
+            raise ValueError(
+                f"the {what} has {g!r} in it, expected an array of shape {e.shape}; e.g. jnp.zeros_like(y)."
+            )
         if g.shape != e.shape:
             raise ValueError(
                 f"the {what} has shape {g.shape}, expected {e.shape}; correct it, or noise_type, or bm.shape."

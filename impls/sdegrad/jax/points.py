@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, UInt32
 
-from sdegrad.grid import Grid
+from sdegrad.grid import Grid, covers
 from sdegrad.jax.steps import grid_time, time_dtype
 from sdegrad.jax.types import Index
 
@@ -87,16 +87,15 @@ def place(s: Point, t: Point) -> tuple[Array, ...]:
 
 
 def nearest(grid: Grid, t: Float[Array, "*times"], eps: float) -> tuple[Int[Array, "*times"], Bool[Array, "*times"]]:
-    """The grid time nearest to t, and whether t is taken for it: within (k + 8) ulp. eps: what an ulp is."""
+    """The grid time nearest to t, and whether t is taken for it. eps: what an ulp is, relative to t."""
+    t = jnp.clip(t, grid.t0, grid.t1)
     k = jnp.clip(jnp.round((t - grid.t0) / grid.dt), 0, grid.steps).astype(jnp.int32)
-    apart = jnp.abs(t - grid_time(grid, k))
-    to_end = jnp.abs(t - grid.t1)
-    k, apart = jnp.where(to_end < apart, grid.steps, k), jnp.minimum(to_end, apart)
-    return k, apart <= grid.tolerance(0, eps) * (1 + k.astype(t.dtype) / 8)
+    k = jnp.where(jnp.abs(t - grid.t1) < jnp.abs(t - grid_time(grid, k)), grid.steps, k)
+    return k, grid.is_time(t, k, grid_time(grid, k), eps)
 
 
 def locate(grid: Grid, levels: int, t: Float[Array, "*times"], eps: float) -> Point:
-    """A grid time where t is one within (k + 8) ulp, and otherwise a point inside a cell."""
+    """A grid time where t is one, and otherwise a point inside a cell."""
     k, snap = nearest(grid, t, eps)
     k = jnp.where(~snap & (t < grid_time(grid, k)), k - 1, k)
     start = grid_time(grid, k)
@@ -104,5 +103,4 @@ def locate(grid: Grid, levels: int, t: Float[Array, "*times"], eps: float) -> Po
 
 
 def inside(grid: Grid, t: Array) -> Array:
-    slack = grid.tolerance(grid.steps, float(jnp.finfo(t.dtype).eps))
-    return (t >= grid.t0 - slack) & (t <= grid.t1 + slack)
+    return covers(grid.t0, grid.t1, t, float(jnp.finfo(t.dtype).eps))

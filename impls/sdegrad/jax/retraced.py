@@ -1,4 +1,5 @@
-"""The gradient of an adaptive solve over its accepted steps, in the four ways of `adjoint`.
+"""The gradient of a solve by steps whose ends are kept, in the four ways of `adjoint`; of an adaptive solve, these are
+the accepted ones.
 
 Their times count as constants, and every gradient retraces them, with bitwise the same times and so the same Brownian
 increments.
@@ -15,7 +16,7 @@ from jax import lax
 from jaxtyping import Array
 
 from sdegrad.jax.accepted import BLOCK, Accepted
-from sdegrad.jax.backward import differentiable_once, undo
+from sdegrad.jax.backward import differentiable_once, known_start, undo
 from sdegrad.jax.methods.base import tree
 from sdegrad.jax.sde import SDE, AdjointSDE
 from sdegrad.jax.types import Index, Method
@@ -24,7 +25,7 @@ Differentiable = tuple[Any, SDE]
 
 
 class Solved(NamedTuple):
-    """What the adaptive solve made: the solution at the outputs, and the last state of the method."""
+    """What the solve made: the solution at the outputs, and the last state of the method."""
 
     ys: Any
     state: Any
@@ -111,7 +112,8 @@ def _reversible(
 
     start = method.reverse_init(solved.state, steps.length(0), steps.noise(0), arrays)
     end = _march_back(steps, a_ys, visit, step, start)
-    return method.reverse_last(field, arrays, steps.time(0), y0, end)
+    reached, *gradients = method.reverse_last(field, arrays, steps.time(0), y0, end)
+    return known_start(tuple(gradients), a_ys, y0, method.value(solved.state), reached)
 
 
 def _backsolve(

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.core import Tracer
 from jaxtyping import Array, Float, PyTree
 
 from sdegrad.grid import check_times
@@ -17,12 +18,21 @@ from sdegrad.jax.accepted import Accepted
 from sdegrad.jax.adaptive import Control, Stepper, solve
 from sdegrad.jax.adjoint import ADJOINTS
 from sdegrad.jax.arguments import check_choice, check_flag, check_options, static_grid, static_number
+from sdegrad.jax.backward import parted
+from sdegrad.jax.even import even_steps, march
 from sdegrad.jax.methods import make_method
 from sdegrad.jax.retraced import retraced
 from sdegrad.jax.sde import SDE, evaluations
 from sdegrad.jax.steps import Steps, matching_cells
 from sdegrad.jax.types import Made, Number, Path, Stats
 from sdegrad.methods import METHODS
+
+PARTED = 1.0  # the two copies of a reversible method differ by as much as the solution is large
+_PARTED = (
+    "the solution of sdeint is wrong, or not finite: method {method!r} has lost it. The two copies of a reversible method part "
+    "like exp(L T) on an SDE that contracts at the rate L: use method='ees25', or 'heun' with adjoint='checkpoint'; a "
+    "smaller dt helps where it is only just too long."
+)
 
 
 def sdeint(
@@ -32,7 +42,8 @@ def sdeint(
     ts: Sequence[Number] | np.ndarray | Array,
     *,
     bm: Path,
-    dt: Number,
+    dt: Number | None = None,
+    steps: int | None = None,
     args: Any = None,
     method: str = "reversible_heun",
     adjoint: str | None = None,
@@ -43,6 +54,7 @@ def sdeint(
     max_steps: int = 4096,
     sde_type: str = "stratonovich",
     noise_type: str = "diagonal",
+    check: bool = False,
     return_stats: bool = False,
 ) -> Any:
     """Solve dy = drift(t, y, args) dt + diffusion(t, y, args) dW from y0 at ts[0]; the solution at `ts`.
@@ -86,9 +98,11 @@ def sdeint(
     ValueError, always when traced, before any step: names, shapes, dtypes, times or dt that do not fit. A warning
     for adaptive steps of euler unless the noise is additive.
     """
-    adaptive, return_stats = (
-        check_flag(name, x) for name, x in (("adaptive", adaptive), ("return_stats", return_stats))
-    )
+    flags = (("adaptive", adaptive), ("check", check), ("return_stats", return_stats))
+    adaptive, check, return_stats = (check_flag(name, x) for name, x in flags)
+    steps = checks.check_steps(steps, dt, adaptive)
+    for name, field in (("drift", drift), ("diffusion", diffusion)):
+        checks.check_callable(name, field)
     adjoint = _default_adjoint(method) if adjoint is None else adjoint
     checks.check_method(method, sde_type, noise_type, adjoint, tuple(ADJOINTS))
     solver = make_method(method, sde_type, noise_type, check_options(options))
@@ -98,8 +112,12 @@ def sdeint(
     if adaptive:
         checks.check_adaptive(method, noise_type)
         ys, stats = _adaptive(sde, y0, ts, bm, solver, adjoint, (dt, rtol, atol, max_steps))
-    else:
+    elif steps is None:
         ys, stats = _constant(sde, y0, ts, bm, solver, adjoint, dt)
+    else:
+        ys, stats = _even(sde, y0, ts, bm, solver, adjoint, steps)
+    if check:
+        ys = eqx.error_if(ys, ~(stats.parted <= PARTED), _PARTED.format(method=method))
     return (ys, stats) if return_stats else ys
 
 
@@ -117,8 +135,8 @@ def _constant(sde: SDE, y0: Any, ts: Any, bm: Path, solver: Any, adjoint: str, d
     steps = Steps(_undifferentiated(bm), grid, tuple(sorted(needed)), cells, _dtype(y0), solver.levy_area)
     sde = _hoist(sde, steps, y0)
     checks.check_fields(sde, steps, y0)
-    nodes = ADJOINTS[adjoint]((y0, sde), solver, steps)
-    stats = _stats(sde, y0, solver, steps, Made(grid.steps, grid.steps))
+    nodes, apart = ADJOINTS[adjoint]((y0, sde), solver, steps)
+    stats = _stats(sde, y0, solver, steps, Made(grid.steps, grid.steps), apart)
     return _interpolate(nodes, steps.nodes, outputs), stats
 
 
@@ -132,7 +150,20 @@ def _adaptive(sde: SDE, y0: Any, ts: Any, bm: Path, solver: Any, adjoint: str, c
     sde = _hoist(sde, outputs, y0)
     checks.check_fields(sde, outputs, y0)
     solved, steps, made = solve(Stepper(_unperturbed(sde), solver, outputs), _unperturbed(y0), control)
-    return retraced(adjoint, (y0, sde), solved, solver, steps), _stats(sde, y0, solver, outputs, made)
+    stats = _stats(sde, y0, solver, outputs, made, parted(solver, solved.state))
+    return retraced(adjoint, (y0, sde), solved, solver, steps), stats
+
+
+def _even(sde: SDE, y0: Any, ts: Any, bm: Path, solver: Any, adjoint: str, count: int) -> tuple[Any, Stats]:
+    """The solution at ts, by `count` steps from each to the next."""
+    times = eqxi.nondifferentiable(checks.runtime_times(ts, bm), name="ts of sdeint")
+    steps = even_steps(_undifferentiated(bm), times, count, _dtype(y0), solver.levy_area)
+    sde = _hoist(sde, steps, y0)
+    checks.check_fields(sde, steps, y0)
+    solved = march(solver, _unperturbed(sde), steps, _unperturbed(y0), count)
+    made = Made(steps.capacity, steps.capacity)
+    stats = _stats(sde, y0, solver, steps, made, parted(solver, solved.state))
+    return retraced(adjoint, (y0, sde), solved, solver, steps), stats
 
 
 def _default_adjoint(method: str) -> str:
@@ -161,11 +192,26 @@ def _dtype(y0: Any) -> np.dtype:
 
 
 def _hoist(sde: SDE, steps: Steps | Accepted, y0: Any) -> SDE:
-    """With the arrays that drift and diffusion close over as leaves, so that gradients reach them."""
+    """With the arrays that drift and diffusion close over as leaves, so that gradients reach them. Python runs the two
+    here and never again: all passes see what they were, whatever a global or a default that they read is later.
+    """
+    sde = jax.tree.map(_arrays, sde)
     drift, diffusion = (
-        eqx.filter_closure_convert(fn, steps.time(0), y0, sde.args) for fn in (sde.drift, sde.diffusion)
+        eqx.filter_closure_convert(_closure(fn), steps.time(0), y0, sde.args) for fn in (sde.drift, sde.diffusion)
     )
-    return SDE(drift, diffusion, sde.args, sde.noise_type)
+    return jax.tree.map(_arrays, SDE(drift, diffusion, sde.args, sde.noise_type))
+
+
+def _closure(fn: Callable) -> Callable:
+    """`fn` as equinox traces it at once, which it does only with what closes over something."""
+    return lambda *at: fn(*at)
+
+
+def _arrays(x: Any) -> Any:
+    """x, if it is traced, as an operation of JAX gives it: inside a `jax.grad` that is not compiled a tracer may hold a
+    number of Python or NumPy, which whoever unwraps it does not take for an array.
+    """
+    return jnp.array(x, copy=True) if isinstance(x, Tracer) else x
 
 
 def _interpolate(zs: Any, nodes: tuple[int, ...], outputs: tuple[tuple[int, float], ...]) -> Any:
@@ -182,7 +228,7 @@ def _interpolate(zs: Any, nodes: tuple[int, ...], outputs: tuple[tuple[int, floa
     return jax.tree.map(between, zs)
 
 
-def _stats(sde: SDE, y0: Any, solver: Any, steps: Steps | Accepted, made: Made) -> Stats:
+def _stats(sde: SDE, y0: Any, solver: Any, steps: Steps | Accepted, made: Made, apart: Any) -> Stats:
     """Evaluations are counted where they are traced: they depend on the options, and some methods begin with one."""
 
     def step(sde: SDE, state: Any) -> Any:
@@ -191,4 +237,4 @@ def _stats(sde: SDE, y0: Any, solver: Any, steps: Steps | Accepted, made: Made) 
     state, start = evaluations(lambda sde: solver.init(sde, steps.time(0), y0), sde)
     _, each = evaluations(step, sde, state)
     drift, diffusion = (a + b * made.tried for a, b in zip(start, each, strict=True))
-    return Stats(made.steps, drift, diffusion, made.rejected)
+    return Stats(made.steps, drift, diffusion, made.rejected, apart)

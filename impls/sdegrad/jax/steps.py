@@ -121,5 +121,5 @@ def matching_cells(bm: Path, grid: Grid, eps: float) -> int | None:
     """The index of the path's cell that is the first step, if every step is a cell of the path; else None."""
     if not isinstance(bm, CellPath) or abs(bm.grid.dt - grid.dt) > eps * grid.dt:
         return None
-    first, last = bm.grid.index(grid.t0, eps), bm.grid.index(grid.t1, eps)
-    return first if first is not None and last == first + grid.steps else None
+    (first, starts), (last, ends) = bm.grid.locate(grid.t0, eps), bm.grid.locate(grid.t1, eps)
+    return first if starts and ends and last == first + grid.steps else None

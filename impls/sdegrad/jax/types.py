@@ -77,6 +77,10 @@ class Method(Protocol):
         """The solution in the state."""
         ...
 
+    def copies(self, state: Any) -> tuple[Any, Any]:
+        """The solution, and its second copy where the method carries one, which should stay near; else the same."""
+        ...
+
 
 @runtime_checkable
 class Embedded(Method, Protocol):
@@ -128,10 +132,13 @@ class Made(NamedTuple):
 
 class Stats(NamedTuple):
     """What a forward solve did: steps, evaluations of drift and diffusion, and, where the steps are adaptive, how
-    often the error was too large; all then traced.
+    often the error was too large; all then traced. parted: for a method that carries two copies of the solution, which
+    the reversible ones are, how far these are from each other at the end, relative to the solution. Where it is 1 or
+    more they have come apart: the solution is as wrong as L dt times this. NaN if it is not finite.
     """
 
     num_steps: int | Int[Array, ""]
     drift_evaluations: int | Int[Array, ""]
     diffusion_evaluations: int | Int[Array, ""]
     num_rejected: int | Int[Array, ""] = 0
+    parted: float | Float[Array, ""] = 0.0

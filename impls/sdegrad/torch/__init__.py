@@ -1,6 +1,7 @@
 """SDE solvers with exact gradients for PyTorch, in torchsde's API: `import sdegrad.torch as torchsde`."""
 
-from sdegrad.torch import settings
+from sdegrad import __version__
+from sdegrad.torch import _brownian, _core, settings, types  # noqa: F401
 from sdegrad.torch.base_sde import BaseSDE, SDEIto, SDEStratonovich
 from sdegrad.torch.brownian import BrownianInterval, brownian_interval_like
 from sdegrad.torch.brownian_base import BaseBrownian
@@ -20,8 +21,10 @@ __all__ = [
     "SDEStratonovich",
     "Stats",
     "VirtualBrownianTree",
+    "__version__",
     "brownian_interval_like",
     "sdeint",
     "sdeint_adjoint",
     "settings",
+    "types",
 ]

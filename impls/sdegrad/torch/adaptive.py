@@ -4,6 +4,7 @@ So every adjoint works as for constant steps: it is the gradient of the solution
 constants. What is kept of a plan is its times, a float each; the reversible adjoint retraces them exactly.
 """
 
+import itertools
 import math
 import warnings
 from bisect import bisect_left
@@ -26,11 +27,13 @@ THOUSAND = 1000  # of the time, by which progress is told
 
 
 class Tolerances(NamedTuple):
-    """An error is accepted up to rtol |y| + atol, root mean square over all entries; or a step of dt_min."""
+    """An error is accepted up to rtol |y| + atol, root mean square over all entries; or a step of dt_min. Not more than
+    max_steps steps are tried."""
 
     rtol: float
     atol: float
     dt_min: float
+    max_steps: float | int = math.inf
 
 
 @dataclass(frozen=True)
@@ -59,18 +62,12 @@ class AcceptedGrid:
     def step(self, k: int) -> float:
         return self.times[k + 1] - self.times[k]
 
-    def tolerance(self, k: int, eps: float) -> float:
-        return (k + 8) * eps * max(abs(self.t0), abs(self.t1))
+    def outputs(self, ts: Sequence[float]) -> tuple[tuple[int, float], ...]:
+        return tuple(map(self._output, ts))
 
-    def outputs(self, ts: Sequence[float], eps: float) -> tuple[tuple[int, float], ...]:
-        ulps = self.tolerance(0, eps)
-        return tuple(self._output(t, ulps) for t in ts)
-
-    def _output(self, t: float, ulps: float) -> tuple[int, float]:
-        k = bisect_left(self.times, t - ulps)  # the first time that is not before t
-        if self.times[k] - t <= ulps:
-            return k, 1.0
-        return k, (t - self.times[k - 1]) / self.step(k - 1)
+    def _output(self, t: float) -> tuple[int, float]:
+        k = bisect_left(self.times, t)  # the first time that is not before t
+        return (k, 1.0) if self.times[k] == t else (k, (t - self.times[k - 1]) / self.step(k - 1))
 
 
 def plan(
@@ -90,7 +87,10 @@ def plan(
     ArithmeticError where that is not finite.
     """
     (t, t1), h, previous, times, worst, rejected = ends, dt, None, [ends[0]], 1.0, 0
-    while t != t1:
+    for tried in itertools.count(1):
+        if t == t1:
+            break
+        check_steps(tried, tolerances.max_steps)
         end = t + math.copysign(h, t1 - t) if h * (1 + 1e-6) < abs(t1 - t) else t1  # so that no sliver is left
         middle = 0.5 * (t + end)
         whole, halves = step(state, t, end), step(step(state, t, middle), middle, end)
@@ -137,7 +137,7 @@ def _factor(error: float, previous: float | None) -> tuple[float, float | None]:
     return min(LARGEST, max(1.0, growth)), ratio
 
 
-def check_tolerances(rtol: Any, atol: Any, dt_min: Any, prefix: str = "") -> Tolerances:
+def check_tolerances(rtol: Any, atol: Any, dt_min: Any, max_steps: float | int, prefix: str = "") -> Tolerances:
     """ValueError, naming them with the prefix, unless they are finite, not negative, and dt_min and one of the
     tolerances positive."""
     for name, value in ((f"{prefix}rtol", rtol), (f"{prefix}atol", atol), ("dt_min", dt_min)):
@@ -145,4 +145,15 @@ def check_tolerances(rtol: Any, atol: Any, dt_min: Any, prefix: str = "") -> Tol
             raise ValueError(f"{name} must be finite and not negative, got {value}; pass e.g. {name}=1e-4.")
     if dt_min == 0 or rtol == atol == 0:
         raise ValueError(f"dt_min and {prefix}rtol or {prefix}atol must be positive, got {dt_min}, {rtol}, {atol}.")
-    return Tolerances(float(rtol), float(atol), float(dt_min))
+    return Tolerances(float(rtol), float(atol), float(dt_min), max_steps)
+
+
+def check_steps(steps: float | int, max_steps: Any) -> None:
+    """Before they are taken, or as they are chosen."""
+    if not (isinstance(max_steps, Real) and max_steps > 0):
+        raise ValueError(f"max_steps must be a positive number, got {max_steps!r}; pass math.inf for no bound.")
+    if steps > max_steps:
+        raise ValueError(
+            f"the solve needs {steps:.3g} steps or more, and max_steps is {max_steps:.3g}; use a larger dt (or "
+            "tolerances), or pass a larger max_steps."
+        )

@@ -13,7 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint as recompute
+from torch.utils.checkpoint import set_checkpoint_early_stop
 
+from sdegrad.torch.replay import REMEDY, differ
 from sdegrad.torch.types import Outputs, SolverState, State
 from sdegrad.torch.walk import Solve
 
@@ -32,10 +34,34 @@ def checkpoint(solve: Solve, y0: State) -> tuple[Outputs, SolverState]:
     steps = solve.walk.grid.steps
     length = math.isqrt(steps - 1) + 1
     ys, state = solve.begin(y0)
-    for start in range(0, steps, length):
-        later, state = recompute(solve.advance, state, start, min(start + length, steps), use_reentrant=False)
-        ys += later
+    with set_checkpoint_early_stop(False):  # so that the end is reached again, and compared
+        for start in range(0, steps, length):
+            stop = min(start + length, steps)
+            later, state = recompute(_Segment(solve), state, start, stop, use_reentrant=False)
+            ys += later
+    solve.kept.settle()
     return torch.stack(ys), state
+
+
+class _Segment:
+    """Some steps, which must end as before when they are taken once more."""
+
+    def __init__(self, solve: Solve) -> None:
+        self._solve, self._end = solve, None
+
+    def __call__(self, state: SolverState, start: int, stop: int) -> tuple[list[Tensor], SolverState]:
+        if self._end is None:
+            ys, state = self._solve.advance(state, start, stop)
+            self._end = [x.detach() for x in state]
+            return ys, state
+        with self._solve.kept.restored():
+            ys, state = self._solve.advance(state, start, stop)
+        if any(map(differ, state, self._end)):
+            raise RuntimeError(
+                "the steps taken once more on the way back end elsewhere than before: what the SDE or bm depends on "
+                f"has changed; {REMEDY}."
+            )
+        return ys, state
 
 
 def reversible(solve: Solve, y0: State, params: Sequence[Tensor]) -> tuple[Outputs, SolverState]:
@@ -116,6 +142,7 @@ class _Reversible(torch.autograd.Function):
     def forward(ctx: Any, solve: Solve, extras: int, *inputs: Tensor) -> tuple[Tensor, ...]:
         y0, *rest = inputs
         ys, state = solve.run(y0)
+        solve.kept.settle()
         ctx.solve = solve
         ctx.save_for_backward(y0, *state, *rest[extras:])
         return ys, *(x.view_as(x) for x in state)
@@ -126,12 +153,17 @@ class _Reversible(torch.autograd.Function):
         'sdeint(..., adjoint="backprop"), exact, or adjoint="backsolve", approximate, for second derivatives.'
     )
     def backward(ctx: Any, grad_ys: Tensor, *grad_state: Tensor) -> tuple[Tensor | None, ...]:
-        y0, *rest = ctx.saved_tensors
-        state, params = rest[: len(grad_state)], rest[len(grad_state) :]
-        gradients = Accumulator(params)
-        reached, adjoint = _retrace(ctx.solve, tuple(state), grad_state, grad_ys, gradients)
-        _check_return(y0, reached[0], state[0], ctx.solve.scheme.reversal.exact)
-        adjoint[0].add_(sum(w * grad_ys[i] for i, w in ctx.solve.weights().get(0, ())))
+        solve = ctx.solve
+        with solve.kept.restored():
+            y0, *rest = ctx.saved_tensors
+            state, params = tuple(rest[: len(grad_state)]), rest[len(grad_state) :]
+            gradients = Accumulator(params)
+            solve.check_bm()
+            if not solve.scheme.reversal.tells:
+                solve.check_start(y0)
+            reached, adjoint = _retrace(solve, state, grad_state, grad_ys, gradients)
+        _check_return(y0, reached[0], state[0], solve.scheme.reversal.exact)
+        adjoint[0].add_(sum(w * grad_ys[i] for i, w in solve.weights().get(0, ())))
         return None, None, *adjoint, *gradients.totals
 
 
@@ -143,10 +175,12 @@ def _retrace(
     reversal, walk, weights = solve.scheme.reversal, solve.walk, solve.weights()
     assert reversal is not None
     field = replace(solve.field, f_and_g=recorded(solve.field.f_and_g))
+    t1 = next(walk.times([walk.grid.steps]))
+    resumed = solve.kept.evaluate(lambda: reversal.resume(field, t1, state), state) if reversal.tells else state
     if solve.blocks is not None:
         received = {k: sum(w * grad_ys[i] for i, w in pairs) for k, pairs in weights.items()}
         return solve.blocks.retrace(solve, gradients, state, adjoint, received)
-    state = reversal.resume(field, next(walk.times([walk.grid.steps])), state)
+    state = resumed
     adjoint = tuple(a.clone() for a in adjoint)  # to be overwritten, here and by the method
     for k, t0, t1, dt, dW in walk.backward():
         for i, w in weights.get(k + 1, ()):

@@ -16,7 +16,7 @@ from torch import Tensor
 from sdegrad.methods import FACTS, NoiseType
 from sdegrad.torch.adaptive import AcceptedGrid, Tolerances, plan
 from sdegrad.torch.adjoint import once_differentiable
-from sdegrad.torch.sde import Field
+from sdegrad.torch.sde import CALLED, Field
 from sdegrad.torch.types import Number, Outputs, Scheme, SolverState, State
 from sdegrad.torch.walk import Solve, Step
 
@@ -74,6 +74,7 @@ class _Backsolve(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, solve: Solve, way: WayBack, y0: Tensor, *params: Tensor) -> tuple[Tensor, ...]:
         ys, state = solve.run(y0)
+        solve.kept.settle()
         ctx.solve, ctx.way = solve, way
         ctx.save_for_backward(ys, *params)
         state = tuple(x.view_as(x) for x in state)
@@ -82,12 +83,22 @@ class _Backsolve(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_ys: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        ys, *params = ctx.saved_tensors
         solve, way = ctx.solve, ctx.way
-        step_back = (_transposed if way.predictions else _mirrored)(way, solve.field, params)
-        x = Bundle([ys[-1], *(torch.zeros_like(p) for p in (ys[-1], *params))])
-        sweep = _over_the_steps if way.tolerances is None else _over_own_steps
-        return None, None, *sweep(solve, way, step_back, x, ys, grad_ys).parts[1:]
+        with solve.kept.restored():
+            ys, *params = ctx.saved_tensors
+            solve.check_bm()
+            solve.check_start(ys[0])
+            step_back = (_transposed if way.predictions else _mirrored)(way, _field(solve), params)
+            x = Bundle([ys[-1], *(torch.zeros_like(p) for p in (ys[-1], *params))])
+            sweep = _over_the_steps if way.tolerances is None else _over_own_steps
+            return None, None, *sweep(solve, way, step_back, x, ys, grad_ys).parts[1:]
+
+
+def _field(solve: Solve) -> Field:
+    """That of the forward pass, for second derivatives too, which come later."""
+    if not torch.is_grad_enabled():
+        return solve.field
+    return replace(solve.field, **{name: solve.kept.around(getattr(solve.field, name)) for name in CALLED})
 
 
 def _over_the_steps(solve: Solve, way: WayBack, step_back: StepBack, x: Bundle, ys: Tensor, grad_ys: Tensor) -> Bundle:

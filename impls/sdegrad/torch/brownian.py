@@ -5,6 +5,7 @@ structure: cells of a grid of step `dt`, each with its own counter-based seed, a
 for queries that are not on the grid.
 """
 
+import math
 import warnings
 from collections.abc import Sequence
 from functools import reduce
@@ -14,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sdegrad.grid import EPS64, Grid, make_grid
+from sdegrad.grid import EPS64, Grid, covers, make_grid
 from sdegrad.torch.brownian_base import (
     QueryOrderError,
     SampledBrownian,
@@ -30,17 +31,14 @@ from sdegrad.torch.eager import eager
 from sdegrad.torch.levy import Increment, join, levy_area, space_time_integral
 from sdegrad.torch.seeds import Lock, Normals, check_entropy, derive, root_seed, time_counter
 
-_SLACK = 8  # ulps of the dtype of a query, beside one per step: as sdegrad.grid
-_NEAR = _SLACK * EPS64
-
 
 class BrownianInterval(SampledBrownian):
     """Brownian motion on [t0, t1], queried by intervals: `bm(ta, tb)` is W(tb) - W(ta).
 
     On the grid t0, t0 + dt, ..., t1 the path is a pure function of (entropy, shape, dtype, device, grid).
     Inside a cell it is exact in law, jointly for all queries; there it depends on the queries and their order
-    only within 1/64 of the cell, or, with `halfway_tree`, not at all. A query time within (k + 8) ulp of grid
-    time k means that grid time; ulp of the dtype of the query, float64 for Python numbers.
+    only within 1/64 of the cell, or, with `halfway_tree`, not at all. A query time within four ulp of a grid time,
+    and 1/64 of a cell, means that grid time; ulp of the dtype of the query, float64 for Python numbers.
 
     A result may be a view of what the object keeps: do not write into it.
     """
@@ -62,13 +60,18 @@ class BrownianInterval(SampledBrownian):
         levy_area_approximation: str = "none",
         W: Float[Tensor, "*shape"] | None = None,
         H: Float[Tensor, "*shape"] | None = None,
+        *,
+        outside: str = "error",
     ) -> None:
         """
         t0, t1: the ends, finite, t0 <= t1.
         size: the shape of a sample, (*paths, noise); () and (paths,) are scalar Brownian motions, whose Levy
             area is zero. dtype: floating, torch's default if None. device: the CPU if None. All three follow
             W or H if given.
-        entropy: the seed, a non-negative integer of any size; from torch's global generator if None.
+        entropy: the seed, a non-negative integer of any size; if None, drawn from torch's global generator, which
+            the workers of a `DataLoader` have each their own of: make the object in the worker. One made before, or
+            in processes forked in another way, has the same noise in all of them, unless each passes e.g.
+            entropy=torch.initial_seed() after a seed of its own.
         dt: the step of the grid, best that of the solver: steps of the grid cost one draw each, in any order,
             and memory does not grow with their number. If None the whole interval is one cell: each new query
             time then costs a walk down a tree, and about 200 bytes.
@@ -82,6 +85,8 @@ class BrownianInterval(SampledBrownian):
             that of the cell.
         W, H: condition on the increment, on the space-time Levy area, over [t0, t1]. Gradients reach them: then
             nothing is kept between queries, so that each has a graph of its own.
+        outside: what is done about queries outside [t0, t1]: "error", or "clamp" them to the ends, and warn. W is
+            constant there then, so such an increment is too small.
         pool_size, cache_size: without effect, accepted for torchsde's sake. Seeds need no pool of entropy,
             and what is kept is bounded by bytes (a few MiB, or a few samples), not by entries.
 
@@ -89,17 +94,17 @@ class BrownianInterval(SampledBrownian):
         """
         ends = check_interval(t0, t1)
         self._sample = check_sample(size, dtype, device, {"W": W, "H": H})
-        self._levy_area = check_options(ends, dt, tol, levy_area_approximation)
+        self._levy_area = check_options(ends, dt, tol, levy_area_approximation, outside)
         self._has_area = self._levy_area in ("davie", "foster")
         self._entropy = check_entropy(entropy)
-        self.dt, self.tol, self.halfway_tree = dt, tol, halfway_tree
+        self.dt, self.tol, self.halfway_tree, self.outside = dt, tol, halfway_tree, outside
         self.pool_size, self.cache_size = pool_size, cache_size
         if dt is None:
             self.grid = Grid(*ends, ends[1] - ends[0] or 1.0, 1)
         else:
             self.grid = make_grid(*ends, float(dt), max(map(relative_spacing, (t0, t1, dt))))
         self.t0, self.t1 = ends
-        self._late = (self.grid.time(self.grid.steps - 1) + self.t1) / 2
+        self._sure = self.grid.surely
 
         self._seed = root_seed(self._entropy)
         self._normals = normals = Normals(self._sample)
@@ -110,7 +115,7 @@ class BrownianInterval(SampledBrownian):
         self._rows = self._cells.rows
         self._lock = Lock()
 
-    def cell(self, k: int, return_U: bool = False, return_A: bool = False) -> Any:
+    def cell(self, k: SupportsIndex | float, return_U: bool = False, return_A: bool = False) -> Any:
         """The increment over grid cell k, from grid time k to k + 1; with U and A as a call gives them.
 
         ValueError unless 0 <= k < grid.steps.
@@ -118,28 +123,29 @@ class BrownianInterval(SampledBrownian):
         W = self._rows.get(k)
         if W is None:
             with self._lock:
-                W = self._cells.row(k)
+                W = self._cells.row(self._cells.number(k))
         if not (return_U or return_A):
             return W
         with self._lock:
-            return self._answer(self._cell(k, return_A), return_U, return_A)
+            return self._answer(self._cell(self._cells.number(k), return_A), return_U, return_A)
 
-    def cells(self, i: int, j: int) -> Tensor | None:
-        """The increments over grid cells i to j - 1 [cells, *shape], if they were drawn as one tensor."""
+    def cells(self, i: SupportsIndex | float, j: SupportsIndex | float) -> Tensor | None:
+        """The increments over grid cells i to j - 1 [cells, *shape], if they were drawn as one tensor; else None."""
         with self._lock:
+            i, j = self._cells.number(i), self._cells.number(j - 1) + 1
             start, W, _ = self._cells.block(i)
         return W[i - start : j - start] if j <= start + len(W) else None
 
     def __call__(self, ta: TimeLike, tb: TimeLike | None = None, return_U: bool = False, return_A: bool = False) -> Any:
         """W(tb) - W(ta) [*shape], and if asked U [*shape], A [*shape, noise]; bm(t) is bm(t0, t), and warns.
 
-        ValueError if ta > tb, or if a time is beyond [t0, t1] by more than a few ulp of its dtype.
+        ValueError if ta > tb, or if a time is beyond [t0, t1] by more than four ulp of its dtype, as `outside` says.
         """
         if type(ta) is float and type(tb) is float and self.t0 <= ta < tb <= self.t1:  # most queries are cells
-            t0, dt = self.t0, self.grid.dt
+            t0, dt, sure = self.t0, self.grid.dt, self._sure
             k = round((ta - t0) / dt)
             start, end = t0 + k * dt, t0 + (k + 1) * dt
-            if abs(ta - start) <= _NEAR * abs(start) and abs(tb - end) <= _NEAR * abs(end):
+            if abs(ta - start) <= sure * abs(start) and abs(tb - end) <= sure * abs(end):
                 W = None if return_U or return_A else self._rows.get(k)
                 return self.cell(k, return_U, return_A) if W is None else W
         if tb is None:
@@ -166,24 +172,15 @@ class BrownianInterval(SampledBrownian):
         return self._answer(reduce(join, pieces) if pieces else self._nothing(), return_U, return_A)
 
     def _locate(self, t: float, eps: float) -> tuple[int, bool]:
-        """(k, True) for grid time k; (k, False) between grid times k and k + 1."""
-        t0, dt = self.grid.t0, self.grid.dt
-        if t > self._late:
-            k, at = self.grid.steps, self.t1
-        elif t >= t0:
-            k = round((t - t0) / dt)
-            at = t0 + k * dt
-        elif t < t0:
-            k, at = 0, t0
-        else:
-            raise ValueError("a query time is NaN; pass finite times.")
-        if t == at or abs(t - at) <= (k + _SLACK) * eps * max(abs(t0), abs(at)):
-            return k, True
-        if not t0 <= t <= self.t1:
-            raise ValueError(
-                f"the query at {t} is outside [t0, t1] = [{t0}, {self.t1}]; make a BrownianInterval that covers it."
-            )
-        return (k if t > at else k - 1), False
+        """As `Grid.locate`, where that is allowed."""
+        if not (self.t0 <= t <= self.t1 or covers(self.t0, self.t1, t, eps)):
+            if math.isnan(t):
+                raise ValueError("a query time is NaN; pass finite times.")
+            sentence = f"the query at {t} is outside [t0, t1] = [{self.t0}, {self.t1}]"
+            if self.outside == "error":
+                raise ValueError(f'{sentence}; make a BrownianInterval that covers it, or pass outside="clamp".')
+            warnings.warn(f"{sentence}, and taken to be the end.", stacklevel=3)
+        return self.grid.locate(t, eps)
 
     def _cell(self, k: int, area: bool) -> Increment:
         cell = self._cells.cell(k)
@@ -232,7 +229,8 @@ class BrownianInterval(SampledBrownian):
         return (
             f"{type(self).__name__}(t0={self.t0}, t1={self.t1}, size={self.shape}, dtype={self.dtype}, "
             f"device={self.device}, entropy={self.entropy}, dt={self.dt}, tol={self.tol}, "
-            f"halfway_tree={self.halfway_tree}, levy_area_approximation={self.levy_area_approximation!r})"
+            f"halfway_tree={self.halfway_tree}, levy_area_approximation={self.levy_area_approximation!r}, "
+            f"outside={self.outside!r})"
         )
 
 

@@ -7,12 +7,12 @@ pure function of (seed, shape, dtype, device, grid), whatever was asked before; 
 import math
 from functools import reduce
 from itertools import chain, pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from sdegrad.grid import EPS64, Grid
+from sdegrad.grid import EPS64, Grid, same
 from sdegrad.torch.levy import Increment, join
 from sdegrad.torch.seeds import Normals, numbered
 
@@ -72,8 +72,8 @@ class GridCells:
         self._sample = normals.sample
         self._w_deviation = math.sqrt(grid.dt)
         self._h_deviation = math.sqrt(grid.dt / 12) if tracks_h else None
-        last = grid.step(grid.steps - 1)
-        self._clipped = math.sqrt(last / grid.dt) if abs(last - grid.dt) > grid.tolerance(0, EPS64) else None
+        full = same(grid.time(grid.steps - 1) + grid.dt, grid.t1, grid.t0, EPS64)
+        self._clipped = None if full else math.sqrt(grid.last / grid.dt)
         nbytes = self._sample.nbytes
         self._length = block_length(nbytes, self._sample.dtype.itemsize, grid.steps)
         self._capacity = max(2, kept_cells(nbytes * (1 + tracks_h)) // self._length) if keeps else 0
@@ -100,11 +100,16 @@ class GridCells:
                 del self._blocks[next(iter(self._blocks))]
         return block
 
-    def row(self, k: int) -> Tensor:
-        """The increment over cell k. ValueError unless it is on the grid."""
-        steps, length = self._grid.steps, self._length
-        if not 0 <= k < steps:
+    def number(self, k: Any) -> int:
+        """k, if it is the number of a cell; else ValueError."""
+        steps = self._grid.steps
+        if not (0 <= k < steps and k == int(k)):
             raise ValueError(f"there is no cell {k} on the grid of {steps} cells; they count from 0.")
+        return int(k)
+
+    def row(self, k: int) -> Tensor:
+        """The increment over cell k."""
+        steps, length = self._grid.steps, self._length
         start, W, _ = self.block(k)
         at = k - start
         window = at // _KEPT_CELLS * _KEPT_CELLS

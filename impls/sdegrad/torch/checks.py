@@ -7,13 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sdegrad.grid import EPS64, Grid, check_times
+from sdegrad.grid import EPS64, Grid, check_times, covers
 from sdegrad.methods import FACTS, NoiseType, SDEType
 from sdegrad.torch.base_sde import check_types
 from sdegrad.torch.levy import LEVY_AREAS, LevyArea
 from sdegrad.torch.methods import SCHEMES
-from sdegrad.torch.sde import Field
-from sdegrad.torch.types import Area, Number, State, Time
+from sdegrad.torch.types import Area, Number, State
 
 ADJOINTS = ("backprop", "reversible", "checkpoint", "backsolve")
 
@@ -27,17 +26,6 @@ class Times(NamedTuple):
     dt: float
     dtype: torch.dtype
     eps: float
-
-
-class Start(NamedTuple):
-    """Drift and diffusion at the start, and the shape (*paths, noise) of the Brownian motion.
-
-    f0 and g0 are None where the SDE defines g only in products with dW.
-    """
-
-    f0: Tensor | None
-    g0: Tensor | None
-    noise: tuple[int, ...]
 
 
 def check_sde(sde: Any) -> None:
@@ -104,6 +92,9 @@ def check_state(y0: Any) -> None:
     if not isinstance(y0, Tensor) or not y0.is_floating_point():
         what = str(y0.dtype) if isinstance(y0, Tensor) else type(y0).__name__
         raise ValueError(f"y0 must be a tensor of a floating dtype, got {what}; convert it, e.g. y0.float().")
+    if y0.is_meta or y0.layout != torch.strided:
+        what = "on the device meta" if y0.is_meta else f"of the layout {y0.layout}"
+        raise ValueError(f"y0 must be dense and hold numbers, but is {what}; pass y0.to_dense(), or real values.")
     if y0.dim() == 0 or y0.numel() == 0:
         raise ValueError(f"y0 must have the shape (*paths, dim) and be non-empty, got {tuple(y0.shape)}.")
     if not torch.isfinite(y0).all():
@@ -133,33 +124,6 @@ def read_times(ts: Any, dt: Any, dtype: torch.dtype) -> Times:
     return Times(times, (given[0], given[-1]), step, dtype, eps)
 
 
-def evaluate_start(field: Field, noise_type: str, t0: Time, y0: State, bm: Any) -> Start:
-    """The field at the start, evaluated once; its shapes must fit the state and the noise type."""
-    if not field.has_g:
-        if bm is None or not hasattr(bm, "shape"):
-            raise ValueError("the noise dimension is unknown: define g or f_and_g, or pass a bm with a shape.")
-        increment = field.increment(t0, y0, 1.0, y0.new_zeros(tuple(bm.shape)))
-        _check_shape("the drift plus the diffusion product", increment, y0, tuple(y0.shape))
-        return Start(None, None, tuple(bm.shape))
-    f0, g0 = field.f_and_g(t0, y0)
-    _check_shape("the drift", f0, y0, tuple(y0.shape))
-    if noise_type == "diagonal":
-        _check_shape("the diffusion (diagonal noise)", g0, y0, tuple(y0.shape))
-        return Start(f0, g0, tuple(y0.shape))
-    channels = g0.shape[-1] if noise_type != "scalar" and g0.dim() == y0.dim() + 1 else 1
-    _check_shape(f"the diffusion ({noise_type} noise)", g0, y0, (*y0.shape, channels))
-    return Start(f0, g0, (*y0.shape[:-1], channels))
-
-
-def _check_shape(what: str, value: Any, y0: State, expected: tuple[int, ...]) -> None:
-    got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
-    if got != expected:
-        raise ValueError(
-            f"{what} must have the shape {expected} for a state of shape {tuple(y0.shape)}, got {got}; "
-            "reshape or expand what the SDE returns, or correct its noise_type."
-        )
-
-
 def check_no_gradient(**values: Any) -> None:
     for name, value in values.items():
         if isinstance(value, Tensor) and value.requires_grad:
@@ -180,8 +144,8 @@ def as_state(extra: Any) -> tuple[Any, ...]:
 
 def check_span(bm: Any, grid: Grid, eps: float) -> None:
     """A Brownian motion that tells its ends must reach from ts[0] to ts[-1]."""
-    t0, t1, ulps = float(getattr(bm, "t0", grid.t0)), float(getattr(bm, "t1", grid.t1)), grid.tolerance(0, eps)
-    if grid.t0 < t0 - ulps or t1 + ulps < grid.t1:
+    t0, t1 = float(getattr(bm, "t0", grid.t0)), float(getattr(bm, "t1", grid.t1))
+    if not (covers(t0, t1, grid.t0, eps) and covers(t0, t1, grid.t1, eps)):
         raise ValueError(
             f"bm is defined on [{t0}, {t1}], but ts reaches from {grid.t0} to {grid.t1}, outside; make a "
             "BrownianInterval that covers it, or leave bm out."
@@ -199,8 +163,18 @@ def check_constant(noise: Any) -> None:
 
 
 def check_callable(bm: Any) -> None:
-    if not callable(bm):
+    if isinstance(bm, type):
+        raise ValueError(
+            f"bm must be a Brownian motion, got the class {bm.__name__}; make an object of it, or leave it out."
+        )
+    if not (bm is None or callable(bm)):
         raise ValueError(f"bm must be callable as bm(ta, tb), got a {type(bm).__name__}; or leave it out.")
+
+
+def check_flags(**values: Any) -> None:
+    for name, value in values.items():
+        if not isinstance(value, bool | int | np.bool_) or value not in (False, True):
+            raise ValueError(f"{name} must be True or False, got {value!r}; a string or another object is neither.")
 
 
 def check_progress(progress: Any) -> None:

@@ -22,7 +22,7 @@ from torch._inductor.cpp_builder import get_cpp_compiler
 from torch._inductor.exc import CppCompileError, InvalidCxxCompiler
 
 from sdegrad.torch.adjoint import Accumulator, recorded
-from sdegrad.torch.sde import Field
+from sdegrad.torch.sde import CALLED, Field
 from sdegrad.torch.stretch import Stretch, clock, joined, stretch
 from sdegrad.torch.types import Reversal, SolverState
 from sdegrad.torch.walk import Solve
@@ -79,8 +79,7 @@ def _keeping_dtype(field: Field, dtype: torch.dtype) -> Field:
     def of(function: Callable[..., Any]) -> Callable[..., Any]:
         return lambda t, *rest: function(t.to(dtype, copy=True), *rest)
 
-    timed = ("f_and_g", "increment", "drift", "noise", "g", "entries")
-    return replace(field, **{name: of(getattr(field, name)) for name in timed})
+    return replace(field, **{name: of(getattr(field, name)) for name in CALLED})
 
 
 @functools.cache

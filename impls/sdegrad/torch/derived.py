@@ -9,7 +9,7 @@ from sdegrad.torch.brownian_base import BaseBrownian, SampledBrownian, TimeLike
 from sdegrad.torch.seeds import Sample
 
 _ENDLESS = 2.0**53  # as far as a float64 counts
-_CELL = 1024.0  # long, since a grid time may be missed by one ulp for each cell before it
+_CELL = 1024.0  # long: the times of most programs share the tree of the first
 
 
 class _Wrapper(SampledBrownian):
@@ -26,7 +26,8 @@ class _Wrapper(SampledBrownian):
 
 
 class _Points(_Wrapper):
-    """`bm(t)` is w0 + W(t) - W(t0), `bm(ta, tb)` the increment: [*shape] either."""
+    """`bm(t)` is w0 + W(t) - W(t0), `bm(ta, tb)` the increment: [*shape] either. A time outside is taken to be the end,
+    with a warning."""
 
     _base: BrownianInterval
     _w0: Tensor
@@ -44,7 +45,7 @@ class BrownianPath(_Points):
     def __init__(self, t0: TimeLike, w0: Tensor, window_size: int = 8) -> None:  # noqa: ARG002
         self._w0 = w0
         start = float(t0)
-        self._wrap(BrownianInterval(start, start + _ENDLESS, w0.shape, w0.dtype, w0.device, dt=_CELL))
+        self._wrap(BrownianInterval(start, start + _ENDLESS, w0.shape, w0.dtype, w0.device, dt=_CELL, outside="clamp"))
 
 
 class BrownianTree(_Points):
@@ -78,6 +79,7 @@ class BrownianTree(_Points):
                 tol=tol,
                 halfway_tree=True,
                 W=None if w1 is None else w1 - w0,
+                outside="clamp",
             )
         )
 
@@ -91,6 +93,15 @@ class ReverseBrownian(_Wrapper):
     def __init__(self, base_brownian: BaseBrownian) -> None:
         self.base_brownian = base_brownian
         self._wrap(base_brownian)
+
+    @property
+    def t0(self) -> float:
+        """AttributeError where the base has no end."""
+        return -float(self._base.t1)  # pyright: ignore[reportAttributeAccessIssue]
+
+    @property
+    def t1(self) -> float:
+        return -float(self._base.t0)  # pyright: ignore[reportAttributeAccessIssue]
 
     def __call__(self, ta: TimeLike, tb: TimeLike | None = None, return_U: bool = False, return_A: bool = False) -> Any:
         """ValueError without `tb`: the reversed motion has no start of its own."""

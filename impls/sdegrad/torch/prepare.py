@@ -1,8 +1,9 @@
 """From what the user asks to a solve that is ready to run, and from what it gives to what the user gets."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import torch
@@ -10,12 +11,15 @@ from torch import Tensor
 
 from sdegrad.grid import Grid, make_grid
 from sdegrad.torch import checks
-from sdegrad.torch.adaptive import AcceptedGrid, Tolerances, plan
+from sdegrad.torch.adaptive import AcceptedGrid, Tolerances, check_steps, plan
 from sdegrad.torch.brownian import BrownianInterval
+from sdegrad.torch.foreign import Foreign, as_ours
 from sdegrad.torch.levy import LEVY_AREAS, LevyArea
 from sdegrad.torch.log_ratio import LogRatioSDE, split_log_ratio, with_log_ratio
 from sdegrad.torch.methods import make_scheme
+from sdegrad.torch.parted import check_parted
 from sdegrad.torch.sde import Counts, Field, make_field
+from sdegrad.torch.start import Start, evaluate_start
 from sdegrad.torch.types import Number, Outputs, Progress, Scheme, SolverState, State, Stats, Times
 from sdegrad.torch.walk import Solve, Walk, increments
 
@@ -38,6 +42,7 @@ class Asked(NamedTuple):
     counts: Counts | None
     progress: Progress | None
     blocks: Any
+    max_steps: float | int
 
 
 def ask(
@@ -56,27 +61,38 @@ def ask(
     return_stats: bool,
     progress: Progress | None,
     compile: bool,
+    max_steps: float | int,
 ) -> Asked:
     checks.check_sde(sde)
     checks.check_mappings(options=options, names=names)
+    checks.check_flags(logqp=logqp, extra=extra, return_stats=return_stats, compile=compile)
+    if tolerances and (method or checks.default_method(sde.sde_type, sde.noise_type)) == "euler":
+        _warn_of_euler(sde.noise_type)
     method = checks.check_method(method, sde.sde_type, sde.noise_type)
     checks.check_state(y0)
+    checks.check_callable(bm)
     checks.check_progress(progress)
+    if bm is not None:
+        checks.check_callable(bm)
+        bm = as_ours(bm, y0.device)
     blocks = _blocks(sde, y0, return_stats) if compile else None
     counts = Counts() if return_stats else None
     channels = bm.shape[-1] if getattr(bm, "shape", None) else None
     own, names = (LogRatioSDE(sde, names or {}), {}) if logqp else (sde, names or {})
     field = make_field(own, names, channels, counts)
     y0 = with_log_ratio(y0) if logqp else y0
-    if tolerances and method == "euler" and sde.noise_type != "additive":
-        warnings.warn(
-            "adaptive steps of euler converge to the solution for additive noise only; use milstein or srk.",
-            stacklevel=4,
-        )
     given = None if extra_solver_state is None else checks.as_state(extra_solver_state)
     told = None if progress is None else _each_step_once(progress)
-    rest = tolerances, counts, told, blocks
+    rest = tolerances, counts, told, blocks, max_steps
     return Asked(sde, y0, ts, bm, method, dt, options or {}, field, logqp, extra, given, *rest)
+
+
+def _warn_of_euler(noise_type: str) -> None:
+    if noise_type != "additive":
+        warnings.warn(
+            "adaptive steps of euler converge to the solution for additive noise only; use milstein or srk.",
+            stacklevel=5,
+        )
 
 
 def prepare(asked: Asked, levy_area: LevyArea = "none") -> Solve:
@@ -88,12 +104,16 @@ def prepare(asked: Asked, levy_area: LevyArea = "none") -> Solve:
     times = checks.read_times(asked.ts, asked.dt, y0.dtype)
     scheme = make_scheme(asked.method, sde.sde_type, sde.noise_type, asked.options)
     grid = make_grid(times.ts[0], times.ts[-1], times.dt, times.eps)
+    if asked.tolerances is None:
+        check_steps(grid.steps, asked.max_steps)
     t0 = torch.tensor(grid.t0, dtype=times.dtype, device=y0.device)
-    start = checks.evaluate_start(field, sde.noise_type, t0, y0, bm)
+    start = evaluate_start(field, sde.noise_type, t0, y0, bm)
+    if start.dtype != y0.dtype:
+        wide = None if bm is None else _Each(bm, lambda x: x.to(start.dtype))
+        return prepare(asked._replace(y0=y0.to(start.dtype), bm=wide), levy_area)
     if bm is None:
         enough = LEVY_AREAS.index(scheme.levy_area) >= LEVY_AREAS.index(levy_area)
         bm = _own_noise(y0, times, start.noise, scheme.levy_area if enough else levy_area)
-    checks.check_callable(bm)
     checks.check_span(bm, grid, times.eps)
     checks.check_levy_area(bm, scheme.levy_area, f"method {asked.method!r}")
     checks.check_levy_area(bm, levy_area, "the adjoint_method")
@@ -102,10 +122,13 @@ def prepare(asked: Asked, levy_area: LevyArea = "none") -> Solve:
         return Walk(grid, increments(bm, grid, times.eps, levy_area), times.dtype, y0.device)
 
     walk = walk_over(grid, scheme.levy_area)
-    checks.check_noise(walk.increment(0), start.noise, y0)
+    increment = walk.increment(0)
+    checks.check_noise(increment, start.noise, y0)
     _check_extra(asked, scheme, start)
     outputs = grid.outputs(times.ts, times.eps)
     solve = Solve(scheme, field, walk, outputs, start, walk_over, asked.extra_solver_state, asked.blocks)
+    if isinstance(bm, Foreign):
+        solve = replace(solve, first=(walk.increment, increment))
     if asked.tolerances is None:
         return replace(solve, walk=replace(walk, progress=asked.progress))
     return _with_adaptive_steps(solve, asked, asked.tolerances, times)
@@ -122,18 +145,21 @@ def _own_noise(y0: State, times: checks.Times, size: tuple[int, ...], levy_area:
         dt=times.dt,
         levy_area_approximation=levy_area,
     )
-    return _Alone(bm) if alone else bm
+    return _Each(bm, itemgetter(0)) if alone else bm
 
 
-class _Alone:
-    """The first path of a Brownian motion with a Levy area."""
+class _Each:
+    """A Brownian motion, with `change` made to all that it gives: the first path taken, say, or another dtype."""
 
-    def __init__(self, bm: BrownianInterval) -> None:
-        self._bm, self.levy_area_approximation = bm, bm.levy_area_approximation
+    def __init__(self, bm: Any, change: Callable[[Tensor], Tensor]) -> None:
+        self._bm, self._change = bm, change
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._bm, name)  # t0, t1, shape, levy_area_approximation, as far as it has them
 
     def __call__(self, ta: float, tb: float, **areas: bool) -> Any:
         answer = self._bm(ta, tb, **areas)
-        return tuple(x[0] for x in answer) if isinstance(answer, tuple) else answer[0]
+        return tuple(map(self._change, answer)) if isinstance(answer, tuple) else self._change(answer)
 
 
 def _with_adaptive_steps(solve: Solve, asked: Asked, tolerances: Tolerances, times: checks.Times) -> Solve:
@@ -149,7 +175,7 @@ def _with_adaptive_steps(solve: Solve, asked: Asked, tolerances: Tolerances, tim
         ends = solve.walk.grid.t0, solve.walk.grid.t1
         grid, _ = plan(step, state, ends, times.dt, tolerances, progress=asked.progress)
     walk = solve.walk_over(grid, scheme.levy_area)
-    return replace(solve, walk=walk, outputs=grid.outputs(times.ts, times.eps))
+    return replace(solve, walk=walk, outputs=grid.outputs(times.ts))
 
 
 def _blocks(sde: Any, y0: Tensor, return_stats: bool) -> Any:
@@ -174,10 +200,20 @@ def _each_step_once(progress: Progress) -> Progress:
 def parts(asked: Asked, solve: Solve, ys: Outputs, state: SolverState) -> Any:
     """ys, and the log-ratio, the rest of the state and the statistics, each if asked for."""
     log_ratio = ()
+    _check_kept_kind(state[0], asked.y0, solve.start.dtype)
+    check_parted(solve, ys, state)
     if asked.logqp:
         ys, *log_ratio = split_log_ratio(ys)
     answer = (ys, *log_ratio, *((state[1:],) if asked.extra else ()), *_stats(asked, solve))
     return answer if len(answer) > 1 else ys
+
+
+def _check_kept_kind(y: State, y0: State, dtype: torch.dtype) -> None:
+    if (y.shape, y.dtype) != (y0.shape, dtype):
+        raise ValueError(
+            f"the dtype or the shape of the solution changed on the way, from {(tuple(y0.shape), dtype)} to "
+            f"{(tuple(y.shape), y.dtype)}; let the SDE return the same kind of tensors at all times."
+        )
 
 
 def _stats(asked: Asked, solve: Solve) -> tuple[Stats, ...]:
@@ -187,7 +223,7 @@ def _stats(asked: Asked, solve: Solve) -> tuple[Stats, ...]:
     return (Stats(grid.steps, counts.drift, counts.diffusion, grid.rejected if isinstance(grid, AcceptedGrid) else 0),)
 
 
-def _check_extra(asked: Asked, scheme: Scheme, start: checks.Start) -> None:
+def _check_extra(asked: Asked, scheme: Scheme, start: Start) -> None:
     if asked.extra_solver_state is None:
         return
     expected = [_kind(x) for x in scheme.start(asked.y0, start.f0, start.g0)[1:]]

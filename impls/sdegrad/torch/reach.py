@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
 
-from sdegrad.torch.checks import Start
+from sdegrad.torch.start import Start
 
 _LOOKED_AT: WeakSet[Any] = WeakSet()
 
@@ -22,8 +22,7 @@ def to_look_at(sde: Any) -> bool:
 def looked_at(sde: Any, start: Start, params: Sequence[Tensor]) -> Start:
     """`start` without its graph. A warning if that leads to leaves which are not among the parameters."""
     _LOOKED_AT.add(sde)
-    known = {id(p) for p in params}
-    unreached = [x for x in _leaves((start.f0, start.g0)) if id(x) not in known]
+    unreached = _leaves((start.f0, start.g0), params)
     if unreached:
         shapes = ", ".join(str(tuple(x.shape)) for x in unreached[:3])
         warnings.warn(
@@ -39,13 +38,15 @@ def _detached(x: Tensor | None) -> Tensor | None:
     return None if x is None else x.detach()
 
 
-def _leaves(values: Sequence[Tensor | None]) -> list[Tensor]:
-    nodes: list[Any] = [get_gradient_edge(x).node for x in values if x is not None and x.requires_grad]
-    seen, leaves = set(nodes), []
-    while nodes:
-        node = nodes.pop()
-        leaves += [node.variable] if hasattr(node, "variable") else []
-        after = {n for n, _ in node.next_functions if n is not None} - seen
-        seen |= after
-        nodes += after
+def _leaves(values: Sequence[Tensor | None], known: Sequence[Tensor]) -> list[Tensor]:
+    """Those that the values lead to without passing through a known tensor, which may be made of others."""
+    edges: list[Any] = [tuple(get_gradient_edge(x)[:2]) for x in values if x is not None and x.requires_grad]
+    seen = {tuple(get_gradient_edge(x)[:2]) for x in known}
+    leaves = []
+    while edges:
+        edge = edges.pop()
+        if edge not in seen and edge[0] is not None:
+            seen.add(edge)
+            leaves += [edge[0].variable] if hasattr(edge[0], "variable") else []
+            edges += edge[0].next_functions
     return leaves

@@ -17,7 +17,10 @@ from sdegrad.torch.eager import eager
 from sdegrad.torch.methods import make_scheme
 from sdegrad.torch.prepare import Asked, ask, parts, prepare
 from sdegrad.torch.reach import looked_at, to_look_at
+from sdegrad.torch.replay import Kept
 from sdegrad.torch.types import Number, Progress, Times
+
+MAX_STEPS = 10_000_000  # hours, for most
 
 
 @eager
@@ -43,6 +46,7 @@ def sdeint(
     return_stats: bool = False,
     progress: Progress | None = None,
     compile: bool = False,
+    max_steps: float | int = MAX_STEPS,
     **unused_kwargs: Any,
 ) -> Any:
     """Solve dy = f(t, y) dt + g(t, y) dW from y0 at ts[0]; return y at the times ts, [outputs, *paths, dim].
@@ -78,6 +82,8 @@ def sdeint(
     adjoint_params: what these two reach beside y0; the parameters of `sde` by default, with a warning, once for an sde,
         if it depends on other tensors that require gradients.
     return_stats: return `Stats` of the forward pass too, as the very last item.
+    max_steps: of the solve, and of an adaptive one the steps that are tried: ValueError beyond, so that a slip in dt
+        does not hang. math.inf for no bound.
     progress: called as progress(step, steps) after each step of the forward pass; with `adaptive`, as
         progress(part, 1000) after each accepted one, by time.
     compile: run blocks of steps as compiled functions, forward and, with the adjoint "reversible" or by autograd, back;
@@ -93,8 +99,9 @@ def sdeint(
     """
     _warn_unused("sdeint", unused_kwargs)
     checks.check_no_gradient(rtol=rtol, atol=atol, dt_min=dt_min)
-    tolerances = check_tolerances(rtol, atol, dt_min) if adaptive else None
-    more = logqp, extra, extra_solver_state, tolerances, return_stats, progress, compile
+    checks.check_flags(adaptive=adaptive)
+    tolerances = check_tolerances(rtol, atol, dt_min, max_steps) if adaptive else None
+    more = logqp, extra, extra_solver_state, tolerances, return_stats, progress, compile, max_steps
     asked = ask(sde, y0, ts, bm, method, dt, options, names, *more)
     checks.check_adjoint(adjoint, asked.method)
     return _run(asked, adjoint, adjoint_params, _way_back(asked) if adjoint == "backsolve" else None)
@@ -127,6 +134,7 @@ def sdeint_adjoint(
     return_stats: bool = False,
     progress: Progress | None = None,
     compile: bool = False,
+    max_steps: float | int = MAX_STEPS,
     **unused_kwargs: Any,
 ) -> Any:
     """`sdeint` with gradients in constant memory. Arguments that are not listed here are those of `sdeint`.
@@ -144,9 +152,12 @@ def sdeint_adjoint(
     """
     _warn_unused("sdeint_adjoint", unused_kwargs)
     checks.check_no_gradient(rtol=rtol, atol=atol, dt_min=dt_min, adjoint_rtol=adjoint_rtol, adjoint_atol=adjoint_atol)
-    tolerances = check_tolerances(rtol, atol, dt_min) if adaptive else None
-    own_steps = check_tolerances(adjoint_rtol, adjoint_atol, dt_min, "adjoint_") if adjoint_adaptive else None
-    more = logqp, extra, extra_solver_state, tolerances, return_stats, progress, compile
+    checks.check_flags(adaptive=adaptive, adjoint_adaptive=adjoint_adaptive)
+    tolerances = check_tolerances(rtol, atol, dt_min, max_steps) if adaptive else None
+    own_steps = (
+        check_tolerances(adjoint_rtol, adjoint_atol, dt_min, max_steps, "adjoint_") if adjoint_adaptive else None
+    )
+    more = logqp, extra, extra_solver_state, tolerances, return_stats, progress, compile, max_steps
     asked = ask(sde, y0, ts, bm, method, dt, options, names, *more)
     if adjoint_method not in (None, f"adjoint_{asked.method}") or not checks.has_reversal(asked.method):
         way = _way_back(asked, adjoint_method, adjoint_options or {}, own_steps)
@@ -159,9 +170,10 @@ def sdeint_adjoint(
 
 
 def _run(asked: Asked, adjoint: str, adjoint_params: Iterable[Tensor] | None, way: WayBack | None) -> Any:
-    y0 = asked.y0
+    y0, kept = asked.y0, None if adjoint == "backprop" else Kept(asked.sde)
     if adjoint in ("backprop", "checkpoint"):
-        solve = prepare(asked)
+        solve = replace(prepare(asked), kept=kept)
+        y0 = y0.to(solve.start.dtype)
         return parts(asked, solve, *{"backprop": backprop, "checkpoint": checkpoint}[adjoint](solve, y0))
     params = _params(asked.sde, adjoint_params)
     look = adjoint_params is None and to_look_at(asked.sde)
@@ -171,6 +183,7 @@ def _run(asked: Asked, adjoint: str, adjoint_params: Iterable[Tensor] | None, wa
         checks.check_constant(solve.walk.increment(0))
     if look:
         solve = replace(solve, start=looked_at(asked.sde, solve.start, params))
+    solve, y0 = replace(solve, kept=kept), y0.to(solve.start.dtype)
     run = reversible(solve, y0, params) if way is None else backsolve(solve, y0, params, way)
     return parts(asked, solve, *run)
 

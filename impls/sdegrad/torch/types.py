@@ -5,10 +5,11 @@ paths: the batch, any number of axes; dim: the state; noise: the Brownian motion
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Dict, NamedTuple, Optional, Tuple, Union  # noqa: F401, UP035
 
+import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from sdegrad.torch.levy import LevyArea
 
@@ -67,12 +68,14 @@ class Reversal:
     finish(vjp, state, adjoint) -> the gradient in y0 through `Scheme.start`.
     vjp(outputs, y, cotangents) -> the adjoint of outputs in y, that in the parameters being added up elsewhere.
     exact: whether the way back is, to round-off, the way there.
+    tells: whether the state holds the drift and the diffusion, which `resume` evaluates again.
     """
 
     resume: Callable[..., SolverState]
     pull: Callable[..., tuple[SolverState, SolverState]]
     finish: Callable[..., Tensor]
     exact: bool = True
+    tells: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ class Scheme:
     start(y0, f0, g0) -> state, from the drift and the diffusion at the initial time.
     step(field, state, t0, t1, dt, dW) -> state at t1; dt is a float, negative when it runs backwards.
     reversal: None for a method whose step has no closed inverse.
+    copy: the entry of the state, if any, that is a second copy of the solution.
     levy_area: the least that the Brownian motion must provide, and what dW is: the increment itself for "none",
     `SpaceTime` for "space-time", `Area` for "foster".
     """
@@ -90,8 +94,21 @@ class Scheme:
     step: Callable[..., SolverState]
     reversal: Reversal | None = None
     levy_area: LevyArea = "none"
+    copy: int | None = None
 
 
 def solution_only(y0: Any, f0: Any, g0: Any) -> SolverState:  # noqa: ARG001
     """The start of a method whose state is the solution alone."""
     return (y0,)
+
+
+# The names that torchsde's module `types` has, for annotations.
+Tensors = Sequence[Tensor]
+TensorOrTensors = Tensor | Tensors
+Scalar = float | Tensor
+Vector = Sequence[float] | Tensor
+Module = nn.Module
+Modules = Sequence[nn.Module]
+ModuleOrModules = nn.Module | Modules
+Size = torch.Size
+Sizes = Sequence[torch.Size]

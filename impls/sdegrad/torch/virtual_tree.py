@@ -15,13 +15,14 @@ from typing import Any, SupportsIndex
 import torch
 from torch import Tensor
 
-from sdegrad.grid import EPS64
+from sdegrad.grid import EPS64, covers
 from sdegrad.torch.brownian_base import (
     QueryOrderError,
     SampledBrownian,
     TimeLike,
     check_interval,
     check_sample,
+    relative_spacing,
 )
 from sdegrad.torch.seeds import Lock, Normals, check_entropy, derive, root_seed
 
@@ -63,10 +64,11 @@ class VirtualBrownianTree(SampledBrownian):
         a, b = (self.t0, float(ta)) if tb is None else (float(ta), float(tb))
         if a > b:
             raise QueryOrderError(f"a query needs ta <= tb, got ta={a}, tb={b}; exchange the two and negate W.")
-        if not (self.t0 <= a and b <= self.t1):
+        eps = max(relative_spacing(ta), relative_spacing(ta if tb is None else tb))
+        if not (covers(self.t0, self.t1, a, eps) and covers(self.t0, self.t1, b, eps)):
             raise ValueError(f"the query [{a}, {b}] is not within [t0, t1] = [{self.t0}, {self.t1}].")
         with self._lock:
-            W = self._point(b) - self._point(a)
+            W = self._point(min(b, self.t1)) - self._point(max(a, self.t0))
         return (W, *(None for asked in (return_U, return_A) if asked)) if return_U or return_A else W
 
     def _point(self, t: float) -> Tensor:

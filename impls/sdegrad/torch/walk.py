@@ -10,9 +10,10 @@ from torch import Tensor
 from sdegrad.grid import Grid
 from sdegrad.torch.adaptive import AcceptedGrid
 from sdegrad.torch.brownian import BrownianInterval
-from sdegrad.torch.checks import Start
 from sdegrad.torch.levy import LevyArea
+from sdegrad.torch.replay import differ
 from sdegrad.torch.sde import Field
+from sdegrad.torch.start import Start, field_at
 from sdegrad.torch.types import Area, Progress, Scheme, SolverState, SpaceTime, Time
 
 _CHUNK = 64  # grid times made at once: few enough to be held for any number of steps
@@ -71,6 +72,8 @@ class Solve:
 
     start: the field at the initial time. walk_over: the same Brownian motion over another grid, with another Levy area.
     extra: the state at the start beside the solution, if it is given. blocks: `compiled.Blocks` to go through, if any.
+    kept, first: for a pass that runs the SDE again: what it is made of; and of a Brownian motion that is not ours the
+    query by index and its first answer.
     """
 
     scheme: Scheme
@@ -81,12 +84,31 @@ class Solve:
     walk_over: Callable[[Grid | AcceptedGrid, LevyArea], Walk]
     extra: SolverState | None = None
     blocks: Any = None
+    kept: Any = None
+    first: tuple[Callable[[int], Any], Any] | None = None
 
     def run(self, y0: Tensor) -> tuple[Tensor, SolverState]:
         """The outputs [outputs, *paths, dim] and the state at the end; autograd sees every step of it."""
         ys, state = self.begin(y0)
         later, state = self.advance(state, 0, self.walk.grid.steps)
         return torch.stack(ys + later), state
+
+    def check_start(self, y0: Tensor) -> None:
+        """RuntimeError if the SDE is no longer what it was at the start."""
+        (t0,) = self.walk.times([0])
+        self.kept.evaluate(lambda: field_at(self.field, t0, y0.detach(), self.start.noise), self.start[:2])
+
+    def check_bm(self) -> None:
+        """RuntimeError if a Brownian motion that is not ours gives another increment than at first."""
+        if self.first is None:
+            return
+        ask, known = self.first
+        again = ask(0)
+        if any(map(differ, again, known) if isinstance(known, tuple) else [differ(again, known)]):
+            raise RuntimeError(
+                "bm gave another increment for the same times than before the solve, so that the backward pass would "
+                'see another path; let it keep what it draws, or use adjoint="backprop".'
+            )
 
     def begin(self, y0: Tensor) -> tuple[list[Tensor], SolverState]:
         """The outputs at the initial time, and the state there."""
@@ -133,14 +155,12 @@ def increments(bm: Any, grid: Grid | AcceptedGrid, eps: float, levy_area: LevyAr
 
     A `BrownianInterval` with the same cells is asked for them by index, any other Brownian motion by the grid times as
     floats: a subclass too that answers calls in a way of its own.
-    Ends within 8 ulp are the same ends: a float32 end time fits a Brownian motion up to a float64 one.
     """
-    ulps = grid.tolerance(0, eps)
-    ask = _by_time(bm, grid, ulps)
+    ask = _by_time(bm, grid)
     plain = isinstance(bm, BrownianInterval) and type(bm).__call__ is BrownianInterval.__call__
-    if plain and bm.grid.dt == grid.dt and grid.steps <= bm.grid.steps:
-        own = bm.grid.t0, bm.grid.time(grid.steps)
-        if abs(own[0] - grid.t0) <= ulps and abs(own[1] - grid.t1) <= ulps:
+    if plain and bm.grid.dt == grid.dt:
+        ends = bm.grid.locate(grid.t0, eps), bm.grid.locate(grid.t1, eps)
+        if ends == ((0, True), (grid.steps, True)):
             ask = bm.cell
     if levy_area == "none":
         return ask
@@ -154,8 +174,8 @@ def increments(bm: Any, grid: Grid | AcceptedGrid, eps: float, levy_area: LevyAr
     return space_time
 
 
-def _by_time(bm: Any, grid: Grid | AcceptedGrid, ulps: float) -> Callable[..., Any]:
-    t0, t1 = float(getattr(bm, "t0", grid.t0)), float(getattr(bm, "t1", grid.t1))
-    ends = {0: t0} if abs(t0 - grid.t0) <= ulps else {}
-    ends |= {grid.steps: t1} if abs(t1 - grid.t1) <= ulps else {}
+def _by_time(bm: Any, grid: Grid | AcceptedGrid) -> Callable[..., Any]:
+    """A float32 end may be an ulp beyond that of a Brownian motion, which is the end then."""
+    first, last = max(grid.t0, float(getattr(bm, "t0", grid.t0))), min(grid.t1, float(getattr(bm, "t1", grid.t1)))
+    ends = {0: first, grid.steps: last}
     return lambda k, **areas: bm(ends.get(k, grid.time(k)), ends.get(k + 1, grid.time(k + 1)), **areas)

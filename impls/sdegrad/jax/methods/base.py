@@ -24,6 +24,9 @@ class OneStep(eqx.Module):
     def value(self, state: Any) -> Any:
         return state
 
+    def copies(self, state: Any) -> tuple[Any, Any]:
+        return state, state
+
 
 def tree(f: Any, *states: Any) -> Any:
     """f, leaf by leaf."""

@@ -59,5 +59,5 @@ class LowStorage(OneStep):
         a_y, v_arrays = pull(r.a_y)
         return Reverse(y, a_y, tree(jnp.add, r.a_arrays, v_arrays))
 
-    def reverse_last(self, field: Callable, arrays: Any, t0: Time, y0: Any, r: Reverse) -> tuple[Any, Any]:  # noqa: ARG002
-        return r.a_y, r.a_arrays
+    def reverse_last(self, field: Callable, arrays: Any, t0: Time, y0: Any, r: Reverse) -> tuple[Any, Any, Any]:  # noqa: ARG002
+        return r.y, r.a_y, r.a_arrays

@@ -78,6 +78,9 @@ class McCallumFoster(eqx.Module):
     def value(self, state: State) -> Any:
         return state.y
 
+    def copies(self, state: State) -> tuple[Any, Any]:
+        return state.y, state.z
+
     def reverse_init(self, state: State, dt: Any, dW: Any, arrays: Any) -> Reverse:  # noqa: ARG002
         return Reverse(*state, *tree(jnp.zeros_like, (*state, arrays)))
 
@@ -101,8 +104,8 @@ class McCallumFoster(eqx.Module):
         a_z = tree(lambda a, b, v: a - b + v, r.a_z, a_y, v_z)
         return Reverse(y, z, a_y, a_z, tree(lambda a, v, w: a + v + w, r.a_arrays, v_arrays, w_arrays))
 
-    def reverse_last(self, field: Callable, arrays: Any, t0: Time, y0: Any, r: Reverse) -> tuple[Any, Any]:  # noqa: ARG002
-        return tree(jnp.add, r.a_y, r.a_z), r.a_arrays
+    def reverse_last(self, field: Callable, arrays: Any, t0: Time, y0: Any, r: Reverse) -> tuple[Any, Any, Any]:  # noqa: ARG002
+        return r.y, tree(jnp.add, r.a_y, r.a_z), r.a_arrays
 
 
 def make(sde_type: str, noise_type: str, *, base: str = "midpoint", coupling: float = 0.999) -> Method:  # noqa: ARG001

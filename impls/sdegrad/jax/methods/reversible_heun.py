@@ -62,6 +62,9 @@ class ReversibleHeun(eqx.Module):
     def value(self, state: State) -> Any:
         return state.y
 
+    def copies(self, state: State) -> tuple[Any, Any]:
+        return state.y, state.hat
+
     def reverse_init(self, state: State, dt: Any, dW: Any, arrays: Any) -> Reverse:
         """At the last grid time; no step follows it. dt, dW and the arrays only give the shapes."""
         dt, dW, a_y, a_arrays = tree(jnp.zeros_like, (dt, dW, state.y, arrays))
@@ -98,8 +101,8 @@ class ReversibleHeun(eqx.Module):
         a_arrays = tree(jnp.add, r.a_arrays, v_arrays)
         return Reverse(ahead, hat, dt, dW, a_y, tree(jnp.negative, a_hat), a_F, a_arrays)
 
-    def reverse_last(self, field: Callable, arrays: Any, t0: Time, y0: Any, r: Reverse) -> tuple[Any, Any]:
-        """At t0, where hat = y0, before an empty step: the cotangents of y0, arrays."""
+    def reverse_last(self, field: Callable, arrays: Any, t0: Time, y0: Any, r: Reverse) -> tuple[Any, Any, Any]:
+        """At t0, where hat = y0, before an empty step: the y that it leads to, the cotangents of y0, arrays."""
         dt, dW = tree(jnp.zeros_like, (r.dt, r.dW))
         end = self.reverse(field, arrays, t0, t0, dt, dW, r._replace(hat=y0))
-        return tree(jnp.add, end.a_y, end.a_hat), end.a_arrays
+        return end.ahead, tree(jnp.add, end.a_y, end.a_hat), end.a_arrays

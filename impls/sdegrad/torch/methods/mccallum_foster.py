@@ -67,4 +67,5 @@ def scheme(sde_type: str, noise_type: str, *, base: str = "midpoint", coupling: 
         step,
         Reversal(lambda field, t1, state: state, pull, lambda vjp, state, adjoint: adjoint[0] + adjoint[1]),
         bases[base].levy_area,
+        copy=1,
     )

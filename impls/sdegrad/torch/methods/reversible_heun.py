@@ -83,4 +83,4 @@ def finish(vjp: Callable[..., Tensor], state: SolverState, adjoint: SolverState)
     return a_z + a_zh + vjp((f, g), zh, (a_f, a_g))
 
 
-SCHEME = Scheme(start, step, Reversal(resume, pull, finish))
+SCHEME = Scheme(start, step, Reversal(resume, pull, finish, tells=True), copy=3)

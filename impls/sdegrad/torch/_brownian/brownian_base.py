@@ -1,0 +1,3 @@
+from sdegrad.torch.brownian_base import BaseBrownian
+
+__all__ = ["BaseBrownian"]

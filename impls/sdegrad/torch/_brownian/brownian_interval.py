@@ -1,0 +1,3 @@
+from sdegrad.torch.brownian import BrownianInterval
+
+__all__ = ["BrownianInterval"]

@@ -1,0 +1,88 @@
+"""The field at the initial time: evaluated once before the first step, and checked."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sdegrad.torch.sde import Field
+from sdegrad.torch.types import State, Time
+
+
+class Start(NamedTuple):
+    """Drift and diffusion at the start, the shape (*paths, noise) of the Brownian motion, and the dtype of the
+    solution: that to which y0, the drift and the diffusion are promoted.
+
+    Where the SDE defines g only in products with dW, g0 is None, and f0 the increment f + g dW of dW = 1.
+    """
+
+    f0: Tensor | None
+    g0: Tensor | None
+    noise: tuple[int, ...]
+    dtype: torch.dtype
+
+
+def evaluate_start(field: Field, noise_type: str, t0: Time, y0: State, bm: Any) -> Start:
+    """ValueError unless the shapes fit the state and the noise type, and the SDE leaves y as it is."""
+    y = y0.clone()  # so that an SDE that writes to it does no harm
+    version = y._version
+    start = _start(field, noise_type, t0, y, bm)
+    if y._version != version:
+        raise ValueError(
+            "the drift or the diffusion writes into the state y, which the solver needs again; use operations that "
+            "make a new tensor, such as y * a in place of y.mul_(a)."
+        )
+    if noise_type == "additive" and start.g0 is not None:
+        _check_additive(start.g0, field.g(t0, y0.detach() + 1))
+    return start
+
+
+def field_at(field: Field, t: Time, y: State, noise: tuple[int, ...]) -> tuple[Tensor, Tensor | None]:
+    """(f0, g0) of `Start`."""
+    if field.has_g:
+        return field.f_and_g(t, y)
+    return field.increment(t, y, 1.0, y.new_ones(noise)), None
+
+
+def _start(field: Field, noise_type: str, t0: Time, y: State, bm: Any) -> Start:
+    if not field.has_g:
+        if bm is None or not hasattr(bm, "shape"):
+            raise ValueError("the noise dimension is unknown: define g or f_and_g, or pass a bm with a shape.")
+        increment, _ = field_at(field, t0, y, tuple(bm.shape))
+        _check_shape("the drift plus the diffusion product", increment, y, tuple(y.shape))
+        return Start(increment, None, tuple(bm.shape), _dtype(y, increment))
+    f0, g0 = field.f_and_g(t0, y)
+    _check_shape("the drift", f0, y, tuple(y.shape))
+    if noise_type == "diagonal":
+        _check_shape("the diffusion (diagonal noise)", g0, y, tuple(y.shape))
+        return Start(f0, g0, tuple(y.shape), _dtype(y, f0, g0))
+    channels = g0.shape[-1] if noise_type != "scalar" and g0.dim() == y.dim() + 1 else 1
+    _check_shape(f"the diffusion ({noise_type} noise)", g0, y, (*y.shape, channels))
+    return Start(f0, g0, (*y.shape[:-1], channels), _dtype(y, f0, g0))
+
+
+def _dtype(y: State, *values: Tensor) -> torch.dtype:
+    dtype = y.dtype
+    for value in values:
+        dtype = torch.promote_types(dtype, value.dtype)
+    if not dtype.is_floating_point:
+        got = ", ".join(str(value.dtype) for value in values)
+        raise ValueError(f"the SDE must return real tensors, got {got}; split complex ones into two real components.")
+    return dtype
+
+
+def _check_shape(what: str, value: Any, y0: State, expected: tuple[int, ...]) -> None:
+    got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+    if got != expected:
+        raise ValueError(
+            f"{what} must have the shape {expected} for a state of shape {tuple(y0.shape)}, got {got}; "
+            "reshape or expand what the SDE returns, or correct its noise_type."
+        )
+
+
+def _check_additive(g: Tensor, elsewhere: Tensor) -> None:
+    if not torch.allclose(g, elsewhere, equal_nan=True):
+        raise ValueError(
+            "the diffusion of noise_type 'additive' must not depend on y, but it differs between y0 and y0 + 1; "
+            "set noise_type to 'general' (or to 'diagonal' or 'scalar', where it is)."
+        )

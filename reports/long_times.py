@@ -1,0 +1,138 @@
+"""For how long is a mild SDE solved right? A table and a figure of what `python -m suite.long_times` has measured.
+
+    python -m reports.long_times reports/reference/cpu/long_times.csv
+
+The figure is put beside the file; the table is what the README says between its marks `long-times`.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from reports import plotting, words
+from reports.frame import Frame, settings, tidy
+from reports.plotting import Plot
+from reports.tables import Table
+from suite import results
+
+RATE = 0.3  # L, of dy = -0.3 y dt + 0.1 dW
+WORSE, LOST = 2.0, 1e-3  # than Heun's error of the same step, and what is too much of a gradient
+# Okabe and Ito's palette, safe for the colour-blind.
+COLOURS = dict(
+    zip(("reversible_heun", "mccallum_foster", "ees25", "heun"), ("#D55E00", "#E69F00", "#0072B2", "#000000"))
+)
+LINES = ("-", (0, (4, 2)))
+
+
+def load(path: Path) -> Frame:
+    """The rows, with the time of each; those that are not finite have the value NaN."""
+    frame = settings(tidy(results.read(path)))[0]
+    return frame.assign(time_solved=(frame["dt"] * frame["steps"]).round(9))
+
+
+def until(rows: Frame, limit: float | Frame) -> str:
+    """The longest time up to which every value is below the limit, in words."""
+    right = (rows["value"] < limit).to_numpy()
+    times = rows["time_solved"].to_numpy()
+    count = len(right) if right.all() else int(right.argmin())
+    if count == 0:
+        return "–"
+    return f"{times[count - 1]:g} (L T = {RATE * times[count - 1]:.3g}){', all that was tried' if count == len(right) else ''}"
+
+
+def table(frame: Frame) -> Table:
+    """By method: up to which T is the solution right at each step, and the gradient."""
+    solved, graded = _curves(frame, "strong_error"), _curves(frame, "gradient_error")
+    dts = sorted(frame["dt"].unique(), reverse=True)
+    body = []
+    for method in dict.fromkeys(frame["method"]):
+        heun = [solved["heun", dt]["value"].to_numpy() for dt in dts]
+        cells = [(until(solved[method, dt], WORSE * right),) for dt, right in zip(dts, heun, strict=True)]
+        (key,) = [k for k in graded if k[0] == method]
+        adjoint = graded[key]["adjoint"].iloc[0]
+        body.append(((f"`{method}`, {adjoint} adjoint",), *cells, (until(graded[key], LOST),)))
+    heads = (*(f"solution right up to T, dt = {dt:g}" for dt in dts), "gradient right up to T")
+    note = (
+        f"dy = -{RATE:g} y dt + 0.1 dW from 0.5, float32. A solution is right where its error is less than {WORSE:g} "
+        f"times that of Heun's method, a gradient (dt = {key[1]:g}, ten outputs) where it is less than {LOST:g} off."
+    )
+    return Table(("method", *heads), tuple(body), note)
+
+
+def block(path: Path) -> str:
+    return f"{table(load(path)).markdown()} All rows: `{path.as_posix()}`."
+
+
+def _curves(frame: Frame, measure: str) -> dict[tuple[str, float], Frame]:
+    rows = frame[frame["measure"] == measure]
+    return {key: part.sort_values("time_solved") for key, part in rows.groupby(["method", "dt"], sort=False)}
+
+
+@plotting.in_style
+def figure(frame: Frame) -> Plot:
+    """Error of the solution and of the gradient against T."""
+    drawn, panels = plotting.canvas("A mild SDE for a long time: where each method is right", 2, width=3.9, height=3.2)
+    for axes, measure, label in zip(
+        panels,
+        ("strong_error", "gradient_error"),
+        ("error of the solution, root mean square", "relative error of the gradient"),
+        strict=True,
+    ):
+        _panel(axes, _curves(frame, measure), sorted(frame["dt"].unique(), reverse=True))
+        axes.set(xlabel="T", ylabel=label)
+    panels[0].set_ylim(3e-5, 1e2)
+    dts = sorted(frame["dt"].unique(), reverse=True)
+    extra = [
+        Line2D([], [], color=c, marker=plotting.marker(m, frame), label=words.method(m)) for m, c in COLOURS.items()
+    ]
+    extra += [
+        Line2D([], [], color="#444444", linestyle=s, label=f"dt = {dt:g}") for s, dt in zip(LINES, dts, strict=True)
+    ]
+    plotting.legend(drawn, frame, frame, by="", extra=extra)
+    work = f"dy = -{RATE:g} y dt + 0.1 dW, float32; a line ends where the result is not finite (a lost gradient is NaN)"
+    return plotting.finish(drawn, frame, "", work)
+
+
+def _panel(axes: Axes, curves: dict[tuple[str, float], Frame], dts: Sequence[float]) -> None:
+    for (method, dt), rows in curves.items():
+        axes.plot(
+            *(rows["time_solved"], rows["value"]),
+            color=COLOURS[method],
+            marker=plotting.marker(method, _named(curves)),
+            linestyle=LINES[dts.index(dt)],
+            markersize=4.5,
+            linewidth=1.4,
+            markeredgecolor="white",
+            markeredgewidth=0.4,
+        )
+    axes.set(xscale="log", yscale="log")
+    above = axes.secondary_xaxis("top", functions=(lambda t: RATE * t, lambda x: x / RATE))
+    above.set_xlabel("L T")
+
+
+def _named(curves: dict[tuple[str, float], Frame]) -> Frame:
+    return {"method": [method for method, _ in curves]}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0: the table is printed, the figure written; 2: the results cannot be used, nothing was written."""
+    parser = argparse.ArgumentParser(prog="python -m reports.long_times", description=__doc__)
+    parser.add_argument("results", type=Path)
+    path = parser.parse_args(arguments).results
+    try:
+        told, drawn = block(path), figure(load(path)).png()
+    except results.ResultsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    path.with_suffix(".png").write_bytes(drawn)
+    print(told)
+    print(f"figure: {path.with_suffix('.png')}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

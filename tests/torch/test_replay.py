@@ -1,0 +1,228 @@
+"""An adjoint that runs the SDE again meets the SDE of the solve: what was bound anew is put back, the rest an error."""
+
+import operator
+
+import pytest
+import torch
+from torch import nn
+from torch.func import functional_call
+
+import sdegrad.torch as sd
+
+TS = (0.0, 0.5, 1.0)
+AGAIN = [
+    ("midpoint", "backsolve"),
+    ("milstein", "backsolve"),
+    ("midpoint", "checkpoint"),
+    ("reversible_heun", "checkpoint"),
+    ("reversible_heun", "reversible"),
+    ("mccallum_foster", "reversible"),
+    ("ees27", "reversible"),
+]
+
+
+class Context(sd.SDEStratonovich):
+    """A network with a frozen factor, a context, a count of its calls, and what draws or normalises if asked for."""
+
+    def __init__(self, layer=None):
+        super().__init__("diagonal")
+        self.net = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), layer or nn.Identity(), nn.Linear(8, 2))
+        self.register_buffer("factor", torch.ones(2))
+        self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
+        self.context, self.scale, self.other = (torch.zeros(2),), 1.0, [torch.ones(2)]
+
+    def f(self, _t, y):
+        self.calls += 1
+        return self.net(y) * self.factor * self.scale * self.other[0] + self.context[0]
+
+    def g(self, _t, y):
+        return 0.5 * torch.cos(y)
+
+
+class Model(nn.Module):
+    def __init__(self, layer=None):
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            self.sde = Context(layer)
+
+    def forward(self, y0, method="midpoint", adjoint="backprop", bm=None):
+        bm = bm or sd.BrownianInterval(0.0, 1.0, y0.shape, y0.dtype, dt=0.125, entropy=1)
+        return sd.sdeint(self.sde, y0, TS, bm=bm, dt=0.125, method=method, adjoint=adjoint)
+
+
+@pytest.fixture(autouse=True)
+def _float64():
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+Y0 = torch.linspace(0.2, 1.0, 6, dtype=torch.float64).reshape(3, 2)
+
+
+def gradient(ys, params):
+    grads = torch.autograd.grad(ys.square().sum(), params, materialize_grads=True)
+    return torch.cat([g.flatten() for g in grads])
+
+
+def near(method, adjoint):
+    """To backpropagation, relative: what the continuous adjoint and the nearly reversible method miss is O(dt)."""
+    if adjoint == "backsolve":
+        return 0.03
+    return 1e-6 if method == "ees27" else 1e-12
+
+
+def assert_near(got, expected, method, adjoint):
+    assert expected.abs().max() > 0.1
+    assert (got - expected).abs().max() < near(method, adjoint) * expected.abs().max()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("method", "adjoint"), AGAIN)
+def test_new_weights_of_functional_call_get_the_gradient_of_backpropagation(method, adjoint):
+    """And where they are made of another tensor, that gets what follows by the chain rule."""
+    grads, model = [], Model()
+    for how in ("backprop", adjoint):
+        weights = {name: (1.3 * p.detach()).requires_grad_() for name, p in model.named_parameters()}
+        grads.append(gradient(functional_call(model, weights, (Y0, method, how)), [*weights.values()]))
+    assert_near(grads[1], grads[0], method, adjoint)
+    factor = torch.tensor(1.3, requires_grad=True)
+    weights = {name: factor * p.detach() for name, p in model.named_parameters()}
+    of_factor = gradient(functional_call(model, weights, (Y0, method, adjoint)), [factor])
+    torch.testing.assert_close(of_factor[0], grads[1] @ nn.utils.parameters_to_vector(model.parameters()))
+
+
+def rebind(model):
+    model.sde.context = (torch.full((2,), 3.0),)
+    model.sde.scale = 7.0
+    model.sde.factor = torch.full((2,), 5.0)
+    model.sde.net[0] = nn.Linear(2, 8)
+    model.eval()
+
+
+@pytest.mark.parametrize(("method", "adjoint"), AGAIN)
+def test_what_is_bound_anew_is_put_back_for_the_way_back_alone(method, adjoint):
+    """The mode too: batch norm in training, with the statistics of the batch."""
+    grads = []
+    for change in (lambda model: None, rebind):
+        model = Model(nn.BatchNorm1d(8))
+        sde, params = model.sde, list(model.parameters())
+        ys = model(Y0, method, adjoint)
+        change(model)
+        now = [sde.context, sde.scale, sde.factor, sde.net[0], sde.net[2].training]
+        grads.append(gradient(ys, params))
+        after = [sde.context, sde.scale, sde.factor, sde.net[0], sde.net[2].training]
+        assert all(map(operator.is_, now, after))
+    assert grads[0].abs().max() > 0.1
+    assert torch.equal(*grads)
+
+
+def step_of_an_optimizer(model):
+    for p in model.parameters():
+        p.grad = torch.ones_like(p)
+    torch.optim.SGD(model.parameters(), 0.1).step()
+
+
+WRITTEN = {
+    "tensor 'net.0.weight' of Context was written over": step_of_an_optimizer,
+    "tensor 'factor' of Context was written over": lambda model: model.sde.factor.mul_(2),
+    "tensor 'context' of Context was written over": lambda model: model.sde.context[0].add_(1),
+}
+ELSEWHERE = {
+    "data of a parameter": lambda model: model.sde.net[0].weight.data.mul_(1.5),
+    "an entry of a list": lambda model: model.sde.other.__setitem__(0, torch.full((2,), 1.5)),
+}
+
+
+@pytest.mark.parametrize("message", WRITTEN)
+@pytest.mark.parametrize(("method", "adjoint"), AGAIN)
+def test_what_is_written_over_is_an_error(method, adjoint, message):
+    model = Model()
+    ys = model(Y0, method, adjoint)
+    WRITTEN[message](model)
+    with pytest.raises(RuntimeError, match=f"{message}.*call backward.. first"):
+        ys.sum().backward()
+
+
+@pytest.mark.parametrize("change", ELSEWHERE.values(), ids=ELSEWHERE)
+@pytest.mark.parametrize(("method", "adjoint"), AGAIN)
+def test_what_changes_unseen_is_an_error_by_its_values(method, adjoint, change):
+    model = Model()
+    ys = model(Y0, method, adjoint)
+    change(model)
+    with pytest.raises(RuntimeError, match=r"other values than in the solve|end elsewhere than before"):
+        ys.sum().backward()
+
+
+@pytest.mark.parametrize(("method", "adjoint"), AGAIN)
+def test_weak_dropout_is_an_error_or_drawn_again(method, adjoint):
+    """One unit in a thousand. A checkpoint takes its steps again with the same random numbers."""
+    grads = []
+    for how in ("backprop", adjoint):
+        model = Model(nn.Dropout(1e-3))
+        torch.manual_seed(3)
+        ys = model(Y0, method, how)
+        if how in ("reversible", "backsolve"):
+            with pytest.raises(RuntimeError, match="Context draws random numbers"):
+                ys.sum().backward()
+            return
+        grads.append(gradient(ys, list(model.parameters())))
+    assert_near(grads[1], grads[0], method, adjoint)
+
+
+@pytest.mark.parametrize(("method", "adjoint"), AGAIN)
+def test_what_the_sde_writes_itself_is_no_error(method, adjoint):
+    """Counts and running statistics; two solves before the first way back, and two ways back."""
+    model = Model(nn.BatchNorm1d(8))
+    first, second = model(Y0, method, adjoint), model(Y0 + 1, method, adjoint)
+    loss = first.square().sum() + second.square().sum()
+    params = list(model.parameters())
+    once, twice = (torch.autograd.grad(loss, params, retain_graph=True, materialize_grads=True) for _ in range(2))
+    assert all(map(torch.equal, once, twice))
+    assert model.sde.calls > 0
+
+
+@pytest.mark.parametrize(("method", "adjoint"), AGAIN)
+def test_a_motion_that_does_not_keep_what_it_draws_is_an_error(method, adjoint):
+    """By a generator of its own: a checkpoint takes its steps again with the same numbers of torch's."""
+    model, own = Model(), torch.Generator().manual_seed(0)
+    ys = model(Y0, method, adjoint, bm=lambda ta, tb: (tb - ta).sqrt() * torch.randn(3, 2, generator=own))
+    with pytest.raises(RuntimeError, match=r"bm gave another increment|end elsewhere than before"):
+        ys.sum().backward()
+
+
+def test_second_derivatives_meet_the_same_sde():
+    seconds = []
+    for change in (lambda model: None, rebind):
+        model, y0 = Model(), Y0.clone().requires_grad_()
+        ys = model(y0, "midpoint", "backsolve")
+        (first,) = torch.autograd.grad(ys.square().sum(), y0, create_graph=True)
+        change(model)
+        seconds.append(torch.autograd.grad(first.square().sum(), y0)[0])
+    assert torch.equal(*seconds)
+
+
+@pytest.mark.parametrize(("method", "adjoint"), [("reversible_heun", "reversible"), ("midpoint", "backsolve")])
+def test_an_sde_that_is_no_module_is_kept_too(method, adjoint):
+    class Plain:
+        noise_type, sde_type = "diagonal", "stratonovich"
+
+        def __init__(self):
+            self.rate, self.net = torch.tensor(0.7, requires_grad=True), Model().sde.net
+
+        def f(self, _t, y):
+            return -self.rate * self.net(y)
+
+        def g(self, _t, y):
+            return 0.1 * torch.ones_like(y)
+
+    grads = []
+    for change in (False, True):
+        sde, bm = Plain(), sd.BrownianInterval(0.0, 1.0, (3, 2), dt=0.125, entropy=1)
+        params = [sde.rate, *sde.net.parameters()]
+        ys = sd.sdeint(sde, Y0, TS, bm=bm, dt=0.125, method=method, adjoint=adjoint, adjoint_params=params)
+        if change:
+            sde.rate, sde.net[0] = torch.tensor(2.0), nn.Linear(2, 8)
+        grads.append(gradient(ys, params))
+    assert torch.equal(*grads)
