@@ -92,8 +92,8 @@ def claims(rows: Sequence[Mapping[str, str]], file: Path) -> str:
     unquoted = sum(_kind(row) == "unquoted" for row in rows)
     if unquoted:
         note += (
-            f" {unquoted} rows are of an older run, with joint confidence 95 %, which held every library to sdegrad's own "
-            "table of methods: they say what holds, and nothing of who claims it."
+            f" {unquoted} rows are of an older run, with joint confidence 95 %, which held every library to sdegrad's "
+            "own table of methods: they say what holds, and nothing of who claims it."
         )
     return "\n".join([*lines, "", note])
 

@@ -198,6 +198,6 @@ def _laws(name: str) -> Iterator[Claim]:
         yield Claim(**claim, **stated, subject=subject, case=case)
     first = next(iter(subjects))
     for defect in DEFECTS:
-        case = subjects[first] | {"defect": defect}
+        case = {**subjects[first], "defect": defect}
         subject = f"{first}, {defect}"
         yield Claim(**claim, kind="control", source="false by construction", subject=subject, case=case)
