@@ -1,7 +1,7 @@
 """`python -m suite.verify` checks what libraries claim and theory says, and writes reports/out/verification.csv.
 
-How each is checked stands in `suite.checks`. The run as a whole raises a false alarm with a probability of at most ALPHA:
-each statistical row has its share of it.
+How each is checked stands in `suite.checks`. The run as a whole raises a false alarm with a probability of at most
+ALPHA: each statistical row has its share of it.
 """
 
 import argparse
