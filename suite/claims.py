@@ -94,9 +94,9 @@ def _orders(name: str) -> Iterator[Claim]:
     methods = dict.fromkeys([*THEORY, *quotations.FACTS])
     for method, sde_type, (noise_type, problem) in product(methods, _BOTH, EXACT_PROBLEMS.items()):
         quotes = quotations.strong_orders(name, method, sde_type, noise_type)
-        sources = {
-            value: ("claim", _said(q for q in quotes if q.value == value)) for value in {q.value for q in quotes}
-        }
+        sources: dict[float, tuple[Kind, str]] = {}
+        for quote in quotes:
+            sources[quote.value] = "claim", _said(q for q in quotes if q.value == quote.value)
         calculi, orders, paper = THEORY.get(method, ((), {}, ""))
         if sde_type in calculi and orders.get(noise_type, 0.0) > max(sources, default=0.0):
             sources[orders[noise_type]] = "theory", paper
@@ -198,6 +198,6 @@ def _laws(name: str) -> Iterator[Claim]:
         yield Claim(**claim, **stated, subject=subject, case=case)
     first = next(iter(subjects))
     for defect in DEFECTS:
-        case = subjects[first] | {"defect": defect}
+        case = {**subjects[first], "defect": defect}
         subject = f"{first}, {defect}"
         yield Claim(**claim, kind="control", source="false by construction", subject=subject, case=case)

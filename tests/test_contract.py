@@ -143,6 +143,29 @@ def test_counts(name):
     assert counts[0].drift_vjp == 0
 
 
+# method -> how often (tried, accepted), from the counts. sdegrad.torch doubles its steps: six evaluations of Heun's for
+# each step that is tried, and two for each half that is taken; the others have an estimate in the step itself.
+ADAPTIVE = {
+    "sdegrad_torch": ("heun", lambda c: ((c.drift - 1 - 2 * c.steps) / 6, c.steps / 2)),
+    "sdegrad_jax": ("reversible_heun", lambda c: (c.drift - 1, c.steps)),
+    "diffrax": ("reversible_heun", lambda c: (c.drift - 1, c.steps)),
+}
+
+
+@pytest.mark.parametrize("name", IMPLEMENTATIONS)
+def test_steps_are_those_of_the_solution(name):
+    """Rejected steps are evaluated, and not counted; who does not tell the number of adaptive steps, says so."""
+    method, told = ADAPTIVE.get(name, ("heun", None))
+    t = task("diagonal", method, dt=0.5, ts=(0.0, 1.0), noise=None, rtol=1e-3, atol=1e-4)
+    if told is None:
+        with pytest.raises(NotImplementedError, match="does not tell"):
+            load(name).prepare(t).count()
+        return
+    tried, accepted = told(load(name).prepare(t).count())
+    assert tried == int(tried)
+    assert 4 < accepted < tried < 3 * accepted
+
+
 @pytest.mark.parametrize(("method", "adjoint"), [("reversible_heun", "exact"), ("heun", "backsolve")])
 @pytest.mark.parametrize("name", IMPLEMENTATIONS)
 def test_counts_of_a_gradient(name, method, adjoint):

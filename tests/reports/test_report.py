@@ -453,9 +453,15 @@ def test_readme_tells_the_claims_beside_the_results(file, tmp_path):
     theory = "theory, not claimed: *strong order 2*: a method: 0.503 [0.490, 0.510]; a fifth: KeyError: 'it broke'"
     assert f"| somebody 1 | 1 of 3, 1 inconclusive | 0 of 2 | {claims}<br>{theory} |" in block
     assert "1 of 2 controls" in block
+    assert "older run" not in block
     assert "scaled" not in block
     (tmp_path / readme.CLAIMS).write_text(VERIFICATION.replace("0.503", "0.603"))
     assert main([*arguments, "--check"]) == 1
+    (tmp_path / readme.CLAIMS).write_text(VERIFICATION.replace("claim: a page", "a table"))  # as of old
+    assert main(arguments) == 0
+    block = target.read_text().split(start)[1]
+    assert f"| somebody 1 | – | 0 of 2 | {theory}<br>not quoted: {claims} |" in block
+    assert "4 rows are of an older run" in block
 
 
 def test_readme_tells_what_the_ratio_to_torchsde_consists_of(frame):

@@ -12,7 +12,7 @@ import pytest
 
 from sdegrad.contract import BrownianTask, Outcome
 from sdegrad.registry import IMPLEMENTATIONS, load
-from suite import laws, verify
+from suite import checks, laws, verify
 from suite.defects import DEFECTS
 
 
@@ -71,10 +71,10 @@ class Library:
 @pytest.fixture
 def verified(monkeypatch, tmp_path, capsys):
     """verified(library, *arguments) -> (exit code, rows, what was printed)."""
-    monkeypatch.setattr(verify, "PATHS", 4096)  # as many as --quick takes
-    monkeypatch.setattr(verify, "ENTRIES", 256)
-    monkeypatch.setattr(verify, "ORDER_DTS", (1 / 8, 1 / 16, 1 / 32, 1 / 64, 1 / 128))
-    for cached in (verify._path, verify._solutions, verify._gradients, verify._samples):
+    monkeypatch.setattr(checks, "PATHS", 4096)  # as many as --quick takes
+    monkeypatch.setattr(checks, "ENTRIES", 256)
+    monkeypatch.setattr(checks, "ORDER_DTS", (1 / 8, 1 / 16, 1 / 32, 1 / 64, 1 / 128))
+    for cached in (checks._path, checks._solutions, checks._gradients, checks._samples):
         cached.cache_clear()
 
     def verified(library, *arguments):
@@ -86,7 +86,7 @@ def verified(monkeypatch, tmp_path, capsys):
         return code, rows, "".join(capsys.readouterr())
 
     yield verified
-    for cached in (verify._path, verify._solutions, verify._gradients, verify._samples):
+    for cached in (checks._path, checks._solutions, checks._gradients, checks._samples):
         cached.cache_clear()
 
 
