@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
@@ -110,7 +111,7 @@ def _panel(axes: Axes, curves: dict[tuple[str, float], Frame], dts: Sequence[flo
             markeredgewidth=0.4,
         )
     axes.set(xscale="log", yscale="log")
-    above = axes.secondary_xaxis("top", functions=(lambda t: RATE * t, lambda x: x / RATE))
+    above = axes.secondary_xaxis("top", functions=(lambda t: np.multiply(t, RATE), lambda x: np.divide(x, RATE)))
     above.set_xlabel("L T")
 
 

@@ -1,5 +1,7 @@
 """What is an array in one pass and a number in another, and what a function reads that changes between them."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -15,7 +17,7 @@ KEY = jax.random.key(0)
 TS = (0.0, 0.5, 1.0)
 
 
-def small(rate, f=lambda t, y, args: -args[0] * args[1] * y, *, dtype=np.float64, **options):
+def small(rate, f=lambda t, y, args: -args[0] * args[1] * y, *, dtype: Any = np.float64, **options):
     """The sum of the end of a small solve; args has a number and an integer of Python beside `rate`."""
     options = {"bm": BrownianInterval(0.0, 1.0, (DIM,), KEY, dtype=dtype, dt=0.25), "args": (rate, 1.5, 3)} | options
     return jnp.sum(sdeint(f, lambda t, y, args: 0.1 * y, jnp.ones(DIM, dtype), (0.0, 1.0), dt=0.25, **options)[-1])
@@ -85,10 +87,10 @@ def test_python_runs_the_functions_once():
     np.testing.assert_allclose(gradient, fixed, rtol=1e-14)
 
 
-def solve(ts, *, adjoint=None, args=None, bm=None, y0=None, method="reversible_heun", **options):
-    y0, args, bm = (x if x is not None else other for x, other in ((y0, initial()), (args, parameters()), (bm, path())))
+def solve(ts, *, adjoint=None, args=None, y0=None, method="reversible_heun", **options):
+    y0, args = initial() if y0 is None else y0, parameters() if args is None else args
     options |= {"args": args, "method": method, "adjoint": adjoint}
-    return sdeint(drift, DIFFUSION["diagonal"], y0, ts, bm=bm, **options)
+    return sdeint(drift, DIFFUSION["diagonal"], y0, ts, bm=path(), **options)
 
 
 def path():
