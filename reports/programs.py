@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from reports import plotting, words
+from reports import plotting, readers, words
 from reports.frame import Frame, implementations, measured, settings, tidy
 from reports.plotting import Plot
 from reports.tables import Cell, Table
@@ -32,6 +32,21 @@ PROGRAMS = {
 }
 
 
+def _of_programs(rows: list[results.Row], file: Path) -> list[results.Row]:
+    """The rows. ResultsError unless they are losses and times of the programs, of sdegrad among others."""
+    for k, row in enumerate(rows, start=2):
+        for column, known in (("problem", PROGRAMS), ("measure", ("training_loss", "training_time"))):
+            if row[column] not in known:
+                told = f"{file}, row {k}, column {column}: {row[column]!r}, expected one of {', '.join(known)}"
+                raise results.ResultsError(f"{told}; name a file written by `python -m tests.programs.compare`.")
+        if row["value"].startswith(("-", "0.0")) and float(row["value"]) <= 0:
+            told = f"{file}, row {k}, column value: {row['value']!r}, expected a number above 0 to take the mean of logs"
+            raise results.ResultsError(f"{told}; correct the file.")
+    if rows and OURS not in {row["implementation"] for row in rows}:
+        raise results.ResultsError(f"{file} has no rows of {OURS}, to which all others are compared; run the programs.")
+    return rows
+
+
 def mean(values: Sequence[float] | np.ndarray) -> Estimate:
     """Mean of [seeds] with Student's interval of 95 %. ResultsError for less than two."""
     if len(values) < 2:
@@ -45,7 +60,8 @@ def mean(values: Sequence[float] | np.ndarray) -> Estimate:
 def final(rows: Frame, measure: str) -> Frame:
     """Of the rows of one program, the values at the end, [seeds, implementations]."""
     rows = measured(rows, measure)
-    return rows[rows["steps"] == rows["steps"].max()].pivot(index="seed", columns="implementation", values="value")
+    last = rows[rows["steps"] == rows["steps"].max()].drop_duplicates(["seed", "implementation"], keep="last")
+    return last.pivot(index="seed", columns="implementation", values="value")
 
 
 def overlap(a: Estimate, b: Estimate) -> bool:
@@ -142,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("results", type=Path)
     path = parser.parse_args(arguments).results
     try:
-        frame = settings(tidy(results.read(path)))[0]
+        frame = settings(tidy(_of_programs(readers.from_results(path), path)))[0]
         told, drawn = table(frame).text(), figure(frame).png()
     except results.ResultsError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from reports import figures, readers, tables, words
+from reports import checks, figures, readers, tables, words
 from reports.frame import Frame, settings
 from suite.results import ResultsError
 
@@ -34,7 +34,7 @@ def _between(text: str, ends: tuple[str, str], content: str) -> str:
 def headline(frame: Frame, file: Path) -> str:
     """The Markdown table of the first setting of the results, and where it was measured."""
     part = settings(frame)[0]
-    where = f"Measured on {words.place(part)}; all rows: `{file.as_posix()}`."
+    where = f"Measured on {words.markdown(words.place(part))}; all rows: `{file.as_posix()}`."
     return f"{tables.headline(part).markdown()}\n\n{where}"
 
 
@@ -46,7 +46,8 @@ def claims(rows: Sequence[Mapping[str, str]], file: Path) -> str:
         own = [row for row in real if row["implementation"] == name]
         failed = [row for row in own if row["verdict"] == "fails"]
         held = sum(row["verdict"] == "holds" for row in own)
-        lines.append(f"| {name} {version} | {held} of {held + len(failed)} | {_failures(failed)} |")
+        library = words.markdown(f"{name} {version}")
+        lines.append(f"| {library} | {held} of {held + len(failed)} | {_failures(failed)} |")
     controls = [row for row in rows if row not in real]
     rejected = sum(row["verdict"] == "fails" for row in controls)
     told = f"{rejected} of {len(controls)} controls, which are false by construction, were rejected"
@@ -59,9 +60,9 @@ def _failures(rows: Sequence[Mapping[str, str]]) -> str:
     """Claim by claim."""
     by_claim: dict[str, list[str]] = {}
     for row in rows:
-        measured, low, high = (float(row[column]) for column in ("measured", "low", "high"))
+        measured, low, high = (float(row[column] or "nan") for column in ("measured", "low", "high"))
         told = words.number(measured) + ("" if low == high else words.interval(low, high))
-        by_claim.setdefault(row["claim"], []).append(f"{row['subject']}: {told}")
+        by_claim.setdefault(words.markdown(row["claim"]), []).append(words.markdown(f"{row['subject']}: {told}"))
     return "<br>".join(f"*{claim}*: {'; '.join(subjects)}" for claim, subjects in by_claim.items()) or "–"
 
 
@@ -85,4 +86,4 @@ def is_current(readme: Path, frame: Frame, file: Path) -> bool:
 def _read(readme: Path) -> str:
     if not readme.is_file():
         raise ResultsError(f"no {readme}; name the README to put the headline into.")
-    return readme.read_text(encoding="utf-8")
+    return checks.text(readme)
