@@ -137,7 +137,8 @@ def _rows(frame: Frame, line: _Line, names: list[str], everything: bool) -> list
     for work, part in itertools.islice(groups(good, work_columns("adjoint")), MOST + 1):
         adjoints = part["adjoint"].unique()
         shared = work | {"adjoint": adjoints[0] if len(adjoints) == 1 else ""}
-        cells = [_cell(part[part["implementation"] == n], len(adjoints) > 1) for n in names]
+        own = {who["implementation"]: lines for who, lines in groups(part, ["implementation"])}
+        cells = [_cell(own[n], len(adjoints) > 1) if n in own else () for n in names]
         asked = tuple(work[c] for c in asking)
         reasons = [(why_not.get((n, *asked), "–"),) for n in names]
         first = (f"{line.name}, {words.work(shared, worded)}",)
