@@ -94,8 +94,15 @@ _WHOLE = (_whole, "a whole number, 0 or more, or nothing")
 _NOT_NEGATIVE = (_at_least_0, f"a number from 0 to {LARGEST:g}, or nothing")
 _NUMBER = (_drawable, f"a number of at most {LARGEST:g}, or nothing")
 _POSITIVE = (_positive, f"a number above 0, up to {LARGEST:g}, or nothing")
-_NUMBERS = dict.fromkeys(("threads", "batch", "dim", "noise_dim", "hidden", "steps", "outputs", "seed", "samples"), _WHOLE)
-_NUMBERS |= {"dt": _POSITIVE, "rtol": _NOT_NEGATIVE, "atol": _NOT_NEGATIVE, **dict.fromkeys(("value", "low", "high"), _NUMBER)}
+_NUMBERS = dict.fromkeys(
+    ("threads", "batch", "dim", "noise_dim", "hidden", "steps", "outputs", "seed", "samples"), _WHOLE
+)
+_NUMBERS |= {
+    "dt": _POSITIVE,
+    "rtol": _NOT_NEGATIVE,
+    "atol": _NOT_NEGATIVE,
+    **dict.fromkeys(("value", "low", "high"), _NUMBER),
+}
 
 
 def checked(rows: Sequence[Row], file: Path, where: Where = lambda k: f"row {k + 2}") -> list[Row]:
@@ -152,4 +159,6 @@ def _misfits(rows: Sequence[Row]) -> Iterator[tuple[int, str, str, str]]:
 
 def _refused(file: Path, place: str, column: str, cell: str, expected: str) -> ResultsError:
     shown = plain(cell[:60]) + ("…" if len(cell) > 60 else "")
-    return ResultsError(f"{file}, {place}, column {column}: '{shown}', expected {expected}; correct or leave out the row.")
+    return ResultsError(
+        f"{file}, {place}, column {column}: '{shown}', expected {expected}; correct or leave out the row."
+    )

@@ -5,8 +5,19 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reports import accuracy, cost, plotting, ticks, words
-from reports.frame import STEPPING, Frame, apart, groups, measured, number_of, solvers, standalone, work_columns
+from reports import accuracy, cost, plotting, words
+from reports.frame import (
+    STEPPING,
+    Frame,
+    apart,
+    groups,
+    implementations,
+    measured,
+    number_of,
+    solvers,
+    standalone,
+    work_columns,
+)
 from reports.plotting import NoData, Plot
 from reports.tables import SUBJECT
 
@@ -111,13 +122,12 @@ def headline(frame: Frame) -> Plot:
         raise NoData("the headline needs gradient_time_ratio of reversible Heun, and timed gradient_error rows.")
     _, ratios = next(groups(ratios, _BY_PROBLEM))
     _, errors = next(groups(errors, _BY_WORK))
-    figure, (left, right) = plotting.canvas("Gradients of neural SDEs: how fast, how exact", 2, width=5.0, height=3.7)
-    cost.ratio_panel(left, ratios, frame)
-    left.set_title("Time of a gradient with reversible Heun", loc="left")
-    accuracy.precision_panel(right, errors, frame)
-    right.set_title("Error of a gradient against its time", loc="left")
-    right.set(xlabel="wall-clock time", ylabel="relative L1 error of the gradient")
-    ticks.log_axis(right.xaxis, "s")
-    plotting.legend(figure, errors, frame, by="implementation method adjoint")
+    names = [n for n in implementations(frame) if n in {*ratios["implementation"], *errors["implementation"]}]
+    figure = plotting.canvas("Gradients of neural SDEs: how fast, how exact", 10.0, 3.9)
+    left, right = figure.subplots(1, 2)
+    cost.ratio_panel(left, ratios.assign(goal=float("nan")), frame, legend=False)
+    left.set_title("Time of a gradient with reversible Heun")
+    accuracy.precision_panel(right, errors, frame, names)
+    right.set_title("Error of a gradient against its time")
     work = f"left: {plotting.shared_work(ratios)}; right: {plotting.shared_work(errors)}"
     return plotting.finish(figure, ratios, "", work)

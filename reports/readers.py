@@ -123,7 +123,10 @@ def _asv_benchmark(
         if value is not None and not math.isnan(_is(value, (int, float), where, "a result")):
             row |= {"status": "ok", "value": value, "low": low, "high": high}
         else:
-            row |= {"status": "failed" if value is None else "skipped", "reason": "asv keeps no reason; its log has it."}
+            row |= {
+                "status": "failed" if value is None else "skipped",
+                "reason": "asv keeps no reason; its log has it.",
+            }
         yield results.row(**{**context, "problem_version": described.get("version", ""), **work, **row})
 
 

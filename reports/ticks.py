@@ -23,7 +23,7 @@ def _decimal(v: float) -> str:
     exponent = math.floor(math.log10(v) + 1e-9)
     factor = round(v / 10.0**exponent)
     power = f"10{_raised(exponent)}"
-    return f"{v:g}" if 0 <= exponent < 3 else power if factor == 1 else f"{factor} × {power}"
+    return f"{v:g}" if 0 <= exponent < 5 else power if factor == 1 else f"{factor} × {power}"
 
 
 def bytes_axis(axis: Any, low: float, high: float) -> None:

@@ -67,7 +67,10 @@ REFUSED = {
     "low -1": (with_cell("low", "-1"), "row 2, column low: '-1'"),
     "value huge": (with_cell("value", "1e308"), "row 2, column value"),
     "value -inf": (with_cell("value", "-inf"), "row 2, column value"),
-    "ratio 0": (with_cell("value", "0.0", "gradient_time_ratio"), "row 4, column value: '0.0', expected a number above 0"),
+    "ratio 0": (
+        with_cell("value", "0.0", "gradient_time_ratio"),
+        "row 4, column value: '0.0', expected a number above 0",
+    ),
     "threads -1": (with_cell("threads", "-1"), "row 2, column threads"),
     "batch 1.5": (with_cell("batch", "1.5"), "row 2, column batch: '1.5', expected a whole number"),
     "steps NaN": (with_cell("steps", "nan"), "row 2, column steps"),
@@ -211,7 +214,18 @@ class _Tags(HTMLParser):
 
 
 def test_every_cell_of_a_stranger_is_plain_text(tmp_path, capsys):
-    texts = ("machine", "commit", "version", "framework", "problem", "method", "adjoint", "noise_type", "dtype", "reason")
+    texts = (
+        "machine",
+        "commit",
+        "version",
+        "framework",
+        "problem",
+        "method",
+        "adjoint",
+        "noise_type",
+        "dtype",
+        "reason",
+    )
     rows = curve(**dict.fromkeys(texts, NASTY)) + curve()
     rows = [r | {"implementation": NASTY, "run": NASTY} if k % 2 else r for k, r in enumerate(rows)]
     (tmp_path / "stranger.csv").write_bytes(table(rows))
