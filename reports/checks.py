@@ -1,4 +1,4 @@
-"""What a stranger's file has to be before it is shown: text in UTF-8, numbers that can be drawn, names that can be read.
+"""What a stranger's file has to be to be shown: text in UTF-8, numbers that can be drawn, names that can be read.
 
 Every error is one sentence that names the file, the place, what was expected and what to do.
 """

@@ -9,8 +9,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from reports import figures, tables, words
-from reports.readers import CLAIM, CLAIM_NUMBERS, Claims
 from reports.frame import Frame, groups, settings
+from reports.readers import CLAIM, CLAIM_NUMBERS, Claims
 from suite import results
 
 MOST = 5000  # rows in a table of the page, as many as a browser sorts at once

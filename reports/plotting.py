@@ -176,12 +176,14 @@ def curves(
     varies = {c: c for c in by if shown[c].nunique() > 1}
     told = {"marker": varies.get(METHOD), "linestyle": varies.get(ADJOINT)}
     plot = so.Plot(shown, x=x, y=y, color=LIBRARY, pointsize=LIBRARY, linewidth=LIBRARY, **told)
-    # A group for each interval: those of one group at one place would be taken for one.
-    interval, alone = so.Range(linewidth=0.9), {"group": range(len(shown)), "legend": False}
+    # Intervals of one group at one place are joined: hence a group for each curve, and for each of equal errors.
+    interval = so.Range(linewidth=0.9)
+    alone: Any = {"legend": False, **dict.fromkeys(("marker", "linestyle", "pointsize", "linewidth"))}
     plot = plot.add(so.Path(edgecolor="white", edgewidth=0.4, **({} if METHOD in varies else {"marker": "o"})))
-    plot = plot.add(interval, **alone, ymin="low", ymax="high")
+    plot = plot.add(interval, **alone, group=shown[METHOD] + shown[ADJOINT], ymin="low", ymax="high")
     if x == "cost":
-        plot = plot.add(interval, **alone, orient="y", xmin=COST_ENDS[0], xmax=COST_ENDS[1])
+        ends = {"xmin": COST_ENDS[0], "xmax": COST_ENDS[1]}
+        plot = plot.add(interval, **alone, group=range(len(shown)), orient="y", **ends)
     return plot.scale(**looks(rows, context, names)).theme(THEME)
 
 

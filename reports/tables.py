@@ -2,10 +2,9 @@
 
 import itertools
 import textwrap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from html import escape
-from typing import Any
 
 from reports import words
 from reports.frame import (
