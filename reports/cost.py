@@ -150,7 +150,7 @@ def evaluations(rows: Frame, frame: Frame) -> Plot:
 
 
 def _fewest(rows: Frame) -> Frame:
-    """A row of each implementation and method: evaluations, the `total` with vjps, and the adjoint that has the fewest."""
+    """A row of each implementation and method: evaluations, the `total` with vjps, the adjoint that has the fewest."""
     found = []
     rows = rows.assign(panel=(rows["adjoint"] == "").map({True: "of a solve", False: "of a gradient"}))
     for _, part in groups(rows, ["panel", "implementation", "method"]):
