@@ -19,8 +19,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _readme(options) if options.readme else _report(options)
     except results.ResultsError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        words.say(f"error: {error!s:.1000}", sys.stderr)
+    except OSError as error:
+        remedy = "make room, or name another place"
+        words.say(f"error: cannot write {error.filename}: {error.strerror}; {remedy}.", sys.stderr)
+    return 2
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -31,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--asv", type=Path, help="add the results in this directory (.asv/results)")
     parser.add_argument("--pytest-benchmark", type=Path, help="add the results in this file (--benchmark-json)")
     parser.add_argument(
-        "--verification", type=Path, default=OUT / "verification.csv", help="claims to tell with them: %(default)s"
+        "--verification", type=Path, help="claims to tell with them, default: verification.csv beside the results"
     )
     parser.add_argument("--readme", type=Path, help="put the headline into this file, and its plot beside the results")
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the README is out of date")
@@ -39,20 +42,21 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _report(options: argparse.Namespace) -> int:
-    rows = results.read(options.results)
+    rows = readers.from_results(options.results)
     rows += readers.from_asv(options.asv) if options.asv else []
     rows += readers.from_pytest_benchmark(options.pytest_benchmark) if options.pytest_benchmark else []
     frame = tidy(rows)
-    claims = readers.from_verification(options.verification) if options.verification.exists() else []
-    index = html.write(frame, options.out, claims)
+    verification = options.verification or options.results.with_name(readme.CLAIMS)
+    told = options.verification or verification.exists()
+    index = html.write(frame, options.out, readers.from_verification(verification) if told else [])
     for part in settings(frame):
-        print(f"\n{words.place(part)}\n\n{tables.headline(part).text()}")
-    print(f"\nreport: {index}")
+        words.say(f"\n{words.place(part)}\n\n{tables.headline(part).text()}")
+    words.say(f"\nreport: {index}")
     return 0
 
 
 def _readme(options: argparse.Namespace) -> int:
-    frame = tidy(results.read(options.results))
+    frame = tidy(readers.from_results(options.results))
     if not options.check:
         readme.write(options.readme, frame, options.results)
         return 0

@@ -3,11 +3,14 @@
 Each draws `rows`, the values of one measure for one problem; `frame` holds all rows of the setting.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 
 from reports import plotting, ticks, words
-from reports.frame import STEPPING, Frame, Row, groups, implementations, join, measured
+from reports.frame import STEPPING, Frame, implementations, join, measured
 from reports.plotting import NoData, Plot
 
 FLOOR = 1e-18  # where an exact zero is drawn on a logarithmic axis
@@ -21,17 +24,13 @@ def gradient_error(rows: Frame, frame: Frame) -> Plot:
     """The paper's figure 2, for each implementation: error of the adjoint gradient against the step size."""
     rows = _drawn(rows)
     names = implementations(rows)
-    title = "Error of the gradient against backpropagation on the same path"
-    figure, panels = plotting.canvas(title, len(names), columns=4, width=2.5, sharex=True, sharey=True)
-    for axes, name in zip(panels, names, strict=True):
-        for _, line in groups(rows[rows["implementation"] == name], LINE):
-            plotting.series(axes, line, "dt", "drawn", context=frame)
+    figure, across = plotting.grid("Error of the gradient against backpropagation on the same path", len(names))
+    plot = plotting.curves(rows, frame, "dt", "drawn").facet(col="implementation", order=names, wrap=across)
+    panels = plotting.draw(plot, figure, "xy", x="step size dt", y="relative L1 error")
+    for axes in panels:
         ticks.step_axis(axes, rows["dt"])
-        axes.set_yscale("log")
-        axes.set_title(name, loc="left")
         _floors(axes, rows, "left")
-    panels[0].set_ylabel("relative L1 error")
-    plotting.legend(figure, rows, frame, by="method adjoint")
+    ticks.log_axis(panels[0].yaxis)
     return plotting.finish(figure, rows, _extremes(rows, "Relative L1 error of the gradient"))
 
 
@@ -40,25 +39,22 @@ def strong_error(rows: Frame, frame: Frame) -> Plot:
     """Strong error against the step size, with the fitted order and its interval."""
     rows = _drawn(rows)
     parts = plotting.panels(rows, *STEPPING)
-    title = "Strong error against the step size, with the fitted order"
-    figure, panels = plotting.canvas(title, len(parts), sharex=True, sharey=True)
-    for axes, (what, part) in zip(panels, parts, strict=True):
-        names = implementations(part)
-        aside = (part["dt"].max() / part["dt"].min()) ** 0.012  # side by side, so that every interval is seen
-        for k, name in enumerate(names):
-            line = part[part["implementation"] == name].copy()
-            line["dt"] *= aside ** (k - (len(names) - 1) / 2)
-            label = f"{name} {_order(frame, line.iloc[0])}"
-            plotting.series(axes, line, "dt", "drawn", context=frame, label=label)
-        axes.set_yscale("log")
+    names = implementations(rows)
+    aside = (rows["dt"].max() / rows["dt"].min()) ** 0.012  # side by side, so that every interval is seen
+    beside = rows["implementation"].map(lambda name: aside ** (names.index(name) - (len(names) - 1) / 2))
+    shown = pd.concat([part.assign(panel=what, beside=part["dt"] * beside[part.index]) for what, part in parts])
+    figure, across = plotting.grid("Strong error against the step size, with the fitted order", len(parts), height=3.2)
+    plot = plotting.curves(shown, frame, "beside", "drawn").facet(col="panel", order=[p for p, _ in parts], wrap=across)
+    panels = plotting.draw(plot, figure, "xy", x="step size dt", y="root mean square error at the end")
+    for axes, (_, part) in zip(panels, parts, strict=True):
         _slopes(axes, part)
         ticks.step_axis(axes, part["dt"])
-        axes.set_title(what, loc="left")
-        axes.legend(loc="upper left", fontsize=7.5, title="order [95 %]", title_fontsize=7.5, alignment="left")
+        told = [f"{name} {_order(frame, rows)}" for name, rows in part.groupby("implementation", sort=False)]
+        head = {"transform": axes.transAxes, "va": "top", "fontsize": 7}
+        axes.text(0.03, 0.98, "\n".join(["order [95 %]", *told]), **head)
     low, high = rows["drawn"].min(), rows["drawn"].max()
-    panels[0].set_ylim(low / 2, high * max(high / low, 10.0) ** 0.55)  # room for the legend above the data
+    panels[0].set_ylim(low / 2, high * max(high / low, 10.0) ** 0.55)  # room for the orders above the data
     ticks.log_axis(panels[0].yaxis)
-    panels[0].set_ylabel("root mean square error at the end")
     return plotting.finish(figure, rows, _extremes(rows, "Strong error"))
 
 
@@ -84,24 +80,27 @@ def _work_precision(rows: Frame, frame: Frame, time: str, title: str, label: str
     kinds = [(joined, text) for joined, text in kinds if len(joined)]
     if not kinds:
         raise NoData(f"neither {time} nor all evaluations were measured for the work whose error was.")
-    figure, panels = plotting.canvas(title, len(kinds), width=4.4, height=3.6, sharey=True)
+    shown = pd.concat([joined.assign(panel=text) for joined, text in kinds])
+    order = [text for _, text in kinds]
+    figure, _ = plotting.grid(title, len(kinds), width=4.0, height=3.6)
+    plot = plotting.curves(shown, frame, "cost", "drawn").facet(col="panel", order=order).share(x=False)
+    panels = plotting.draw(plot, figure, "xy", y=label)
     for axes, (joined, text) in zip(panels, kinds, strict=True):
-        precision_panel(axes, joined, frame)
-        axes.set_xlabel(text)
+        axes.set(title="", xlabel=text)
+        _floors(axes, joined, "right")
         ticks.log_axis(axes.xaxis, "s" if joined is by_time else None)
     ticks.log_axis(panels[0].yaxis)
-    panels[0].set_ylabel(label)
-    plotting.legend(figure, rows, frame, by="implementation method adjoint")
     told = f"{len(by_time)} values against time, {len(by_count)} against evaluations; lower left is better."
     return plotting.finish(figure, rows, f"{label[0].upper()}{label[1:]}: {told}")
 
 
-def precision_panel(axes: Axes, joined: Frame, frame: Frame) -> None:
-    """The error (`drawn`) of rows with a `cost` against it, on logarithmic axes."""
-    for _, line in groups(joined, LINE):
-        plotting.series(axes, line, "cost", "drawn", context=frame)
-    axes.set(xscale="log", yscale="log")
+def precision_panel(axes: Axes, joined: Frame, frame: Frame, names: Sequence[str]) -> None:
+    """The error (`drawn`) of rows with a `cost` against it, on logarithmic axes; the libraries of the legend."""
+    plot = plotting.curves(joined, frame, "cost", "drawn", names)
+    plotting.draw(plot, axes, "xy", x="wall-clock time", y="relative L1 error of the gradient")
     _floors(axes, joined, "right")
+    ticks.log_axis(axes.xaxis, "s")
+    ticks.log_axis(axes.yaxis)
 
 
 def timed(rows: Frame, frame: Frame) -> Frame:
@@ -130,8 +129,8 @@ def _extremes(rows: Frame, what: str) -> str:
     return f"{what} from {told[0]} to {told[1]}; {len(rows)} values."
 
 
-def _order(frame: Frame, line: Row) -> str:
-    fits = measured(frame, "strong_order")
+def _order(frame: Frame, rows: Frame) -> str:
+    line, fits = rows.iloc[0], measured(frame, "strong_order")
     for column in ("implementation", "problem", "method", "noise_type", "dtype"):
         fits = fits[fits[column] == line[column]]
     if fits.empty:

@@ -3,20 +3,18 @@
 Each draws `rows`, the values of one measure for one problem; `frame` holds all rows of the setting.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
+import seaborn.objects as so
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from reports import plotting, ticks, words
 from reports.frame import SIZE, Frame, Row, groups, implementations, varying, work_columns
 from reports.plotting import NoData, Plot
 from suite.goals import goal
-
-_GOAL: Any = {"color": "#222222", "marker": "|", "markersize": 9, "markeredgewidth": 1.6, "linestyle": "none"}
 
 
 @plotting.in_style
@@ -27,23 +25,20 @@ def by_size(rows: Frame, frame: Frame, title: str) -> Plot:
     parts = [(what, part) for what, part in plotting.panels(rows, *SIZE) if part["size"].nunique() > 1]
     if not parts:
         raise NoData("no work was measured at two sizes or more.")
-    rows = rows.loc[[i for _, part in parts for i in part.index]]
-    sizes = list(dict.fromkeys(rows.sort_values(list(SIZE))["size"]))
-    figure, panels = plotting.canvas(title, len(parts), sharex=True, sharey=True, height=3.0)
-    for axes, (what, part) in zip(panels, parts, strict=True):
-        names = implementations(part)
-        for work, line in groups(part, ["implementation", "adjoint"]):
-            aside = 0.09 * (names.index(work["implementation"]) - (len(names) - 1) / 2)
-            line = line.assign(place=line["size"].map(sizes.index) + aside)
-            plotting.series(axes, line, "place", "value", context=frame)
-        axes.set_yscale("log")
-        axes.set_title(what, loc="left")
-        axes.set_xticks(range(len(sizes)), sizes, fontsize=7.5)
+    rows = pd.concat([part.assign(panel=what) for what, part in parts])
+    sizes, names = list(dict.fromkeys(rows.sort_values(list(SIZE))["size"])), implementations(rows)
+    aside = rows["implementation"].map(lambda name: 0.09 * (names.index(name) - (len(names) - 1) / 2))
+    rows = rows.assign(place=rows["size"].map(sizes.index) + aside)
+    figure, across = plotting.grid(title, len(parts), width=0.9 + 0.7 * len(sizes))
+    plot = plotting.curves(rows, frame, "place", by=(plotting.ADJOINT,)).facet(
+        col="panel", order=[what for what, _ in parts], wrap=across
+    )
+    panels = plotting.draw(plot, figure, "y", x="", y="median time")
+    for axes in panels:
+        axes.set_xticks(range(len(sizes)), sizes, fontsize=7)
         axes.grid(axis="x", visible=False)
         axes.set_xlim(-0.5, len(sizes) - 0.5)
     ticks.log_axis(panels[0].yaxis, "s")
-    panels[0].set_ylabel("median time")
-    plotting.legend(figure, rows, frame, by="implementation adjoint")
     return plotting.finish(figure, rows, _range(rows))
 
 
@@ -61,86 +56,69 @@ def _range(rows: Frame) -> str:
 def ratios(rows: Frame, frame: Frame, title: str) -> Plot:
     """Times divided by those of sdegrad in the same framework, with the goals for them."""
     goals = [goal(row) for _, row in rows.iterrows()]
-    figure, (axes,) = plotting.canvas(title, 1, width=8.2, height=0.45 + 0.16 * _lines(rows))
-    ratio_panel(axes, rows, frame, goals)
-    extra = [Line2D([], [], **_GOAL, label="goal")] if any(goals) else []
-    plotting.legend(figure, rows, frame, by="implementation", extra=extra)
+    works, names = rows[work_columns("adjoint")].drop_duplicates(), implementations(rows)
+    figure = plotting.canvas(title, 7.6, 1.2 + len(works) * (0.1 + 0.12 * len(names)))
+    ratio_panel(figure, rows.assign(goal=pd.Series(goals, rows.index, dtype=float)), frame)
     low, high = words.number(rows["value"].min()), words.number(rows["value"].max())
     reached = [value >= wanted for value, wanted in zip(rows["value"], goals, strict=True) if wanted]
     told = f"; {sum(reached)} of {len(reached)} goals reached" if reached else ""
     return plotting.finish(figure, rows, f"Ratios from {low} to {high}, paired by round; {len(rows)} values{told}.")
 
 
-def _works(rows: Frame) -> list[Frame]:
-    """The rows by work, alike beside alike."""
+def ratio_panel(on: Figure | Axes, rows: Frame, frame: Frame, *, legend: bool = True) -> None:
+    """A line for each work, in it each ratio with its interval and number, and the `goal` if there is one.
+
+    1 is as fast as sdegrad; alike works are beside alike.
+    """
     order = ["method", "noise_source", "compiled", "rtol", "dt", *SIZE]
     rows = rows.sort_values(order, kind="stable", na_position="first")
-    return [part for _, part in groups(rows, work_columns("adjoint"))]
-
-
-def _lines(rows: Frame) -> int:
-    """How many lines the ratios take: one for each, and a gap after each work."""
-    return len(rows) + len(_works(rows))
-
-
-def ratio_panel(axes: Axes, rows: Frame, frame: Frame, goals: Sequence[float | None] = ()) -> None:
-    """A line for each ratio, with its interval and number, by work; 1 is as fast as sdegrad.
-
-    goals: what the ratios are meant to be at least, in the order of the rows; marked, if any.
-    """
-    wanted = dict(zip(rows.index, goals, strict=True)) if goals else {}
     columns = varying(rows, work_columns("adjoint", "noise_dim")) or ["method"]
     columns += ["steps"] if "dt" in columns and "steps" not in columns else []
-    names, y, middles = implementations(frame), 0, []
-    for part in _works(rows):
-        middles.append((y + (len(part) - 1) / 2, words.work(part.iloc[0].to_dict(), columns)))
-        for index, row in part.iterrows():
-            _ratio(axes, row, y, plotting.colour(row["implementation"], names), wanted.get(index))
-            y += 1
-        axes.axhline(y, color="#e4e4e4", linewidth=0.6)
-        y += 1
-    axes.axvline(1, color="#444444", linewidth=1)
-    axes.set_yticks(*zip(*middles, strict=True), fontsize=8)
-    axes.set_ylim(y - 1, -1)
+    rows = rows.assign(work=[words.work(row, columns) for row in rows.to_dict("records")])
+    shown = plotting.worded(rows, frame)
+    told = [f"{words.number(v)}×" for v in shown["value"]]
+    end = shown["high"].where(~shown["goal"].between(shown["high"], 1.6 * shown["high"]), shown["goal"])
+    plot = so.Plot(
+        shown.assign(told=told, end=end), y="work", x="value", color=plotting.LIBRARY, group=plotting.LIBRARY
+    )
+    aside: Any = so.Dodge(empty="drop", by=["group"])
+    plot = plot.add(so.Dot(pointsize=5), aside, orient="y", legend=legend)
+    plot = plot.add(so.Range(linewidth=1.4), aside, orient="y", xmin="low", xmax="high", legend=False)
+    number = so.Text(halign="left", offset=5, color="#444444", fontsize=7)
+    plot = plot.add(number, aside, orient="y", x="end", text="told", legend=False)
+    if shown["goal"].notna().any():
+        mark: Any = {"marker": "|", "color": "#222222", "pointsize": 8, "stroke": 1.6}
+        plot = plot.add(so.Dot(**mark), aside, orient="y", x="goal", color=None, label="goal", legend=legend)
+    looks = plotting.looks(rows, frame)
+    plot = plot.scale(color=looks["color"], y=so.Nominal(order=list(dict.fromkeys(rows["work"])))).theme(plotting.THEME)
+    label = "time relative to sdegrad (right of 1: slower)"
+    _relative(plotting.draw(plot, on, x=label, y="")[0], shown)
+
+
+def _relative(axes: Axes, rows: Frame) -> None:
+    """The axis of ratios: powers of two around 1, with room for the numbers."""
+    low, high = min(0.9, rows[["low", "goal"]].min().min()), max(2.0, rows[["high", "goal"]].max().max())
+    axes.set_xscale("log", base=2)
+    axes.set_xlim(low / 1.15, high * max(1.5, (high / low) ** 0.22))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+    axes.axvline(1, color="#444444", linewidth=1, zorder=0.5)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="y", visible=False)
-    shown = [*rows["low"].fillna(rows["value"]), *rows["high"].fillna(rows["value"]), *(w for w in goals if w)]
-    low, high = min(0.9, *shown), max(2.0, *shown)
-    axes.set_xscale("log", base=2)
-    axes.set_xlim(low / 1.15, high * max(1.25, (high / low) ** 0.14))  # room for the numbers
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
-    axes.set_xlabel("time relative to sdegrad (1: as fast, right of it: slower)")
-
-
-def _ratio(axes: Axes, row: Row, y: float, tint: str, wanted: float | None) -> None:
-    """One ratio with its interval and number, and its goal."""
-    line = row.to_frame().T.infer_objects()
-    axes.errorbar(
-        row["value"], y, xerr=plotting.bounds(line, "value"), color=tint, marker="o", markersize=5, elinewidth=1.4
-    )
-    if wanted:
-        axes.plot(wanted, y, **_GOAL)
-    end = row["value"] if row["high"] != row["high"] else row["high"]
-    end = wanted if wanted and end < wanted < 1.25 * end else end  # past a goal that the number would cover
-    text: Any = {"xytext": (6, 0), "textcoords": "offset points", "va": "center", "fontsize": 7, "color": "#444444"}
-    behind = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
-    axes.annotate(f"{words.number(row['value'])}×", (end, y), bbox=behind, **text)
+    for line in range(1, rows["work"].nunique()):
+        axes.axhline(line - 0.5, color="#e4e4e4", linewidth=0.7)
 
 
 @plotting.in_style
 def gradient_memory(rows: Frame, frame: Frame) -> Plot:
     """Peak memory of a gradient against the number of steps."""
     parts = plotting.panels(rows, "dt", "steps")
-    title = "Peak memory of a gradient against the number of steps"
-    figure, panels = plotting.canvas(title, len(parts), sharex=True, sharey=True)
-    for axes, (what, part) in zip(panels, parts, strict=True):
-        for _, line in groups(part, ["implementation", "adjoint"]):
-            plotting.series(axes, line, "steps", "value", context=frame)
-        axes.set(xscale="log", yscale="log", xlabel="steps")
-        axes.set_title(what, loc="left")
-    ticks.bytes_axis(panels[0].yaxis, rows["value"].min(), rows["value"].max())
-    panels[0].set_ylabel("peak above what was there before")
-    plotting.legend(figure, rows, frame, by="implementation method adjoint")
+    figure, across = plotting.grid("Peak memory of a gradient against the number of steps", len(parts), height=3.0)
+    shown = pd.concat([part.assign(panel=what) for what, part in parts])
+    shown = shown.assign(value=shown["value"].clip(lower=1))  # byte: an exact zero has no place on the axis
+    plot = plotting.curves(shown, frame, "steps").facet(col="panel", order=[what for what, _ in parts], wrap=across)
+    panels = plotting.draw(plot, figure, "xy", x="steps", y="peak above what was there before")
+    ticks.log_axis(panels[0].xaxis)
+    ticks.bytes_axis(panels[0].yaxis, shown["value"].min(), shown["value"].max())
     told = [words.quantity(v, "B") for v in (rows["value"].min(), rows["value"].max())]
     steps = f"{rows['steps'].min():g} to {rows['steps'].max():g} steps"
     return plotting.finish(figure, rows, f"Peak memory over {steps}: from {told[0]} to {told[1]}; {len(rows)} values.")
@@ -149,41 +127,36 @@ def gradient_memory(rows: Frame, frame: Frame) -> Plot:
 @plotting.in_style
 def evaluations(rows: Frame, frame: Frame) -> Plot:
     """Evaluations per step, of drift and diffusion and of their vector-Jacobian products."""
-    columns = ["implementation", "method", "adjoint", "measure"]
-    rows = rows.drop_duplicates(columns)
-    kinds = [("a solve", rows[rows["adjoint"] == ""]), ("a gradient", rows[rows["adjoint"] != ""])]
-    kinds = [(what, part) for what, part in kinds if len(part)]
-    methods, names = list(dict.fromkeys(rows["method"])), implementations(rows)
-    height = 0.5 + 0.21 * len(methods) * len(names)
-    title = "Evaluations of drift and diffusion per step"
-    figure, panels = plotting.canvas(title, len(kinds), width=4.2, height=height, sharey=True)
-    for axes, (what, part) in zip(panels, kinds, strict=True):
-        _bars(axes, part, methods, names, [plotting.colour(n, implementations(frame)) for n in names])
-        axes.set_title(f"of {what}", loc="left")
-        axes.set_xlabel("drift + diffusion, per step")
+    rows = rows.drop_duplicates(["implementation", "method", "adjoint", "measure"])
+    shown = plotting.worded(_fewest(rows), frame)
+    kinds = [kind for kind in ("of a solve", "of a gradient") if kind in set(shown["panel"])]
+    methods, names = shown[plotting.METHOD].nunique(), shown[plotting.LIBRARY].nunique()
+    figure = plotting.canvas("Evaluations of drift and diffusion per step", 7.6, 1.0 + 0.17 * methods * names)
+    aside: Any = so.Dodge(by=["color"], gap=0.1)
+    plot = so.Plot(shown, y=plotting.METHOD, x="value", color=plotting.LIBRARY).facet(col="panel", order=kinds)
+    plot = plot.add(so.Bar(edgewidth=0, alpha=0.5), aside, orient="y", x="total", legend=False)
+    plot = plot.add(so.Bar(edgewidth=0, alpha=1), aside, orient="y")
+    text = so.Text(halign="left", color="#222222", fontsize=7)
+    plot = plot.add(text, aside, orient="y", x="total", text="told", legend=False)
+    plot = plot.scale(color=plotting.looks(rows, frame)["color"]).share(x=False).theme(plotting.THEME)
+    panels = plotting.draw(plot, figure, x="evaluations per step (light: vjps)", y="")
+    for axes, kind in zip(panels, kinds, strict=True):
+        axes.set_xlim(0, shown.loc[shown["panel"] == kind, "total"].max() * (1.12 if kind == kinds[0] else 1.4))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    panels[0].set_yticks(range(len(methods)), [words.method(m) for m in methods])
-    panels[0].invert_yaxis()
-    vjps = Patch(facecolor="#bbbbbb", edgecolor="white", hatch="////", label="vector-Jacobian products")
-    plotting.legend(figure, rows, frame, by="implementation", extra=[vjps])
+        axes.grid(axis="y", visible=False)
     least, most = rows["value"].min(), rows["value"].max()
     sentence = f"Each count per step lies between {least:.3g} and {most:.3g}; {len(rows)} values."
     return plotting.finish(figure, rows, sentence, "by method and adjoint, whatever the problem")
 
 
-def _bars(axes: Axes, rows: Frame, methods: list[str], names: list[str], tints: list[str]) -> None:
-    """Evaluations solid, vjps hatched behind it; of several adjoints the one with the fewest, named."""
-    height = 0.8 / len(names)
-    for (name, method), part in rows.groupby(["implementation", "method"], sort=False):
-        is_vjp = part["measure"].str.endswith("_vjp")
+def _fewest(rows: Frame) -> Frame:
+    """A row of each implementation and method: evaluations, the `total` with vjps, the adjoint that has the fewest."""
+    found = []
+    rows = rows.assign(panel=(rows["adjoint"] == "").map({True: "of a solve", False: "of a gradient"}))
+    for _, part in groups(rows, ["panel", "implementation", "method"]):
         totals = part.groupby("adjoint")["value"].sum()
-        adjoint = totals.idxmin()
-        fields = part.loc[~is_vjp & (part["adjoint"] == adjoint), "value"].sum()
-        k = names.index(name)
-        y = methods.index(method) + height * (k - (len(names) - 1) / 2)
-        axes.barh(y, fields, height * 0.85, color=tints[k])
-        behind = {"left": fields, "alpha": 0.55, "hatch": "////", "edgecolor": "white", "linewidth": 0}
-        axes.barh(y, totals[adjoint] - fields, height * 0.85, color=tints[k], **behind)
-        axes.text(totals[adjoint], y, f" {totals[adjoint]:.3g} {adjoint}", va="center", fontsize=7)
-    axes.margins(x=0.22 if (rows["adjoint"] != "").any() else 0.08)
-    axes.grid(axis="y", visible=False)
+        adjoint, total = totals.idxmin(), totals.min()
+        part = part[part["adjoint"] == adjoint]
+        fields = part.loc[~part["measure"].str.endswith("_vjp"), "value"].sum()
+        found.append(part[:1].assign(value=fields, total=total, told=f"{total:.3g} {adjoint}"))
+    return pd.concat(found)

@@ -1,10 +1,23 @@
 """The table of figures, and the one for the README. A figure without data is left out, with the reason."""
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from reports import accuracy, cost, plotting, ticks
-from reports.frame import STEPPING, Frame, apart, groups, measured, solvers, standalone, work_columns
+from reports import accuracy, cost, plotting, words
+from reports.frame import (
+    STEPPING,
+    Frame,
+    apart,
+    groups,
+    implementations,
+    measured,
+    number_of,
+    solvers,
+    standalone,
+    work_columns,
+)
 from reports.plotting import NoData, Plot
 from reports.tables import SUBJECT
 
@@ -14,14 +27,19 @@ def _ratios(rows: Frame) -> Frame:
     return standalone(rows[~rows["implementation"].str.startswith("sdegrad")])
 
 
+MOST, MOST_VALUES = 8, 500  # figures of a kind, values of a figure
+
+
 @dataclass(frozen=True)
 class Spec:
-    """A figure: how it is drawn, of which measures, by which columns it falls into several, of which rows."""
+    """A figure: how it is drawn, of which measures, by which columns it falls into several, of which rows; and the
+    column along its curves, if it has curves."""
 
     draw: Callable[[Frame, Frame], Plot]
     measures: Sequence[str]
     split: Sequence[str]
     pick: Callable[[Frame], Frame] = lambda rows: rows
+    along: str = ""
 
 
 _BY_WORK = work_columns(*STEPPING, "method", "adjoint")
@@ -37,15 +55,15 @@ def _ratio(measure: str, title: str) -> Spec:
 
 
 FIGURES: dict[str, Spec] = {
-    "gradient_error": Spec(accuracy.gradient_error, ("gradient_error",), _BY_WORK),
+    "gradient_error": Spec(accuracy.gradient_error, ("gradient_error",), _BY_WORK, along="dt"),
     "gradient_time": _time("gradient_time", "Time of a gradient, forward and backward, by size"),
     "gradient_time_ratio": _ratio(
         "gradient_time_ratio", "Time of a gradient relative to sdegrad in the same framework"
     ),
-    "gradient_memory": Spec(cost.gradient_memory, ("gradient_memory",), _BY_PROBLEM),
-    "work_precision_gradient": Spec(accuracy.work_precision_gradient, ("gradient_error",), _BY_WORK),
-    "strong_error": Spec(accuracy.strong_error, ("strong_error",), _BY_WORK),
-    "work_precision_strong": Spec(accuracy.work_precision_strong, ("strong_error",), _BY_WORK),
+    "gradient_memory": Spec(cost.gradient_memory, ("gradient_memory",), _BY_PROBLEM, along="steps"),
+    "work_precision_gradient": Spec(accuracy.work_precision_gradient, ("gradient_error",), _BY_WORK, along="dt"),
+    "strong_error": Spec(accuracy.strong_error, ("strong_error",), _BY_WORK, along="dt"),
+    "work_precision_strong": Spec(accuracy.work_precision_strong, ("strong_error",), _BY_WORK, along="dt"),
     "solve_time": _time("solve_time", "Time of a solve by size"),
     "solve_time_ratio": _ratio("solve_time_ratio", "Time of a solve relative to sdegrad in the same framework"),
     "evaluations": Spec(cost.evaluations, accuracy.COUNTS, ()),
@@ -66,13 +84,32 @@ def draw(frame: Frame) -> tuple[dict[str, Plot], dict[str, str]]:
             left_out[name] = f"no {', '.join(spec.measures)} was measured that belongs here."
             continue
         columns = apart(rows, spec.split)
-        for work, part in groups(rows, columns) if columns else [({}, rows)]:
-            full = "-".join([name, *(f"{v:g}" if isinstance(v, float) else str(v) for v in work.values())])
+        number = number_of(rows, columns)
+        for work, part in itertools.islice(groups(rows, columns), MOST) if columns else [({}, rows)]:
+            full = _name(name, work, {*drawn, *left_out})
             try:
-                drawn[full] = spec.draw(part, frame)
+                drawn[full] = _drawn(spec, part, frame)
             except NoData as reason:
                 left_out[full] = str(reason)
+        if number > MOST:
+            left_out[f"{name}, {number - MOST} more"] = f"of {number} works the first {MOST} are drawn."
     return drawn, left_out
+
+
+def _name(figure: str, work: Mapping[str, Any], taken: Collection[str]) -> str:
+    """The name of a figure and its files, unlike all that are taken, also where capitals are the same as others."""
+    full = words.file_name("-".join([figure, *(words.plain(v) for v in work.values())]))
+    lower = {name.lower() for name in taken}
+    names = itertools.chain([full], (f"{full}-{k}" for k in itertools.count(2)))
+    return next(n for n in names if n.lower() not in lower)
+
+
+def _drawn(spec: Spec, rows: Frame, frame: Frame) -> Plot:
+    if len(rows) > MOST_VALUES:
+        raise NoData(f"{len(rows)} values are too many to be told apart; at most {MOST_VALUES} are drawn.")
+    if spec.along and rows[spec.along].nunique() < 2:
+        raise NoData(f"a curve needs two values of {spec.along} or more, and there is one.")
+    return spec.draw(rows, frame)
 
 
 @plotting.in_style
@@ -85,13 +122,12 @@ def headline(frame: Frame) -> Plot:
         raise NoData("the headline needs gradient_time_ratio of reversible Heun, and timed gradient_error rows.")
     _, ratios = next(groups(ratios, _BY_PROBLEM))
     _, errors = next(groups(errors, _BY_WORK))
-    figure, (left, right) = plotting.canvas("Gradients of neural SDEs: how fast, how exact", 2, width=5.0, height=3.7)
-    cost.ratio_panel(left, ratios, frame)
-    left.set_title("Time of a gradient with reversible Heun", loc="left")
-    accuracy.precision_panel(right, errors, frame)
-    right.set_title("Error of a gradient against its time", loc="left")
-    right.set(xlabel="wall-clock time", ylabel="relative L1 error of the gradient")
-    ticks.log_axis(right.xaxis, "s")
-    plotting.legend(figure, errors, frame, by="implementation method adjoint")
+    names = [n for n in implementations(frame) if n in {*ratios["implementation"], *errors["implementation"]}]
+    figure = plotting.canvas("Gradients of neural SDEs: how fast, how exact", 10.0, 3.9)
+    left, right = figure.subplots(1, 2)
+    cost.ratio_panel(left, ratios.assign(goal=float("nan")), frame, legend=False)
+    left.set_title("Time of a gradient with reversible Heun")
+    accuracy.precision_panel(right, errors, frame, names)
+    right.set_title("Error of a gradient against its time")
     work = f"left: {plotting.shared_work(ratios)}; right: {plotting.shared_work(errors)}"
     return plotting.finish(figure, ratios, "", work)

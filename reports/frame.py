@@ -3,6 +3,7 @@
 Figures and tables show one setting (machine, device, threads) at a time and never mix rows of different work.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -28,22 +29,14 @@ BOUNDS = ("torch_floor", "jax_by_hand", "torch_tree")
 
 
 def tidy(rows: Iterable[Mapping[str, str]]) -> Frame:
-    """The latest of each row, with the columns of `suite.results`; numeric columns as float, NaN where empty.
+    """The latest of each checked row, with the columns of `suite.results`; numeric columns as float, NaN where empty.
 
-    ResultsError where there are no rows, or text stands for a number.
+    ResultsError where there are no rows.
     """
     frame = pd.DataFrame(results.latest(rows), columns=list(results.COLUMNS), dtype=str)
     if frame.empty:
         raise results.ResultsError("the results file has a header but no rows; run `nox -s bench` again.")
-    for column in NUMBERS:
-        numbers: Any = pd.to_numeric(frame[column], errors="coerce")
-        wrong = frame.loc[numbers.isna() & ~frame[column].isin(("", "nan")), column]
-        if len(wrong):
-            raise results.ResultsError(
-                f"column {column} holds {wrong.iloc[0]!r}, expected a number or nothing; correct the file."
-            )
-        frame[column] = numbers
-    return frame
+    return frame.assign(**{column: pd.to_numeric(frame[column]).astype(float) for column in NUMBERS})
 
 
 def settings(frame: Frame) -> list[Frame]:
@@ -53,7 +46,7 @@ def settings(frame: Frame) -> list[Frame]:
     """
     own = frame[frame["tool"] == "harness"]
     shown = own if len(own) else frame
-    key = [*(c for c in results.KEY if c != "run"), *SETTING]
+    key = [*(c for c in results.KEY if c not in ("run", "samples")), *SETTING]
     shown = shown.drop_duplicates(key, keep="last")
     return [part for _, part in shown.groupby(list(SETTING), dropna=False, sort=False)]
 
@@ -74,8 +67,16 @@ def solvers(frame: Frame) -> Frame:
 
 def groups(frame: Frame, columns: Sequence[str]) -> Iterator[tuple[dict, Frame]]:
     """Each combination of these columns, in order of appearance, and its rows. Empty matches empty."""
-    for values, part in frame.groupby(list(columns), dropna=False, sort=False):
-        yield dict(zip(columns, values, strict=True)), part
+    places: dict[tuple, list[int]] = {}
+    for place, values in enumerate(keys(frame, columns)):
+        places.setdefault(values, []).append(place)
+    for values, where in places.items():
+        yield dict(zip(columns, values, strict=True)), frame.iloc[where]
+
+
+def keys(frame: Frame, columns: Sequence[str]) -> Iterator[tuple]:
+    """The values of these columns, row by row; all that are missing are the one `math.nan`, and so alike."""
+    return zip(*([v if v == v else math.nan for v in frame[c].tolist()] for c in columns), strict=True)
 
 
 def varying(frame: Frame, columns: Iterable[str]) -> list[str]:
@@ -85,11 +86,12 @@ def varying(frame: Frame, columns: Iterable[str]) -> list[str]:
 def apart(frame: Frame, columns: Iterable[str]) -> list[str]:
     """The first few of these columns that vary, as many as tell the same groups apart as all of them."""
     candidates = varying(frame, columns)
-    number = _number(frame, candidates)
-    return next(candidates[:n] for n in range(len(candidates) + 1) if _number(frame, candidates[:n]) == number)
+    number = number_of(frame, candidates)
+    return next(candidates[:n] for n in range(len(candidates) + 1) if number_of(frame, candidates[:n]) == number)
 
 
-def _number(frame: Frame, columns: list[str]) -> int:
+def number_of(frame: Frame, columns: list[str]) -> int:
+    """How many combinations of these columns there are."""
     return len(frame[columns].drop_duplicates()) if columns else 1
 
 

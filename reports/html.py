@@ -1,7 +1,7 @@
 """The report: one HTML file that needs nothing else, and every figure beside it as PNG and SVG."""
 
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +10,14 @@ from markupsafe import Markup
 
 from reports import figures, tables, words
 from reports.frame import Frame, groups, settings
+from reports.readers import CLAIM, CLAIM_NUMBERS, Claims
 from suite import results
 
-Claims = Sequence[Mapping[str, str]]
-
-_NUMBERS = ("expected", "measured", "low", "high")
-_CLAIM = ("implementation", "version", "subject", "claim", "source", *_NUMBERS, "verdict", "reason")
+MOST = 5000  # rows in a table of the page, as many as a browser sorts at once
 _MISSING = ("status", "implementation", "measure", "problem", "method", "adjoint", "reason")
 
 
-def write(frame: Frame, out: Path, claims: Claims = ()) -> Path:
+def write(frame: Frame, out: Path, claims: Claims) -> Path:
     """Write everything into `out`, in place of an earlier report; nothing is written until all is drawn.
 
     claims: the rows of a verification, told with the results. Returns the path of index.html.
@@ -61,7 +59,7 @@ def _versions(frame: Frame) -> str:
 
 
 def _claims(claims: Claims) -> list[list[str]]:
-    return [[_number(claim[c]) if c in _NUMBERS else claim[c] for c in _CLAIM] for claim in claims]
+    return [[_number(claim[c]) if c in CLAIM_NUMBERS else claim[c] for c in CLAIM] for claim in claims]
 
 
 def _number(text: str) -> str:
@@ -70,9 +68,8 @@ def _number(text: str) -> str:
 
 def _page(frame: Frame, parts: list[Mapping[str, Any]], claims: Claims) -> str:
     missing = frame.loc[frame["status"] != "ok", list(_MISSING)].drop_duplicates()
-    shown = frame.map(_text)
-    constant = {c: shown[c].iloc[0] for c in shown if shown[c].nunique() == 1}
-    columns = [c for c in shown if c not in constant]
+    constant = {c: _text(frame[c].iloc[0]) for c in frame if frame[c].nunique(dropna=False) == 1}
+    columns = [c for c in frame if c not in constant]
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -81,13 +78,15 @@ def _page(frame: Frame, parts: list[Mapping[str, Any]], claims: Claims) -> str:
     )
     return environment.get_template("template.html").render(
         parts=parts,
-        claim_columns=_CLAIM,
+        claim_columns=CLAIM,
         claims=_claims(claims),
         missing_columns=_MISSING,
-        missing=missing.to_numpy().tolist(),
+        missing=missing[:MOST].to_numpy().tolist(),
+        left_out=max(0, len(missing) - MOST),
         constant=", ".join(f"{c} {v}" for c, v in constant.items() if v),
         columns=columns,
-        rows=shown[columns].to_numpy().tolist(),
+        number=len(frame),
+        rows=frame[columns][:MOST].map(_text).to_numpy().tolist(),
     )
 
 

@@ -1,4 +1,4 @@
-"""Shared by all figures: colour = implementation, marker = method, line = adjoint; legend and caption."""
+"""Shared by all figures: colour = library, marker = method, line = adjoint; facets, legend, intervals by seaborn."""
 
 import io
 import math
@@ -8,50 +8,57 @@ from functools import wraps
 from typing import Any
 
 import matplotlib
-import numpy as np
-from matplotlib.artist import Artist
+import seaborn as sns
+import seaborn.objects as so
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from reports import words
 from reports.frame import Frame, apart, groups, implementations, work_columns
 
-# Okabe and Ito's palette, safe for the colour-blind: PyTorch warm, JAX cool, sdegrad the darker of each pair.
-COLOURS = {
-    "sdegrad_torch": "#D55E00",
-    "torchsde": "#E69F00",
-    "sdegrad_jax": "#0072B2",
-    "diffrax": "#56B4E9",
-    "diffrax_sdegrad": "#009E73",
-    "torch_tree": "#666666",
-    "torch_floor": "#999999",
-    "jax_by_hand": "#999999",
-}
-_MORE_COLOURS = ("#CC79A7", "#000000", "#F0E442")
+# Safe for the colour-blind: PyTorch warm, JAX cool, sdegrad the darker of each pair; what they are held against, grey.
+_BLUE, _ORANGE, _GREEN, _RED, _PINK, _BROWN, _ROSE, _GREY, _YELLOW, _SKY = sns.color_palette("colorblind").as_hex()
+COLOURS = {"sdegrad_torch": _RED, "torchsde": _ORANGE, "sdegrad_jax": _BLUE, "diffrax": _SKY, "diffrax_sdegrad": _GREEN}
+COLOURS |= {"torch_tree": _GREY, "torch_floor": _GREY, "jax_by_hand": _GREY}
 MARKERS = {"reversible_heun": "o", "midpoint": "s", "heun": "^", "euler": "v", "euler_heun": "D"}
-MARKERS |= dict.fromkeys(("", "sequential", "doubly_sequential", "random"), "o")
-_MORE_MARKERS = ("P", "X", "<", ">", "h", "*")
-LINES = {"": "-", "reversible": "-", "backsolve": (0, (5, 2)), "checkpoint": (0, (1, 1.2)), "backprop": "-."}
-LINES["tree"] = LINES["backsolve"]
-_STRIP = 0.36  # inches under the figure for two lines of caption
+LINES = {
+    "": "-",
+    "reversible": "-",
+    "backsolve": "--",
+    "checkpoint": ":",
+    "backprop": "-.",
+    "interval": "-",
+    "tree": "--",
+}
+_MORE = {
+    "color": (_PINK, _BROWN, "#000000", _YELLOW, _ROSE),
+    "marker": ("P", "X", "<", ">", "h", "*"),
+    "linestyle": ("-.",),
+}
+COST_ENDS = ("cost_low", "cost_high")
+LIBRARY, METHOD, ADJOINT = "library", "method", "adjoint"  # columns as they are named in a legend
 
-RC: Any = {
+THEME: Any = {
+    **sns.axes_style("whitegrid"),
+    **sns.plotting_context("paper"),
     "figure.dpi": 180,
     "savefig.dpi": 180,
-    "font.size": 9,
-    "axes.titlesize": 9.5,
+    "axes.titlelocation": "left",
+    "axes.prop_cycle": matplotlib.cycler(color=["#444444"]),  # of a legend's entries that are not of a library
+    "axes.edgecolor": "#555555",
+    "axes.linewidth": 0.9,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.7,
+    "xtick.bottom": True,
+    "ytick.left": True,
+    "xtick.major.size": 3,
+    "ytick.major.size": 3,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.edgecolor": "#555555",
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#e4e4e4",
-    "grid.linewidth": 0.6,
     "legend.frameon": False,
-    "legend.fontsize": 8.5,
     "svg.fonttype": "path",
     "svg.hashsalt": "sdegrad",
+    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
 }
 
 
@@ -74,19 +81,9 @@ class Plot:
 
     def _save(self, kind: str, metadata: dict[str, Any]) -> bytes:
         buffer = io.BytesIO()
-        with matplotlib.rc_context(RC):
-            self.figure.savefig(buffer, format=kind, metadata=metadata)
+        with matplotlib.rc_context(THEME):
+            self.figure.savefig(buffer, format=kind, metadata=metadata, bbox_inches="tight")
         return buffer.getvalue()
-
-
-def colour(name: str, names: Sequence[str]) -> str:
-    others = [n for n in names if n not in COLOURS]
-    return COLOURS[name] if name in COLOURS else _MORE_COLOURS[others.index(name) % len(_MORE_COLOURS)]
-
-
-def marker(method: str, context: Frame) -> str:
-    others = [m for m in dict.fromkeys(context["method"]) if m not in MARKERS]
-    return MARKERS[method] if method in MARKERS else _MORE_MARKERS[others.index(method) % len(_MORE_MARKERS)]
 
 
 def panels(frame: Frame, *along: str) -> list[tuple[str, Frame]]:
@@ -97,104 +94,120 @@ def panels(frame: Frame, *along: str) -> list[tuple[str, Frame]]:
 
 def shared_work(frame: Frame) -> str:
     """What all rows have in common, in words, for the caption under the figure."""
-    columns = ("problem", "noise_type", "method", "batch", "dim", "hidden", "dt", "steps", "dtype")
+    columns = ("problem", "noise_type", "method", "adjoint", "batch", "dim", "hidden", "dt", "steps", "dtype")
     common = [c for c in columns if frame[c].nunique(dropna=False) == 1]
     return words.work(frame.iloc[0].to_dict(), common)
 
 
-def canvas(
-    title: str, number: int, *, width: float = 3.1, height: float = 2.9, columns: int = 3, **share: Any
-) -> tuple[Figure, list[Axes]]:
-    """A figure of `number` panels, at most `columns` in a row; sizes in inches of one panel."""
+def canvas(title: str, width: float, height: float) -> Figure:
+    """An empty figure of this size in inches, with its title."""
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
+    return figure
+
+
+def grid(title: str, number: int, *, width: float = 3.0, height: float = 2.7, columns: int = 3) -> tuple[Figure, int]:
+    """A figure for `number` panels of this size, and how many of them stand in a row."""
     down = math.ceil(number / columns)
     across = math.ceil(number / down)
-    size = (max(width * across, 6.6), height * down + 1.1)  # wide enough for title and caption
-    figure = Figure(figsize=size, layout="constrained", facecolor="white")
-    axes = figure.subplots(down, across, squeeze=False, **share).ravel().tolist()
-    for unused in axes[number:]:
-        unused.remove()
-    for lowest in axes[max(0, number - across) : number]:  # of its column: the axis shared with it is labelled here
-        lowest.tick_params(labelbottom=True)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
-    _keep_free(figure, _STRIP)
-    return figure, axes[:number]
+    return canvas(title, max(width * across, 4.6), height * down + 0.3), across
 
 
-def series(axes: Axes, rows: Frame, x: str, y: str, *, context: Frame, label: str | None = None) -> None:
-    """One line: one implementation, method and adjoint, with its intervals where it has them.
+def worded(rows: Frame, context: Frame) -> Frame:
+    """The rows with the columns of a legend, sorted as it is; intervals are empty where there are none."""
+    order = {name: k for k, name in enumerate(implementations(context))}
+    rows = rows.assign(
+        **{LIBRARY: rows["implementation"], METHOD: rows["method"].map(words.method)},
+        **{ADJOINT: rows["adjoint"].map(lambda name: words.adjoint(name).removesuffix(" adjoint"))},
+        low=rows["low"].fillna(rows["value"]).clip(upper=rows["value"]),
+        high=rows["high"].fillna(rows["value"]).clip(lower=rows["value"]),
+    )
+    return rows.sort_values("implementation", key=lambda names: names.map(order), kind="stable", ignore_index=True)
 
-    Later implementations are drawn smaller and thinner, so that those beneath are seen where they coincide.
+
+def looks(rows: Frame, context: Frame, names: Sequence[str] = ()) -> dict[str, Any]:
+    """The scales by which a library, a method and an adjoint look the same in all figures of a setting.
+
+    names: the libraries of the legend, by default those of the rows. Later ones are drawn smaller and thinner, so that
+    those beneath are seen where they coincide.
     """
-    rows = rows.sort_values("dt" if x == "cost" else x)  # along the sweep, also where the cost does not grow
-    first = rows.iloc[0]
-    names = implementations(context)
-    rank = names.index(first["implementation"])
-    axes.errorbar(
-        rows[x],
-        rows[y],
-        xerr=bounds(rows, x) if x == "cost" else None,
-        yerr=bounds(rows, y),
-        label=label,
-        color=colour(first["implementation"], names),
-        marker=marker(first["method"], context),
-        markersize=max(4.0, 7.5 - 1.1 * rank),
-        linewidth=max(1.1, 1.9 - 0.25 * rank),
-        linestyle=LINES.get(first["adjoint"], "-"),
-        elinewidth=0.9,
-        markeredgecolor="white",
-        markeredgewidth=0.4,
+    known = implementations(context)
+    names = list(names) or implementations(rows)
+    methods, adjoints = ({v: v for v in dict.fromkeys(context[c])} for c in ("method", "adjoint"))
+    colours, markers, lines = (
+        _looks(values, table, _MORE[kind])
+        for values, table, kind in (
+            (known, COLOURS, "color"),
+            (methods, MARKERS, "marker"),
+            (adjoints, LINES, "linestyle"),
+        )
     )
+    rank = {name: known.index(name) for name in names}
+    return {
+        "color": so.Nominal({n: colours[n] for n in names}, order=names),
+        "pointsize": so.Nominal({n: max(3.5, 7.0 - 1.0 * rank[n]) for n in names}, order=names),
+        "linewidth": so.Nominal({n: max(1.0, 1.9 - 0.25 * rank[n]) for n in names}, order=names),
+        "marker": so.Nominal({words.method(m): look for m, look in markers.items()}),
+        "linestyle": so.Nominal({words.adjoint(a).removesuffix(" adjoint"): look for a, look in lines.items()}),
+    }
 
 
-def bounds(rows: Frame, of: str) -> np.ndarray | None:
-    """Distances of `of` ("cost", or a value) down and up to its interval, [2, rows]; zero for none."""
-    low, high = ("cost_low", "cost_high") if of == "cost" else ("low", "high")
-    if low not in rows:
-        return None
-    down, up = rows[of] - rows[low], rows[high] - rows[of]
-    return np.stack([down.clip(lower=0).fillna(0), up.clip(lower=0).fillna(0)])
+def _looks(values: Any, known: dict[str, str], more: Sequence[str]) -> dict[str, str]:
+    others = [v for v in values if v not in known]
+    return {v: known[v] if v in known else more[others.index(v) % len(more)] for v in values}
 
 
-def legend(figure: Figure, rows: Frame, context: Frame, *, by: str, extra: Sequence[Artist] = ()) -> None:
-    """One legend under the panels, `by` "implementation" (colour), "method" (marker), "adjoint" (line)."""
-    methods = [m for m in dict.fromkeys(rows["method"]) if m]
-    adjoints = [a for a in dict.fromkeys(rows["adjoint"]) if a]
-    names = implementations(context)
-    grey = "#444444"
-    handles: list[Artist] = []
-    if "implementation" in by:
-        handles += [Line2D([], [], color=colour(n, names), linewidth=4, label=n) for n in implementations(rows)]
-    if "method" in by and len(methods) > 1:
-        markers = [(words.method(m), marker(m, context)) for m in methods]
-        handles += [Line2D([], [], color=grey, marker=m, markersize=6, linestyle="none", label=t) for t, m in markers]
-    if "adjoint" in by and adjoints:
-        handles += [Line2D([], [], color=grey, linestyle=LINES.get(a, "-"), label=words.adjoint(a)) for a in adjoints]
-    handles += extra
-    down = math.ceil(len(handles) / (figure.get_figwidth() / 1.5))
-    across = math.ceil(len(handles) / down)
-    figure.legend(
-        handles=handles,
-        ncols=across,
-        handlelength=1.9,
-        loc="lower center",
-        bbox_to_anchor=(0.5, _STRIP / figure.get_figheight()),
-    )
-    _keep_free(figure, _STRIP + 0.1 + 0.19 * down)
+def curves(
+    rows: Frame,
+    context: Frame,
+    x: str,
+    y: str = "value",
+    names: Sequence[str] = (),
+    by: Sequence[str] = (METHOD, ADJOINT),
+) -> so.Plot:
+    """A curve for each library, method and adjoint, along the sweep, with the intervals of `y`, and those of a cost.
+
+    names: of the libraries in the legend, by default those of the rows. by: what is told by marker and line.
+    """
+    shown = worded(rows, context).sort_values("dt" if x == "cost" else x, kind="stable", ignore_index=True)
+    if x == "cost":
+        ends = {end: shown[end].fillna(shown["cost"]) if end in shown else shown["cost"] for end in COST_ENDS}
+        shown = shown.assign(**ends)
+    varies = {c: c for c in by if shown[c].nunique() > 1}
+    told = {"marker": varies.get(METHOD), "linestyle": varies.get(ADJOINT)}
+    plot = so.Plot(shown, x=x, y=y, color=LIBRARY, pointsize=LIBRARY, linewidth=LIBRARY, **told)
+    # Intervals of one group at one place are joined: hence a group for each curve, and for each of equal errors.
+    interval = so.Range(linewidth=0.9)
+    alone: Any = {"legend": False, **dict.fromkeys(("marker", "linestyle", "pointsize", "linewidth"))}
+    plot = plot.add(so.Path(edgecolor="white", edgewidth=0.4, **({} if METHOD in varies else {"marker": "o"})))
+    plot = plot.add(interval, **alone, group=shown[METHOD] + shown[ADJOINT], ymin="low", ymax="high")
+    if x == "cost":
+        ends = {"xmin": COST_ENDS[0], "xmax": COST_ENDS[1]}
+        plot = plot.add(interval, **alone, group=range(len(shown)), orient="y", **ends)
+    return plot.scale(**looks(rows, context, names)).theme(THEME)
 
 
-def _keep_free(figure: Figure, inches: float) -> None:
-    """Lay the panels out above a strip of this height."""
-    share = inches / figure.get_figheight()
-    figure.get_layout_engine().set(rect=(0, share, 1, 1 - share))  # pyright: ignore
+def draw(plot: so.Plot, on: Figure | Axes, log: str = "", **labels: str) -> list[Axes]:
+    """Draw, with labels for the axes, the legend at the right of the whole figure. Returns the panels.
+
+    log: axes ("x", "y", "xy") made logarithmic once all is drawn: seaborn takes the ends of an interval to be
+    logarithms already where the scale of a plot is.
+    """
+    plot.on(on).label(**labels).plot()
+    figure = on if isinstance(on, Figure) else on.get_figure(root=True)
+    for legend in figure.legends:
+        legend.set_alignment("left")
+        legend.set_bbox_to_anchor((1.01, 0.5), figure.transFigure)
+    drawn = figure.axes if on is figure else [on]
+    for axes in drawn:
+        axes.set(**{f"{axis}scale": "log" for axis in log})
+    return drawn
 
 
 def finish(figure: Figure, rows: Frame, sentence: str, work: str | None = None) -> Plot:
     """Put under the figure its work (by default what its rows share), and where it was measured."""
-    for axes in figure.axes:
-        if not axes.xaxis.get_tick_params()["labelbottom"]:  # a panel below has the axis
-            axes.set_xlabel("")
     text = f"{shared_work(rows) if work is None else work}\n{words.place(rows)}"
-    figure.text(0.01, 0.04 / figure.get_figheight(), text, va="bottom", fontsize=7.5, color="#666666")
+    figure.text(0.01, -0.02, text, va="top", fontsize=7.5, color="#666666")
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # laid out once, so that all renderings are alike
     return Plot(figure, sentence)
@@ -205,7 +218,7 @@ def in_style(draw: Callable[..., Plot]) -> Callable[..., Plot]:
 
     @wraps(draw)
     def drawn(*arguments: Any) -> Plot:
-        with matplotlib.rc_context(RC):
+        with matplotlib.rc_context(THEME):
             return draw(*arguments)
 
     return drawn

@@ -7,15 +7,17 @@ The results file is written by `python -m tests.programs.compare`; the figure is
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
+import pandas as pd
+import seaborn.objects as so
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from reports import plotting, words
-from reports.frame import Frame, implementations, measured, settings, tidy
+from reports import plotting, readers, words
+from reports.frame import Frame, groups, implementations, measured, settings, tidy
 from reports.plotting import Plot
 from reports.tables import Cell, Table
 from suite import results
@@ -23,13 +25,30 @@ from suite.measures import Estimate, weak_error
 
 OURS, THEIRS = "sdegrad_torch", "torchsde"
 CONTROL = "wrong_library"  # sdegrad.torch with a fault, which must be seen
-LINES = {OURS: "-", THEIRS: (0, (5, 2)), CONTROL: (0, (1, 1.2))}
+LINES = {OURS: "-", THEIRS: "--", CONTROL: ":"}
 # program -> (title, what its loss is)
 PROGRAMS = {
     "sde_gan": ("SDE-GAN", "marginal Wasserstein distance"),
     "latent_sde": ("Latent SDE", "negative evidence bound / number"),
     "lorenz": ("Lorenz latent SDE", "negative evidence bound / number"),
 }
+
+
+def _of_programs(rows: list[results.Row], file: Path) -> list[results.Row]:
+    """The rows. ResultsError unless they are losses and times of the programs, of sdegrad among others."""
+    for k, row in enumerate(rows, start=2):
+        for column, known in (("problem", PROGRAMS), ("measure", ("training_loss", "training_time"))):
+            if row[column] not in known:
+                told = f"{file}, row {k}, column {column}: {row[column]!r}, expected one of {', '.join(known)}"
+                raise results.ResultsError(f"{told}; name a file written by `python -m tests.programs.compare`.")
+        if row["value"].startswith(("-", "0.0")) and float(row["value"]) <= 0:
+            told = (
+                f"{file}, row {k}, column value: {row['value']!r}, expected a number above 0 to take the mean of logs"
+            )
+            raise results.ResultsError(f"{told}; correct the file.")
+    if rows and OURS not in {row["implementation"] for row in rows}:
+        raise results.ResultsError(f"{file} has no rows of {OURS}, to which all others are compared; run the programs.")
+    return rows
 
 
 def mean(values: Sequence[float] | np.ndarray) -> Estimate:
@@ -45,7 +64,8 @@ def mean(values: Sequence[float] | np.ndarray) -> Estimate:
 def final(rows: Frame, measure: str) -> Frame:
     """Of the rows of one program, the values at the end, [seeds, implementations]."""
     rows = measured(rows, measure)
-    return rows[rows["steps"] == rows["steps"].max()].pivot(index="seed", columns="implementation", values="value")
+    last = rows[rows["steps"] == rows["steps"].max()].drop_duplicates(["seed", "implementation"], keep="last")
+    return last.pivot(index="seed", columns="implementation", values="value")
 
 
 def overlap(a: Estimate, b: Estimate) -> bool:
@@ -110,30 +130,29 @@ def _time(rows: Frame) -> str:
 @plotting.in_style
 def figure(frame: Frame) -> Plot:
     """Loss against training steps for each program: geometric means over the seeds, with their intervals."""
-    present = list(dict.fromkeys(frame["problem"]))
+    losses = measured(frame, "training_loss")
+    curves = [_curve(work, part) for work, part in groups(losses, ["problem", "implementation", "steps"])]
+    present, names = list(dict.fromkeys(frame["problem"])), implementations(frame)
     title = "Three programs written for torchsde: only the import differs"
-    drawn, panels = plotting.canvas(title, len(present), width=3.4)
-    for axes, program in zip(panels, present, strict=True):
-        _curves(axes, frame[frame["problem"] == program], frame)
-        axes.set_title(f"{PROGRAMS[program][0]}{_time(frame[frame['problem'] == program])}", loc="left")
-        axes.set(xlabel="training steps", ylabel=PROGRAMS[program][1])
-    plotting.legend(drawn, frame, frame, by="implementation")
+    drawn, across = plotting.grid(title, len(present), width=3.4, height=3.0)
+    plot = so.Plot(pd.DataFrame(curves), x="steps", y="value", color="library", linestyle="library")
+    plot = plot.facet(col="problem", order=present, wrap=across).share(x=False, y=False)
+    plot = plot.add(so.Band(alpha=0.25), ymin="low", ymax="high").add(so.Line(linewidth=1.6))
+    lines = so.Nominal({name: LINES.get(name, "-") for name in names}, order=names)
+    plot = plot.scale(color=plotting.looks(frame, frame)["color"], linestyle=lines).theme(plotting.THEME)
+    for axes, program in zip(plotting.draw(plot, drawn, "y", x="training steps", y=""), present, strict=True):
+        axes.set_title(f"{PROGRAMS[program][0]}{_time(frame[frame['problem'] == program])}")
+        axes.set_ylabel(PROGRAMS[program][1], visible=True)  # of each panel its own, where seaborn shows the first
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
     work = f"geometric mean and 95 % interval over {frame['seed'].nunique()} seeds, {frame['dtype'].iloc[0]}"
     return plotting.finish(drawn, frame, "", work)
 
 
-def _curves(axes: Axes, rows: Frame, frame: Frame) -> None:
-    names = implementations(frame)
-    for library, mine in measured(rows, "training_loss").groupby("implementation", sort=False):
-        curve = [(steps, *geometric_mean(part["value"])) for steps, part in mine.groupby("steps")]
-        steps, value, low, high = np.array(curve).T
-        tint = plotting.colour(library, names)
-        axes.plot(steps, value, color=tint, linestyle=LINES.get(library, "-"), linewidth=1.6)
-        axes.fill_between(steps, low, high, color=tint, alpha=0.25, linewidth=0)
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+def _curve(work: Mapping[str, Any], rows: Frame) -> dict[str, Any]:
+    """One step of training: the mean over the seeds, and its interval."""
+    return {**work, "library": work["implementation"], **geometric_mean(rows["value"])._asdict()}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -142,7 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("results", type=Path)
     path = parser.parse_args(arguments).results
     try:
-        frame = settings(tidy(results.read(path)))[0]
+        frame = settings(tidy(_of_programs(readers.from_results(path), path)))[0]
         told, drawn = table(frame).text(), figure(frame).png()
     except results.ResultsError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Results of other tools in the schema of `suite.results`.
+"""Results files, and results of other tools in the schema of `suite.results`: read and checked, or refused.
 
 asv keeps for each commit a JSON of numbers by benchmark, and one `benchmarks.json` with the parameter names,
 which each run rewrites; a benchmark that it no longer describes cannot be read and is left out.
@@ -15,7 +15,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from reports import checks
 from suite import measures, results
+from suite.results import ResultsError
 
 # How a benchmark's name begins -> what ends the name of its measure: time_solve -> solve_time.
 PREFIXES = {"time_": "_time", "timeraw_": "_time", "mem_": "_memory", "track_": ""}
@@ -23,64 +25,108 @@ SIZE = ("batch", "dim", "hidden")  # of the parameter `size`, e.g. "128x16x32"
 ROUNDS = 6  # the fewest from which a median has an interval of 95 %
 
 
-def from_verification(file: Path) -> list[dict[str, str]]:
-    """The claims in verification.csv. ResultsError for a file without its columns."""
-    with file.open(encoding="utf-8", newline="") as lines:
-        rows = list(csv.DictReader(lines))
-    if not rows or not {"claim", "verdict", "reason"} <= rows[0].keys() or None in rows[-1].values():
-        raise results.ResultsError(f"{file} has no claims or is cut off; delete it and run `nox -s verify` again.")
+CLAIM = ("implementation", "version", "subject", "claim", "source")
+CLAIM += (*(CLAIM_NUMBERS := ("expected", "measured", "low", "high")), "verdict", "reason")
+
+Claims = list[dict[str, str]]
+
+
+def from_results(file: Path) -> list[results.Row]:
+    """All rows, each cell plain. ResultsError for a file that cannot be read, or a cell that cannot be shown."""
+    if file.exists():  # else `results.read` says what to do
+        checks.text(file)
+    try:
+        rows = results.read(file)
+    except csv.Error:
+        checks.table(file, results.COLUMNS, "correct the file")  # says in which line
+        raise
+    return checks.checked(rows, file)
+
+
+def from_verification(file: Path) -> Claims:
+    """The claims in verification.csv, each cell plain. ResultsError for a file of another form."""
+    rows = checks.table(file, CLAIM, "delete it and run `nox -s verify` again")
+    for k, row in enumerate(rows, start=2):
+        for column in CLAIM_NUMBERS:
+            try:
+                checks.number(row[column] or "nan")
+            except ValueError:
+                place = f"{file}, row {k}, column {column}"
+                raise ResultsError(
+                    f"{place}: {row[column][:60]!r}, expected a number or nothing; run `nox -s verify` again."
+                ) from None
     return rows
 
 
-def from_asv(results_dir: Path) -> list[dict[str, str]]:
+def from_asv(results_dir: Path) -> list[results.Row]:
     """Rows of all machines and commits below `.asv/results`. Times have asv's 99 % intervals.
 
     Parameters that are columns of the schema fill them; others are told with the problem. ResultsError for a
-    directory without results, broken JSON, or a benchmark whose name is no measure.
+    directory without results, JSON of another form, or a benchmark whose name is no measure.
     """
     described = _json(results_dir / "benchmarks.json", "run asv first")
     files = sorted(f for f in results_dir.glob("*/*.json") if f.name != "machine.json")
-    return [r for file in files for r in _asv_commit(_json(file, "delete it and run asv again"), described)]
+    return [row for file in files for row in _asv_commit(_json(file, "delete it and run asv again"), described, file)]
 
 
-def _asv_commit(run: Mapping[str, Any], described: Mapping[str, Any]) -> Iterator[dict[str, str]]:
-    machine = run["params"]
+def _asv_commit(run: Mapping[str, Any], described: Mapping[str, Any], file: Path) -> list[results.Row]:
+    machine, commit = _get(run, "params", dict, file), _get(run, "commit_hash", str, file)
+    try:
+        time = datetime.fromtimestamp(_get(run, "date", (int, float), file) / 1000, UTC).isoformat()
+    except (ValueError, OverflowError, OSError):
+        raise ResultsError(f"{file}: date is {run['date']!r}, expected milliseconds since 1970; delete it.") from None
     context = {
-        "run": f"asv-{run['commit_hash'][:8]}",
-        "time": datetime.fromtimestamp(run["date"] / 1000, UTC).isoformat(),
-        "commit": run["commit_hash"],
+        "run": f"asv-{commit[:8]}",
+        "time": time,
+        "commit": commit,
         "dirty": False,
-        "machine": machine.get("cpu") or machine["machine"],
+        "machine": machine.get("cpu") or machine.get("machine"),
         "device": "cpu",
-        "threads": run.get("env_vars", {}).get("OMP_NUM_THREADS", ""),
+        "threads": _get(run, "env_vars", dict, file, {}).get("OMP_NUM_THREADS", ""),
         "tool": "asv",
-        "version": run["commit_hash"][:8],
+        "version": commit[:8],
     }
-    for name, entry in run["results"].items():
+    columns = _get(run, "result_columns", list, file)
+    rows: list[results.Row] = []
+    names: list[str] = []
+    for name, entry in _get(run, "results", dict, file).items():
         if name in described:
-            stored = dict(zip(run["result_columns"], entry, strict=False))
-            yield from _asv_benchmark(name, stored, described[name], context)
+            where = f"{file}, {name}"
+            stored = dict(zip(columns, _is(entry, list, where, "the result"), strict=False))
+            rows += _asv_benchmark(name, stored, _get(described, name, dict, where), context, where)
+            names += [name] * (len(rows) - len(names))
+    return checks.checked(rows, file, names.__getitem__)
 
 
 def _asv_benchmark(
-    name: str, stored: Mapping[str, Any], described: Mapping, context: Mapping
-) -> Iterator[dict[str, str]]:
+    name: str, stored: Mapping[str, Any], described: Mapping[str, Any], context: Mapping[str, Any], where: str
+) -> Iterator[results.Row]:
     measure = _measure(name)
-    combinations = list(itertools.product(*(stored.get("params") or [])))
-    nothing = [None] * len(combinations)
-    values, lows, highs = (stored.get(k) or nothing for k in ("result", "stats_ci_99_a", "stats_ci_99_b"))
-    for parameters, value, low, high in zip(combinations, values, lows, highs, strict=True):
-        given = dict(zip(described["param_names"], map(_literal, parameters), strict=True))
+    axes = [_is(axis, list, where, "a parameter") for axis in _get(stored, "params", list, where, [])]
+    names = [_is(n, str, where, "the name of a parameter") for n in _get(described, "param_names", list, where)]
+    number = math.prod(map(len, axes))
+    keys = ("result", "stats_ci_99_a", "stats_ci_99_b")
+    found = [_get(stored, k, list, where, None) or itertools.repeat(None, number) for k in keys]
+    sizes = {len(f) for f in found if isinstance(f, list)}
+    if sizes - {number} or len(names) != len(axes):
+        raise ResultsError(
+            f"{where}: {sizes or len(axes)} results for parameters {names} of {number} combinations, expected one for "
+            "each; delete the file and run asv again."
+        )
+    for parameters, value, low, high in zip(itertools.product(*axes), *found, strict=True):
+        given = dict(zip(names, map(_literal, parameters), strict=True))
         given |= dict(zip(SIZE, str(given.pop("size", "")).split("x"), strict=False))
         work = {c: v for c, v in given.items() if c in results.COLUMNS}
         rest = [f"{c}={v}" for c, v in given.items() if c not in results.COLUMNS]
         work["problem"] = ", ".join([str(work.get("problem") or name.rpartition(".")[0]), *rest])
-        status = "failed" if value is None else "skipped" if math.isnan(value) else "ok"
-        row = {"measure": measure, "unit": results.MEASURES[measure], "status": status}
-        if status == "ok":
-            row |= {"value": value, "low": low, "high": high}
+        row = {"measure": measure, "unit": results.MEASURES[measure]}
+        if value is not None and not math.isnan(_is(value, (int, float), where, "a result")):
+            row |= {"status": "ok", "value": value, "low": low, "high": high}
         else:
-            row["reason"] = "asv keeps no reason; its log has it."
+            row |= {
+                "status": "failed" if value is None else "skipped",
+                "reason": "asv keeps no reason; its log has it.",
+            }
         yield results.row(**{**context, "problem_version": described.get("version", ""), **work, **row})
 
 
@@ -90,20 +136,20 @@ def _measure(name: str) -> str:
         measure = short.removeprefix(prefix) + suffix
         if short.startswith(prefix) and measure in results.MEASURES:
             return measure
-    raise results.ResultsError(
-        f"the benchmark {name} is no known measure; name it after one, as time_solve or track_gradient_error "
-        f"({', '.join(results.MEASURES)})."
+    raise ResultsError(
+        f"the benchmark {checks.plain(name)} is no known measure; name it after one, as time_solve or "
+        f"track_gradient_error ({', '.join(results.MEASURES)})."
     )
 
 
-def _literal(text: str) -> Any:
+def _literal(text: Any) -> Any:
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return text
 
 
-def from_pytest_benchmark(file: Path) -> list[dict[str, str]]:
+def from_pytest_benchmark(file: Path) -> list[results.Row]:
     """Rows of a `--benchmark-json` file: medians of the rounds, with 95 % intervals from six rounds on.
 
     `extra_info` of each benchmark holds `implementation` and columns of the schema; `measure` too, unless it
@@ -111,40 +157,68 @@ def from_pytest_benchmark(file: Path) -> list[dict[str, str]]:
     """
     run = _json(file, "run pytest with --benchmark-json first")
     if "benchmarks" not in run:
-        raise results.ResultsError(f"{file} has no benchmarks; name a file written by --benchmark-json.")
-    commit, machine = run.get("commit_info", {}), run.get("machine_info", {})
+        raise ResultsError(f"{file} has no benchmarks; name a file written by --benchmark-json.")
+    commit, machine = (_get(run, k, dict, file, {}) for k in ("commit_info", "machine_info"))
     context = {
         "run": f"pytest-{run.get('datetime', '')}",
         "time": run.get("datetime", ""),
         "commit": commit.get("id") or "",
         "dirty": commit.get("dirty", ""),
-        "machine": machine.get("cpu", {}).get("brand_raw") or machine.get("node", ""),
+        "machine": _get(machine, "cpu", dict, file, {}).get("brand_raw") or machine.get("node", ""),
         "device": "cpu",
         "tool": "pytest-benchmark",
     }
-    return [_pytest_row(benchmark, context, file) for benchmark in run["benchmarks"]]
+    benchmarks = [_is(b, dict, str(file), "a benchmark") for b in _get(run, "benchmarks", list, file)]
+    names = [_get(b, "name", str, file) for b in benchmarks]
+    rows = [_pytest_row(b, context, f"{file}, {name}") for b, name in zip(benchmarks, names, strict=True)]
+    return checks.checked(rows, file, names.__getitem__)
 
 
-def _pytest_row(benchmark: Mapping[str, Any], context: Mapping[str, Any], file: Path) -> dict[str, str]:
-    told = {c: v for c, v in benchmark["extra_info"].items() if c in results.COLUMNS}
+def _pytest_row(benchmark: Mapping[str, Any], context: Mapping[str, Any], where: str) -> results.Row:
+    told = {c: v for c, v in _get(benchmark, "extra_info", dict, where).items() if c in results.COLUMNS}
     name, measure = told.get("implementation"), told.get("measure")
     measure = measure or ("gradient_time" if told.get("adjoint") else "solve_time")
-    if not name or measure not in results.MEASURES:
-        raise results.ResultsError(
-            f"{file}: extra_info of {benchmark['name']} has implementation {name!r} and measure {measure!r}; "
+    if not name or measure not in list(results.MEASURES):
+        raise ResultsError(
+            f"{where}: extra_info has implementation {name!r} and measure {measure!r}; "
             f"set both, the measure to one of {', '.join(results.MEASURES)}."
         )
-    times = benchmark["stats"]["data"]
+    times = [
+        _is(t, (int, float), where, "a time")
+        for t in _get(_get(benchmark, "stats", dict, where), "data", list, where, [])
+    ]
+    if not times:
+        raise ResultsError(f"{where}: stats.data has no times, expected one for each round; run the benchmark again.")
     enough = len(times) >= ROUNDS
     value, low, high = measures.median(times) if enough else (statistics.median(times), None, None)
-    found = {"measure": measure, "value": value, "low": low, "high": high, "status": "ok"}
+    found = {"measure": measure, "value": float(value), "low": low, "high": high, "status": "ok"}
     return results.row(**{**context, **told, **found, "unit": results.MEASURES[measure]})
+
+
+_KINDS = {dict: "an object", list: "a list", str: "a text", (int, float): "a number"}
+_REQUIRED = object()
+
+
+def _get(of: Mapping[str, Any], name: str, kind: Any, where: object, default: Any = _REQUIRED) -> Any:
+    """The member of a JSON object; the default where it is missing or null. ResultsError for one of another kind."""
+    value = of.get(name)
+    return default if value is None and default is not _REQUIRED else _is(value, kind, where, name)
+
+
+def _is(value: Any, kind: Any, where: object, what: str) -> Any:
+    if isinstance(value, kind):
+        return value
+    found = "missing" if value is None else f"{value!r:.60}"
+    raise ResultsError(
+        checks.plain(f"{where}: {what} is {found}, expected {_KINDS[kind]}; delete the file and run the tool again.")
+    )
 
 
 def _json(file: Path, remedy: str) -> dict[str, Any]:
     if not file.is_file():
-        raise results.ResultsError(f"no {file}; {remedy}.")
+        raise ResultsError(f"no {file}; {remedy}.")
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise results.ResultsError(f"{file} is not JSON ({error}); {remedy}.") from None
+        found = json.loads(checks.text(file))
+    except (ValueError, RecursionError) as error:
+        raise ResultsError(f"{file} is not JSON ({error}); {remedy}.") from None
+    return _is(found, dict, file, "the whole")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from reports import figures, long_times, readers, tables, words
+from reports import checks, figures, long_times, readers, tables, words
 from reports.frame import SIZE, Frame, groups, measured, settings
 from suite.results import ResultsError
 
@@ -35,7 +35,7 @@ def headline(frame: Frame, file: Path) -> str:
     """The Markdown table of the first setting of the results, what its ratio to torchsde consists of, and where it was
     measured."""
     part = settings(frame)[0]
-    where = f"Measured on {words.place(part)}; all rows: `{file.as_posix()}`."
+    where = f"Measured on {words.markdown(words.place(part))}; all rows: `{file.as_posix()}`."
     return "\n\n".join(filter(None, (tables.headline(part).markdown(), _torchsde(part), where)))
 
 
@@ -81,7 +81,9 @@ def claims(rows: Sequence[Mapping[str, str]], file: Path) -> str:
         own = [row for row in checked if row["implementation"] == name]
         claimed, theory = ([row for row in own if _kind(row) == kind] for kind in ("claim", "theory"))
         failures = "<br>".join(filter(None, (_failures(own, kind) for kind in _KINDS)))
-        lines.append(f"| {name} {version} | {_held(claimed)} | {_held(theory)} | {failures or '–'} |")
+        lines.append(
+            f"| {words.markdown(f'{name} {version}')} | {_held(claimed)} | {_held(theory)} | {failures or '–'} |"
+        )
     controls = [row for row in rows if _kind(row) == "control" and row["verdict"] != "unsupported"]
     rejected = sum(row["verdict"] == "fails" for row in controls)
     note = (
@@ -119,7 +121,8 @@ def _failures(rows: Sequence[Mapping[str, str]], kind: str) -> str:
     by_claim: dict[str, list[str]] = {}
     for row in rows:
         if row["verdict"] == "fails" and _kind(row) == kind:
-            by_claim.setdefault(row["claim"], []).append(f"{row['subject']}: {_measured(row)}")
+            failure = words.markdown(f"{row['subject']}: {_measured(row)}")
+            by_claim.setdefault(words.markdown(row["claim"]), []).append(failure)
     return "<br>".join(f"{_KINDS[kind]}*{claim}*: {'; '.join(subjects)}" for claim, subjects in by_claim.items())
 
 
@@ -151,4 +154,4 @@ def is_current(readme: Path, frame: Frame, file: Path) -> bool:
 def _read(readme: Path) -> str:
     if not readme.is_file():
         raise ResultsError(f"no {readme}; name the README to put the headline into.")
-    return readme.read_text(encoding="utf-8")
+    return checks.text(readme)

@@ -1,10 +1,10 @@
 """Tables as plain values, three ways to write one, and the headline: cost and accuracy of each library."""
 
+import itertools
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from html import escape
-from typing import Any
 
 from reports import words
 from reports.frame import (
@@ -13,6 +13,7 @@ from reports.frame import (
     Frame,
     groups,
     implementations,
+    keys,
     measured,
     solvers,
     standalone,
@@ -24,6 +25,7 @@ Cell = tuple[str, ...]  # lines
 
 # The method that the headline compares, where it was measured; gradient errors and evaluations are of all.
 SUBJECT = "reversible_heun"
+MOST = 100  # works of a measure in the table
 _WORDED = ("problem", "noise_type", "method", "adjoint", *SIZE, "dt", "steps", "rtol", "dtype")
 
 
@@ -45,11 +47,11 @@ class Table:
         return "\n".join([head, rule, "\n\n".join(blocks), rule, self.note]).rstrip()
 
     def markdown(self) -> str:
-        def line(cells: list[str]) -> str:
-            return "| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |"
+        def line(cells: Iterable[Cell]) -> str:
+            return "| " + " | ".join("<br>".join(map(words.markdown, cell)) for cell in cells) + " |"
 
-        head = [line(list(self.columns)), "|" + " --- |" * len(self.columns)]
-        body = [line(["<br>".join(cell) for cell in row]) for row in self.rows]
+        head = [line((c,) for c in self.columns), "|" + " --- |" * len(self.columns)]
+        body = [line(row) for row in self.rows]
         return "\n".join(head + body) + (f"\n\n{self.note}" if self.note else "")
 
     def html(self) -> str:
@@ -109,9 +111,12 @@ def headline(frame: Frame, *, everything: bool = False) -> Table:
     """
     frame = frame if everything else solvers(frame)
     names = implementations(frame)
-    rows = [row for line in _LINES for row in _rows(frame, line, names, everything)]
+    found = [*(_rows(frame, line, names, everything) for line in _LINES), _evaluations(frame, names)]
+    rows = [row for of_measure in found for row in of_measure[:MOST]]
     note = "×: relative to sdegrad in the same framework, paired by round. [ ]: 95 % confidence interval."
-    return Table(("work", *names), tuple(rows + _evaluations(frame, names)), note)
+    cut = max(map(len, found)) > MOST
+    more = f" Of each measure {MOST} works are shown here, the others are in the results file." * cut
+    return Table(("work", *names), tuple(rows), note + more)
 
 
 def _rows(frame: Frame, line: _Line, names: list[str], everything: bool) -> list[tuple[Cell, ...]]:
@@ -124,25 +129,23 @@ def _rows(frame: Frame, line: _Line, names: list[str], everything: bool) -> list
     good, missing = line.pick(measured(rows, line.measure)), rows[rows["status"] != "ok"]
     worded = [*_WORDED, *varying(good, (c for c in work_columns() if c not in _WORDED))]
     columns = ["implementation", *work_columns()]
-    ratios = measured(frame, f"{line.measure}_ratio")[[*columns, "value", "low", "high"]]
-    good = good.merge(ratios, on=columns, how="left", suffixes=("", "_ratio"))
+    ratios = measured(frame, f"{line.measure}_ratio").drop_duplicates(columns, keep="last")
+    ratios = ratios[[*columns, "value", "low", "high"]]
+    good = good.drop_duplicates(columns, keep="last").merge(ratios, on=columns, how="left", suffixes=("", "_ratio"))
+    # Skipped and failed rows have no step size, the skipped no adjoint.
+    asking = work_columns(*STEPPING, "adjoint")
+    why_not = dict(zip(keys(missing, ["implementation", *asking]), missing["status"], strict=True))
     table = []
-    for work, part in groups(good, work_columns("adjoint")):
+    for work, part in itertools.islice(groups(good, work_columns("adjoint")), MOST + 1):
         adjoints = part["adjoint"].unique()
         shared = work | {"adjoint": adjoints[0] if len(adjoints) == 1 else ""}
-        cells = [_cell(part[part["implementation"] == n], len(adjoints) > 1) for n in names]
-        reasons = [_why_not(missing[missing["implementation"] == n], work) for n in names]
+        own = {who["implementation"]: lines for who, lines in groups(part, ["implementation"])}
+        cells = [_cell(own[n], len(adjoints) > 1) if n in own else () for n in names]
+        asked = tuple(work[c] for c in asking)
+        reasons = [(why_not.get((n, *asked), "–"),) for n in names]
         first = (f"{line.name}, {words.work(shared, worded)}",)
         table.append((first, *(cell or why for cell, why in zip(cells, reasons, strict=True))))
     return table
-
-
-def _why_not(missing: Frame, work: Mapping[str, Any]) -> Cell:
-    """That the work was skipped or failed, if so. Such rows have no step size, the skipped no adjoint."""
-    for column in work_columns(*STEPPING, "adjoint"):
-        value = work[column]
-        missing = missing[missing[column].isna() if value != value else missing[column] == value]
-    return (missing["status"].iloc[-1],) if len(missing) else ("–",)
 
 
 def _cell(rows: Frame, name_adjoint: bool) -> Cell:
@@ -162,7 +165,7 @@ def _evaluations(frame: Frame, names: list[str]) -> list[tuple[Cell, ...]]:
         ["implementation", "method", "adjoint", "measure"]
     )
     table = []
-    for work, part in groups(counts, ["method"]):
+    for work, part in itertools.islice(groups(counts, ["method"]), MOST + 1):
         cells = [_count_cell(part[part["implementation"] == n]) for n in names]
         table.append(((f"drift evaluations per step, {words.method(work['method'])}",), *cells))
     return table

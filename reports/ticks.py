@@ -22,8 +22,8 @@ def log_axis(axis: Any, unit: str | None = None) -> None:
 def _decimal(v: float) -> str:
     exponent = math.floor(math.log10(v) + 1e-9)
     factor = round(v / 10.0**exponent)
-    power = f"$10^{{{exponent}}}$"
-    return f"{v:g}" if 0 <= exponent < 3 else power if factor == 1 else f"{factor} × {power}"
+    power = f"10{_raised(exponent)}"
+    return f"{v:g}" if 0 <= exponent < 5 else power if factor == 1 else f"{factor} × {power}"
 
 
 def bytes_axis(axis: Any, low: float, high: float) -> None:
@@ -49,7 +49,11 @@ def step_axis(axes: Axes, dts: Iterable[float]) -> None:
 
 def _power(v: float) -> str:
     k = math.log2(v)
-    return f"$2^{{{k:.0f}}}$" if abs(k - round(k)) < 1e-9 else f"{v:g}"
+    return f"2{_raised(round(k))}" if abs(k - round(k)) < 1e-9 else f"{v:g}"
+
+
+def _raised(exponent: int) -> str:
+    return f"{exponent}".translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def unit_text(value: float, unit: str) -> str:

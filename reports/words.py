@@ -1,8 +1,10 @@
 """Numbers and work in words, the same in tables, figures and captions."""
 
 import math
+import re
+import sys
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TextIO
 
 from reports.frame import Frame
 
@@ -11,6 +13,27 @@ _PREFIXES = {
     "s": ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")),
     "B": ((2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"), (1.0, "B")),
 }
+
+
+def say(text: str, stream: TextIO | None = None) -> None:
+    """Print it, also where the terminal cannot: what its encoding lacks is written out, as \\xd7 for the times sign."""
+    stream = stream or sys.stdout
+    encoding = stream.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream)
+
+
+# What Markdown, HTML or a forge would make more of than text: tags, code, emphasis, links, formulas, mentions.
+_MARKED = re.compile(r"[&<>|*`~$\\@]|(?<![^\W_])_|_(?![^\W_])|(?<=\])[(\[:]|:(?=//)|(?<=www)\.|#(?=\d)")
+
+
+def markdown(text: str) -> str:
+    """The text as Markdown that shows it as it is, in a cell of a table too."""
+    return _MARKED.sub(lambda found: f"&#{ord(found[0])};", text)
+
+
+def file_name(name: str) -> str:
+    """A name that every file system takes, of letters, digits and `_.=-`, at most 100 of them."""
+    return re.sub(r"[^A-Za-z0-9_.=-]+", "_", name)[:100]
 
 
 def method(name: str) -> str:
@@ -66,9 +89,9 @@ def work(row: Mapping[str, Any], columns: Iterable[str]) -> str:
     given = {c: row[c] for c in columns if _given(row[c]) and c not in unsaid}
     if "rtol" in given:  # dt is but the first of the steps
         given.pop("dt", None)
-        given["rtol"] = f"adaptive, rtol {_plain(given['rtol'])}"
+        given["rtol"] = f"adaptive, rtol {plain(given['rtol'])}"
     if {"dt", "steps"} <= given.keys():
-        given["dt"] = f"{_plain(given.pop('steps'))} steps of {step_size(given['dt'])}"
+        given["dt"] = f"{plain(given.pop('steps'))} steps of {step_size(given['dt'])}"
     say = {
         "problem": lambda v: problem(v, _given(row.get("hidden"))),
         "method": method,
@@ -78,10 +101,10 @@ def work(row: Mapping[str, Any], columns: Iterable[str]) -> str:
         "dtype": str,
         "compiled": str,
         "dt": lambda v: v if isinstance(v, str) else f"dt {step_size(v)}",
-        "steps": lambda v: f"{_plain(v)} steps",
+        "steps": lambda v: f"{plain(v)} steps",
         "rtol": str,
     }
-    return ", ".join(say[c](v) if c in say else f"{c.replace('_', ' ')} {_plain(v)}" for c, v in given.items())
+    return ", ".join(say[c](v) if c in say else f"{c.replace('_', ' ')} {plain(v)}" for c, v in given.items())
 
 
 def place(frame: Frame) -> str:
@@ -98,5 +121,5 @@ def _given(value: Any) -> bool:
     return value is not None and value != "" and value != 0 and value == value
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
