@@ -1,4 +1,4 @@
-"""Double precision and strict promotion of dtypes in every test here, and only here."""
+"""Double precision, and strict promotion of dtypes and ranks, in every test here, and only here."""
 
 import jax
 import pytest
@@ -6,5 +6,5 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _strict_double():
-    with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"):
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
         yield

@@ -10,22 +10,29 @@ from typing import Any
 
 import diffrax
 import equinox as eqx
+import equinox.internal as eqxi
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
-from sdegrad.grid import Grid, check_times
+from sdegrad.grid import check_times
 from sdegrad.jax import cell_tree
 from sdegrad.jax.areas import CLASSES, PARTS, area_name
-from sdegrad.jax.arguments import check_number, static_grid, static_number
+from sdegrad.jax.arguments import check_index, check_number, eps_of, static_grid, static_number
 from sdegrad.jax.bridge import LevyIncrement, Span
 from sdegrad.jax.cells import Cells, keys_of, structs_of
-from sdegrad.jax.points import MOST_LEVELS, inside, locate, nearest
-from sdegrad.jax.steps import time_dtype
+from sdegrad.jax.clock import AnyGrid, Fine, OneCell, as_given, time_dtype
+from sdegrad.jax.points import Point, inside, locate, most_levels
 from sdegrad.jax.types import Index, Number
 from sdegrad.jax.ways import Walk, start
+
+_NO_DERIVATIVE = (
+    "a BrownianInterval cannot be differentiated with respect to time: Brownian paths have no derivative. Keep t0, t1, "
+    "dt0 and the times of increments constant; for ControlTerm(...).to_ode() take a smooth control."
+)
 
 
 class BrownianInterval(diffrax.AbstractBrownianPath):
@@ -56,7 +63,6 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
 
     cells: Cells
     structs: Any = eqx.field(static=True)
-    grid: Grid = eqx.field(static=True)
     area: str = eqx.field(static=True)
 
     def __init__(
@@ -65,14 +71,19 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
         t1: Number,
         shape: Any,
         key: Any,
-        *,
+        *others: Any,
         dtype: Any = None,
         dt: Number | None = None,
         tol: Number | None = None,
         levy_area: str | type | None = None,
     ):
+        if others:
+            raise TypeError(
+                f"BrownianInterval takes (t0, t1, shape, key) in this order and all else by name, got {2 + len(others)} "
+                "arguments after t0, t1; pass e.g. BrownianInterval(t0, t1, shape, key, tol=1e-3)."
+            )
         self.area = area_name(levy_area)
-        self.grid = _grid(t0, t1, dt)
+        grid = _grid(t0, t1, dt)
         self.structs = structs_of(shape, dtype)
         leaves = tuple(jax.tree.leaves(self.structs))
         approximate = self.area if self.area in ("davie", "foster") else None
@@ -80,16 +91,21 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
             raise ValueError(
                 f"levy_area={self.area!r} needs a last axis for the noise; give the path a shape like (1,)."
             )
+        one_cell, known = (grid, None) if isinstance(grid, OneCell) else (None, grid)
         self.cells = Cells(
-            keys_of(key, len(leaves)), leaves, self.grid, PARTS[self.area], _levels(self.grid, tol), approximate
+            keys_of(key, len(leaves)), one_cell, leaves, known, PARTS[self.area], _levels(grid, tol), approximate
         )
 
     @property
-    def t0(self) -> float:
+    def grid(self) -> AnyGrid:
+        return self.cells.grid
+
+    @property
+    def t0(self) -> Any:
         return self.grid.t0
 
     @property
-    def t1(self) -> float:
+    def t1(self) -> Any:
         return self.grid.t1
 
     @property
@@ -106,16 +122,16 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
         return jax.tree.map(lambda s: s.dtype, self.structs)
 
     def cell(self, k: Index) -> Any:
-        """The increment over grid cell k, for 0 <= k < grid.steps; k may be traced. W, or a `LevyIncrement` if the path
-        has a Levy area.
+        """The increment over grid cell k, for 0 <= k < grid.steps: W, or a `LevyIncrement` if the path has a Levy area.
+        ValueError for any other k; NaN instead, if it is traced.
         """
-        return _cell(self, jnp.asarray(k))
+        return _cell(self, check_index("k", k, self.grid.steps))
 
     def start(self) -> Walk:
         """What `advance` carries from one query to the next: the way down to the last time asked for, some 26
         increments in memory. An array pytree, for the carry of a loop.
         """
-        return start(self.cells, time_dtype())
+        return start(self.cells)
 
     def advance(self, walk: Walk, s: Number, t: Number) -> tuple[Any, Walk]:
         """The increment over [s, t], as `cell` returns it, and the walk from there on. The same numbers as those of
@@ -124,7 +140,11 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
         A query that starts where the last one ended, or ends where that started, walks down to its other end alone,
         and only from where the ways to both part: some 24 - log2(cell / |t - s|) halvings.
         """
-        return _advance(self, walk, *self._times(s, t))
+        return _advance(self, walk, *self._asked(s, t))
+
+    def over(self, s: Fine, t: Fine) -> Any:
+        """The increment over [s, t], as `cell` returns it, for times with more digits than the time dtype has."""
+        return _increment(self, s, t, float(jnp.finfo(time_dtype()).eps))
 
     def evaluate(self, t0: Number, t1: Number | None = None, left: bool = True, use_levy: bool = False) -> Any:
         """W over [t0, t1], or over [self.t0, t0] if t1 is None; with use_levy a value of class `levy_area`: the
@@ -138,23 +158,25 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
         """
         del left
         s, t = (self.t0, t0) if t1 is None else (t0, t1)
-        increment = _increment(self, *self._times(s, t))
+        asked = self._asked(s, t)
+        increment = _increment(self, *asked)
         W, areas = (increment, {}) if self.area == "none" else (increment.W, increment._asdict())
         if not use_levy:
             return W
         areas = {name: area for name, area in areas.items() if area is not None}
-        length = jnp.asarray(t) - jnp.asarray(s)
+        length = asked[1].high - asked[0].high
         return self.levy_area(**{"dt": jax.tree.map(lambda w: length.astype(w.dtype), W), "W": W, **areas})
 
-    def _times(self, *times: Number) -> list[Array]:
+    def _asked(self, *times: Number) -> tuple[Fine, Fine, float]:
+        """Both times, and what is an ulp for the coarser one."""
         for time in times:
             check_number("a time", time)
-            if isinstance(time, Tracer):
+            if any(isinstance(x, Tracer) for x in (time, self.t0, self.t1)):
                 continue
-            slack = self.grid.tolerance(self.grid.steps, float(jnp.finfo(jnp.result_type(time, float)).eps))
-            if not self.t0 - slack <= float(time) <= self.t1 + slack:
+            if not inside(self.grid, time, eps_of(time)):
                 raise ValueError(f"the time {time} is outside [t0, t1] = [{self.t0}, {self.t1}] of this path.")
-        return [jnp.asarray(time, jnp.result_type(time, float)) for time in times]
+        s, t = (as_given(eqxi.nondifferentiable(jnp.asarray(t, time_dtype()), msg=_NO_DERIVATIVE)) for t in times)
+        return s, t, max(float(np.finfo(time_dtype()).eps), *map(eps_of, times))
 
     def _packed(self, spans: list[Span]) -> Any:
         """As `cell` returns it."""
@@ -168,16 +190,14 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
 
 @eqx.filter_jit
 def _cell(bm: BrownianInterval, k: Array) -> Any:
-    return bm._packed(cell_tree.cell(bm.cells, k))
+    return bm._packed(_directed(cell_tree.cell(bm.cells, k), jnp.int32(1), (0 <= k) & (k < bm.grid.steps)))
 
 
 @eqx.filter_jit
-def _increment(bm: BrownianInterval, s: Array, t: Array) -> Any:
+def _increment(bm: BrownianInterval, s: Fine, t: Fine, eps: float) -> Any:
     """Over a cell it is one draw and no more; on the grid nothing is walked, and no memory taken for it."""
-    cells, grid = bm.cells, bm.grid
-    times, eps = _in_order(s, t)
-    k, snaps = nearest(grid, times, eps)
-    ends = locate(grid, cells.levels, times, eps)
+    cells = bm.cells
+    ends, sign, valid = _ends(bm, s, t, eps)
 
     def whole() -> list[Span]:
         return cell_tree.total(cells, cells.zeros(), cells.zeros(), ends)
@@ -186,29 +206,29 @@ def _increment(bm: BrownianInterval, s: Array, t: Array) -> Any:
         of_s, of_t, _ = cell_tree.sides(cells, bm.start(), ends)
         return cell_tree.total(cells, of_s, of_t, ends)
 
-    ways = lambda: cell_tree.cell(cells, k[0]), whole, pieces
-    spans = lax.switch(jnp.where(snaps.all(), jnp.where(k[1] - k[0] == 1, 0, 1), 2), ways)
-    return bm._packed(_directed(grid, spans, s, t))
+    ways = lambda: cell_tree.cell(cells, ends.cell[0]), whole, pieces
+    on_grid = (ends.depth() == 0).all()
+    spans = lax.switch(jnp.where(on_grid, jnp.where(ends.cell[1] - ends.cell[0] == 1, 0, 1), 2), ways)
+    return bm._packed(_directed(spans, sign, valid))
 
 
 @eqx.filter_jit
-def _advance(bm: BrownianInterval, walk: Walk, s: Array, t: Array) -> tuple[Any, Walk]:
-    times, eps = _in_order(s, t)
-    ends = locate(bm.grid, bm.cells.levels, times, eps)
+def _advance(bm: BrownianInterval, walk: Walk, s: Fine, t: Fine, eps: float) -> tuple[Any, Walk]:
+    ends, sign, valid = _ends(bm, s, t, eps)
     of_s, of_t, walk = cell_tree.sides(bm.cells, walk, ends)
-    return bm._packed(_directed(bm.grid, cell_tree.total(bm.cells, of_s, of_t, ends), s, t)), walk
+    return bm._packed(_directed(cell_tree.total(bm.cells, of_s, of_t, ends), sign, valid)), walk
 
 
-def _in_order(s: Array, t: Array) -> tuple[Float[Array, "2"], float]:
-    """Both times, and what is an ulp for the coarser one."""
-    a, b = s.astype(time_dtype()), t.astype(time_dtype())
-    return jnp.stack([jnp.minimum(a, b), jnp.maximum(a, b)]), max(float(jnp.finfo(x.dtype).eps) for x in (s, t))
+def _ends(bm: BrownianInterval, s: Fine, t: Fine, eps: float) -> tuple[Point, Array, Array]:
+    """Where both times are, the earlier first; -1 if that is t, and 1 otherwise; whether the path reaches both."""
+    back = t.high < s.high
+    in_order = jax.tree.map(lambda a, b: jnp.stack([jnp.where(back, b, a), jnp.where(back, a, b)]), s, t)
+    valid = inside(bm.grid, s.high, eps) & inside(bm.grid, t.high, eps)
+    return locate(bm.grid, bm.cells.levels, in_order, eps), jnp.where(back, -1, 1), valid
 
 
-def _directed(grid: Grid, spans: list[Span], s: Array, t: Array) -> list[Span]:
-    """Of the path run backwards, if that is asked for; NaN where a time is outside."""
-    sign = jnp.where(t < s, -1, 1)
-    valid = inside(grid, s) & inside(grid, t)
+def _directed(spans: list[Span], sign: Array, valid: Array) -> list[Span]:
+    """Of the path run backwards, if sign is -1; NaN if not valid."""
 
     def one(span: Span) -> Span:
         signs = [sign, 1, sign][: len(span.parts)]
@@ -220,17 +240,40 @@ def _directed(grid: Grid, spans: list[Span], s: Array, t: Array) -> list[Span]:
     return list(map(one, spans))
 
 
-def _grid(t0: Number, t1: Number, dt: Number | None) -> Grid:
+def _grid(t0: Number, t1: Number, dt: Number | None) -> AnyGrid:
+    if isinstance(t0, Tracer) or isinstance(t1, Tracer):
+        if dt is not None:
+            raise ValueError(
+                "t0 or t1 is traced, so the number of cells of length dt is not known; leave dt out, which makes the "
+                "interval one cell, or pass t0 and t1 as Python or NumPy numbers."
+            )
+        for name, t in (("t0", t0), ("t1", t1)):
+            check_number(name, t)
+        ends = (jnp.asarray(t, time_dtype()) for t in (t0, t1))
+        return OneCell(*eqxi.nondifferentiable(tuple(ends), msg=_NO_DERIVATIVE))
+    eps = max(eps_of(x) for x in (t0, t1, dt) if x is not None)
     t0, t1 = static_number("t0", t0), static_number("t1", t1)
     check_times((t0, t1), 1.0 if dt is None else static_number("dt", dt))
-    return static_grid(t0, t1, t1 - t0 if dt is None else static_number("dt", dt))
+    return static_grid(t0, t1, t1 - t0 if dt is None else static_number("dt", dt), eps)
 
 
-def _levels(grid: Grid, tol: Number | None) -> int:
+def _levels(grid: AnyGrid, tol: Number | None) -> int:
     """How often a cell is halved until it is no longer than tol."""
+    double = time_dtype() == np.float64
+    if isinstance(grid, OneCell):
+        if tol is not None:
+            raise ValueError("tol needs t0 and t1 that are not traced; leave it out, or pass them as Python numbers.")
+        return 40 if double else 24
     if tol is None:
-        return MOST_LEVELS
+        return 24 + max(0, math.ceil(math.log2(grid.dt))) * double
     tol = static_number("tol", tol)
     if not 0 < tol < math.inf:
-        raise ValueError(f"tol must be positive and finite, got {tol}; leave it out for the finest.")
-    return max(0, min(MOST_LEVELS, math.ceil(math.log2(grid.dt / tol))))
+        raise ValueError(f"tol must be positive and finite, got {tol}; leave it out for the default.")
+    levels = max(0, math.ceil(math.log2(grid.dt / tol)))
+    if levels > most_levels():
+        double_precision = "" if double else ', or call jax.config.update("jax_enable_x64", True) first'
+        raise ValueError(
+            f"tol={tol} is finer than 2^-{most_levels()} of a cell of length {grid.dt}; make tol larger, or the cells "
+            f"shorter by dt{double_precision}."
+        )
+    return levels

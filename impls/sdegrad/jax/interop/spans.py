@@ -6,6 +6,7 @@ import equinox as eqx
 from diffrax._term import WrapTerm  # what diffeqsolve puts around terms, to go backwards in time
 from jaxtyping import Array
 
+from sdegrad.jax.arguments import eps_of
 from sdegrad.jax.brownian import BrownianInterval
 from sdegrad.jax.interop.terms import parts_of
 from sdegrad.jax.points import inside
@@ -15,7 +16,7 @@ def spanned(time: Array, terms: Any, ends: tuple[Array, Array]) -> Array:
     """`time` unchanged; an error at run time where a `BrownianInterval` in the terms does not span both ends."""
     for wrapped in parts_of(WrapTerm, terms):
         for path in parts_of(BrownianInterval, wrapped):
-            reached = [inside(path.grid, wrapped.direction * end) for end in ends]
+            reached = [inside(path.grid, wrapped.direction * end, eps_of(end)) for end in ends]
             sentence = (
                 f"t0 or t1 of diffeqsolve is not within [{path.t0}, {path.t1}], where its BrownianInterval is; make "
                 "the path longer, or the solve shorter."
