@@ -48,14 +48,14 @@ class Path:
         return float(self.times[-1] - self.times[0]) / self.steps
 
     def index(self, t: float, eps: float = EPS64) -> int:
-        """k such that `t` is grid time k within (k + 8) ulp and a quarter step; else ValueError.
+        """k such that `t` is grid time k within (k + 8) ulp and 1/16 of a step; else ValueError.
 
         One ulp is eps max(|t0|, |t1|), with eps of the dtype that `t` was computed in (float32: 2^-23).
         """
         t0, t1 = float(self.times[0]), float(self.times[-1])
         k = min(max(round((t - t0) / self.dt), 0), self.steps) if math.isfinite(t) else 0
         nearest = float(self.times[k])
-        if abs(t - nearest) <= min((k + _SLACK) * eps * max(abs(t0), abs(t1)), self.dt / 4):
+        if abs(t - nearest) <= min((k + _SLACK) * eps * max(abs(t0), abs(t1)), self.dt / 16):
             return k
         raise ValueError(
             f"the path is not known at time {t}; its nearest grid time is {nearest} (number {k} of "

@@ -2,7 +2,7 @@
 
 Grid time k is t0 + k dt, the last step clipped to t1. An output between grid times k - 1 and k is
 (1 - w) z_{k-1} + w z_k. All arithmetic is in float64 on the host, so that the forward and the backward pass
-visit bitwise the same times; `eps` is the spacing of the dtype that the times were given in.
+visit bitwise the same times; `eps` is the spacing of the dtype that the times were given in: an ulp of t is eps |t|.
 """
 
 import math
@@ -12,7 +12,24 @@ from itertools import pairwise
 from typing import Any
 
 EPS64 = 2.0**-52
-_SLACK = 8  # ulps of the given dtype, beside one per step
+_ULPS = 4
+_PART = 1 / 64  # of a cell
+
+
+def resolution(t0: float, t1: float, eps: float = EPS64) -> float:
+    """Four ulp of the larger end: times of [t0, t1] that are further apart can be told apart."""
+    return _ULPS * eps * max(abs(t0), abs(t1))
+
+
+def same(t: Any, at: Any, t0: float, eps: float) -> Any:
+    """Whether two times on a grid from t0 cannot be told apart: within four ulp of |at| or |t0|. Numbers or arrays."""
+    apart = abs(t - at)
+    return (apart <= _ULPS * eps * abs(at)) | (apart <= _ULPS * eps * abs(t0))
+
+
+def covers(t0: float, t1: float, t: Any, eps: float = EPS64) -> Any:
+    """Whether `t` is in [t0, t1], or cannot be told from one of the ends. Numbers or arrays."""
+    return ((t0 <= t) & (t <= t1)) | same(t, t0, t0, eps) | same(t, t1, t0, eps)
 
 
 @dataclass(frozen=True)
@@ -30,38 +47,53 @@ class Grid:
         """Length of the step from grid time k to k + 1; `dt` for all but the last."""
         return self.dt if k < self.steps - 1 else self.t1 - (self.t0 + k * self.dt)
 
-    def index(self, t: float, eps: float = EPS64) -> int | None:
-        """k if `t` is grid time k within (k + 8) ulp, else None."""
-        k = min(max(round((t - self.t0) / self.dt), 0), self.steps)
-        if self.steps and abs(t - self.t1) < abs(t - self.time(k)):
-            k = self.steps
-        return k if abs(t - self.time(k)) <= self.tolerance(k, eps) else None
+    def is_time(self, t: Any, k: Any, at: Any, eps: float = EPS64) -> Any:
+        """Whether `t` is taken for `at`, the grid time k: where they cannot be told apart, and are no more than 1/64 of
+        a cell beside it apart. Everything else is inside a cell. Numbers or arrays.
+        """
+        apart, last = abs(t - at), self.step(self.steps - 1)
+        small = (apart <= _PART * self.dt) & ((k < self.steps - 1) | (apart <= _PART * last))
+        return small & same(t, at, self.t0, eps)
 
-    def tolerance(self, k: Any, eps: float) -> Any:
-        """How far from grid time k a time is still taken for it: (k + 8) ulp. k may be traced."""
-        return (k + _SLACK) * eps * max(abs(self.t0), abs(self.t1))
+    @property
+    def surely(self) -> float:
+        """A float64 time within this part of grid time k is it, for every k: `is_time` in one comparison."""
+        least = _PART * min(self.dt, self.step(self.steps - 1))
+        return min(_ULPS * EPS64, least / (max(abs(self.t0), abs(self.t1)) or 1.0))
+
+    def nearest(self, t: float) -> int:
+        """k of the grid time nearest to `t`."""
+        k = round(min(max(0.0, (t - self.t0) / self.dt), self.steps))
+        return self.steps if abs(t - self.t1) < abs(t - self.time(k)) else k
+
+    def locate(self, t: float, eps: float = EPS64) -> tuple[int, bool]:
+        """(k, True) if `t` is grid time k, (k, False) if it is in the cell from grid time k to k + 1. Beyond an end it
+        is that end: ask `covers` first.
+        """
+        t = min(max(t, self.t0), self.t1)
+        k = self.nearest(t)
+        at = self.time(k)
+        if self.is_time(t, k, at, eps):
+            return k, True
+        return (k if t > at else k - 1), False
 
     def outputs(self, ts: Sequence[float], eps: float = EPS64) -> tuple[tuple[int, float], ...]:
         """For each output time the pair (k, w): the output is (1 - w) z_{k-1} + w z_k; (0, 1.0) at t0."""
         return tuple(self._output(t, eps) for t in ts)
 
     def _output(self, t: float, eps: float) -> tuple[int, float]:
-        on_grid = self.index(t, eps)
-        if on_grid is not None:
-            return on_grid, 1.0
-        k = min(math.floor((t - self.t0) / self.dt) + 1, self.steps)
-        return k, (t - self.time(k - 1)) / self.step(k - 1)
+        k, on_grid = self.locate(t, eps)
+        return (k, 1.0) if on_grid else (k + 1, (t - self.time(k)) / self.step(k))
 
 
 def make_grid(t0: float, t1: float, dt: float, eps: float = EPS64) -> Grid:
-    """The grid on [t0, t1]: ceil((t1 - t0) / dt) steps, after an excess of a few ulp is rounded away.
+    """The grid on [t0, t1]: ceil((t1 - t0) / dt) steps, after an excess of four ulp, or 1/64 of a step if that is less,
+    is rounded away.
 
     So dt = 0.1 on [0, 1] gives 10 steps in any dtype, and 0.07 gives 15.
     """
-    ratio = (t1 - t0) / dt
-    excess = (ratio + _SLACK) * eps * max(abs(t0), abs(t1)) / dt
-    steps = max(1, math.ceil(ratio - min(excess, 0.5)))
-    return Grid(t0, t1, dt, steps)
+    excess = min(resolution(t0, t1, eps) / dt, _PART)
+    return Grid(t0, t1, dt, max(1, math.ceil((t1 - t0) / dt - excess)))
 
 
 def check_times(ts: Sequence[float], dt: float) -> None:

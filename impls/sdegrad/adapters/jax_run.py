@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from sdegrad.adapters.given import off_grid, path_grid
+from sdegrad.adapters.given import is_time, off_grid, path_grid
 from sdegrad.adapters.jax_counts import DIFFERENTIATE, Field, counted
 from sdegrad.contract import BrownianTask, Counts, Outcome, Path, Task
 from sdegrad.grid import Grid
@@ -88,17 +88,17 @@ class GivenBrownian(eqx.Module):
         return jnp.asarray(array)[index] if self.path is None else jnp.asarray(array)[index, self.path]
 
     def _index(self, t: Any) -> Any:
-        """The grid index of time t; an error, at run time if t is traced, unless it is within (k + 8) ulp of it."""
+        """The grid index of time t; an error, at run time if t is traced, unless it is one."""
         grid, eps = self.grid, float(jnp.finfo(jnp.result_type(t, jnp.float32)).eps)
         if not isinstance(t, Tracer):
-            index = grid.index(float(t), eps)
-            if index is None:
+            k = grid.nearest(float(t))
+            if not is_time(grid, float(t), k, grid.time(k), eps):
                 raise off_grid(float(t), grid)
-            return index
+            return k
         k = jnp.clip(jnp.round((t - grid.t0) / grid.dt), 0, grid.steps)
         k = eqx.error_if(
             k,
-            jnp.abs(t - (grid.t0 + k * grid.dt)) > grid.tolerance(k, eps),
+            ~is_time(grid, t, k, grid.t0 + k * grid.dt, eps),
             f"the given Brownian path was asked off its grid of spacing {grid.dt!r}; use a step size that is a "
             "multiple of the spacing, or the library's own noise.",
         )

@@ -9,7 +9,7 @@ import array_api_compat.torch as array_api
 import numpy as np
 import torch
 
-from sdegrad.adapters.given import off_grid, path_grid
+from sdegrad.adapters.given import is_time, off_grid, path_grid
 from sdegrad.contract import BrownianTask, Counts, Outcome, Path, Problem, Task
 from sdegrad.grid import make_grid
 
@@ -104,10 +104,10 @@ class GivenBrownian:
         self.levy_area_approximation = levy_area
 
     def _index(self, t: Any) -> int:
-        index = self.grid.index(float(t), self._eps)
-        if index is None:
+        k = self.grid.nearest(float(t))
+        if not is_time(self.grid, float(t), k, self.grid.time(k), self._eps):
             raise off_grid(float(t), self.grid)
-        return index
+        return k
 
     def __call__(self, ta: Any, tb: Any = None, return_U: bool = False, return_A: bool = False) -> Any:
         if return_A:

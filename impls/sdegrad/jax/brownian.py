@@ -150,7 +150,7 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
         """W over [t0, t1], or over [self.t0, t0] if t1 is None; with use_levy a value of class `levy_area`: the
         length dt = t1 - t0, W, and the areas that the path has.
 
-        The times may be traced, and are snapped to the grid within (k + 8) ulp. From a later to an earlier time it is
+        The times may be traced, and may be off a grid time by four ulp. From a later to an earlier time it is
         the increment of the path run backwards: W, K and A change their signs, H does not. `left` is without effect:
         the path has no jumps.
         ValueError for times that are not numbers, or outside [t0, t1]; there, if they are traced, the increment is NaN

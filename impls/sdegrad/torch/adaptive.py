@@ -59,18 +59,12 @@ class AcceptedGrid:
     def step(self, k: int) -> float:
         return self.times[k + 1] - self.times[k]
 
-    def tolerance(self, k: int, eps: float) -> float:
-        return (k + 8) * eps * max(abs(self.t0), abs(self.t1))
+    def outputs(self, ts: Sequence[float]) -> tuple[tuple[int, float], ...]:
+        return tuple(map(self._output, ts))
 
-    def outputs(self, ts: Sequence[float], eps: float) -> tuple[tuple[int, float], ...]:
-        ulps = self.tolerance(0, eps)
-        return tuple(self._output(t, ulps) for t in ts)
-
-    def _output(self, t: float, ulps: float) -> tuple[int, float]:
-        k = bisect_left(self.times, t - ulps)  # the first time that is not before t
-        if self.times[k] - t <= ulps:
-            return k, 1.0
-        return k, (t - self.times[k - 1]) / self.step(k - 1)
+    def _output(self, t: float) -> tuple[int, float]:
+        k = bisect_left(self.times, t)  # the first time that is not before t
+        return (k, 1.0) if self.times[k] == t else (k, (t - self.times[k - 1]) / self.step(k - 1))
 
 
 def plan(

@@ -5,6 +5,7 @@ structure: cells of a grid of step `dt`, each with its own counter-based seed, a
 for queries that are not on the grid.
 """
 
+import math
 import warnings
 from collections.abc import Sequence
 from functools import reduce
@@ -14,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sdegrad.grid import EPS64, Grid, make_grid
+from sdegrad.grid import EPS64, Grid, covers, make_grid
 from sdegrad.torch.brownian_base import (
     QueryOrderError,
     SampledBrownian,
@@ -30,17 +31,14 @@ from sdegrad.torch.eager import eager
 from sdegrad.torch.levy import Increment, join, levy_area, space_time_integral
 from sdegrad.torch.seeds import Lock, Normals, check_entropy, derive, root_seed, time_counter
 
-_SLACK = 8  # ulps of the dtype of a query, beside one per step: as sdegrad.grid
-_NEAR = _SLACK * EPS64
-
 
 class BrownianInterval(SampledBrownian):
     """Brownian motion on [t0, t1], queried by intervals: `bm(ta, tb)` is W(tb) - W(ta).
 
     On the grid t0, t0 + dt, ..., t1 the path is a pure function of (entropy, shape, dtype, device, grid).
     Inside a cell it is exact in law, jointly for all queries; there it depends on the queries and their order
-    only within 1/64 of the cell, or, with `halfway_tree`, not at all. A query time within (k + 8) ulp of grid
-    time k means that grid time; ulp of the dtype of the query, float64 for Python numbers.
+    only within 1/64 of the cell, or, with `halfway_tree`, not at all. A query time within four ulp of a grid time,
+    and 1/64 of a cell, means that grid time; ulp of the dtype of the query, float64 for Python numbers.
 
     A result may be a view of what the object keeps: do not write into it.
     """
@@ -99,7 +97,7 @@ class BrownianInterval(SampledBrownian):
         else:
             self.grid = make_grid(*ends, float(dt), max(map(relative_spacing, (t0, t1, dt))))
         self.t0, self.t1 = ends
-        self._late = (self.grid.time(self.grid.steps - 1) + self.t1) / 2
+        self._sure = self.grid.surely
 
         self._seed = root_seed(self._entropy)
         self._normals = normals = Normals(self._sample)
@@ -136,10 +134,10 @@ class BrownianInterval(SampledBrownian):
         ValueError if ta > tb, or if a time is beyond [t0, t1] by more than a few ulp of its dtype.
         """
         if type(ta) is float and type(tb) is float and self.t0 <= ta < tb <= self.t1:  # most queries are cells
-            t0, dt = self.t0, self.grid.dt
+            t0, dt, sure = self.t0, self.grid.dt, self._sure
             k = round((ta - t0) / dt)
             start, end = t0 + k * dt, t0 + (k + 1) * dt
-            if abs(ta - start) <= _NEAR * abs(start) and abs(tb - end) <= _NEAR * abs(end):
+            if abs(ta - start) <= sure * abs(start) and abs(tb - end) <= sure * abs(end):
                 W = None if return_U or return_A else self._rows.get(k)
                 return self.cell(k, return_U, return_A) if W is None else W
         if tb is None:
@@ -167,23 +165,14 @@ class BrownianInterval(SampledBrownian):
 
     def _locate(self, t: float, eps: float) -> tuple[int, bool]:
         """(k, True) for grid time k; (k, False) between grid times k and k + 1."""
-        t0, dt = self.grid.t0, self.grid.dt
-        if t > self._late:
-            k, at = self.grid.steps, self.t1
-        elif t >= t0:
-            k = round((t - t0) / dt)
-            at = t0 + k * dt
-        elif t < t0:
-            k, at = 0, t0
-        else:
-            raise ValueError("a query time is NaN; pass finite times.")
-        if t == at or abs(t - at) <= (k + _SLACK) * eps * max(abs(t0), abs(at)):
-            return k, True
-        if not t0 <= t <= self.t1:
+        if not covers(self.t0, self.t1, t, eps):
+            if math.isnan(t):
+                raise ValueError("a query time is NaN; pass finite times.")
             raise ValueError(
-                f"the query at {t} is outside [t0, t1] = [{t0}, {self.t1}]; make a BrownianInterval that covers it."
+                f"the query at {t} is outside [t0, t1] = [{self.t0}, {self.t1}]; make a BrownianInterval that covers "
+                "it."
             )
-        return (k if t > at else k - 1), False
+        return self.grid.locate(t, eps)
 
     def _cell(self, k: int, area: bool) -> Increment:
         cell = self._cells.cell(k)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sdegrad.grid import EPS64
+from sdegrad.grid import EPS64, resolution
 from sdegrad.torch.levy import LEVY_AREAS, LevyArea
 from sdegrad.torch.seeds import Sample
 
@@ -107,7 +107,7 @@ def _number(name: str, value: Any) -> float:
 def check_options(
     ends: tuple[float, float], dt: TimeLike | None, tol: TimeLike, levy_area_approximation: str
 ) -> LevyArea:
-    least = 8 * EPS64 * max(-ends[0], ends[1])
+    least = 2 * resolution(*ends)  # either end of a cell may be off so far
     if dt is not None and not least < _number("dt", dt) < math.inf:
         raise ValueError(
             f"dt must be a positive finite number, above the resolution {least:g} of time, or None, got dt={dt}; "

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sdegrad.grid import EPS64, Grid
+from sdegrad.grid import EPS64, Grid, same
 from sdegrad.torch.levy import Increment, join
 from sdegrad.torch.seeds import Normals, numbered
 
@@ -73,7 +73,8 @@ class GridCells:
         self._w_deviation = math.sqrt(grid.dt)
         self._h_deviation = math.sqrt(grid.dt / 12) if tracks_h else None
         last = grid.step(grid.steps - 1)
-        self._clipped = math.sqrt(last / grid.dt) if abs(last - grid.dt) > grid.tolerance(0, EPS64) else None
+        full = same(grid.time(grid.steps - 1) + grid.dt, grid.t1, grid.t0, EPS64)
+        self._clipped = None if full else math.sqrt(last / grid.dt)
         nbytes = self._sample.nbytes
         self._length = block_length(nbytes, self._sample.dtype.itemsize, grid.steps)
         self._capacity = max(2, kept_cells(nbytes * (1 + tracks_h)) // self._length) if keeps else 0

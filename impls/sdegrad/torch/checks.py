@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sdegrad.grid import EPS64, Grid, check_times
+from sdegrad.grid import EPS64, Grid, check_times, covers
 from sdegrad.methods import FACTS, NoiseType, SDEType
 from sdegrad.torch.base_sde import check_types
 from sdegrad.torch.levy import LEVY_AREAS, LevyArea
@@ -180,8 +180,8 @@ def as_state(extra: Any) -> tuple[Any, ...]:
 
 def check_span(bm: Any, grid: Grid, eps: float) -> None:
     """A Brownian motion that tells its ends must reach from ts[0] to ts[-1]."""
-    t0, t1, ulps = float(getattr(bm, "t0", grid.t0)), float(getattr(bm, "t1", grid.t1)), grid.tolerance(0, eps)
-    if grid.t0 < t0 - ulps or t1 + ulps < grid.t1:
+    t0, t1 = float(getattr(bm, "t0", grid.t0)), float(getattr(bm, "t1", grid.t1))
+    if not (covers(t0, t1, grid.t0, eps) and covers(t0, t1, grid.t1, eps)):
         raise ValueError(
             f"bm is defined on [{t0}, {t1}], but ts reaches from {grid.t0} to {grid.t1}, outside; make a "
             "BrownianInterval that covers it, or leave bm out."

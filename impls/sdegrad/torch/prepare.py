@@ -149,7 +149,7 @@ def _with_adaptive_steps(solve: Solve, asked: Asked, tolerances: Tolerances, tim
         ends = solve.walk.grid.t0, solve.walk.grid.t1
         grid, _ = plan(step, state, ends, times.dt, tolerances, progress=asked.progress)
     walk = solve.walk_over(grid, scheme.levy_area)
-    return replace(solve, walk=walk, outputs=grid.outputs(times.ts, times.eps))
+    return replace(solve, walk=walk, outputs=grid.outputs(times.ts))
 
 
 def _blocks(sde: Any, y0: Tensor, return_stats: bool) -> Any:

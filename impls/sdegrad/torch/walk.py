@@ -133,14 +133,12 @@ def increments(bm: Any, grid: Grid | AcceptedGrid, eps: float, levy_area: LevyAr
 
     A `BrownianInterval` with the same cells is asked for them by index, any other Brownian motion by the grid times as
     floats: a subclass too that answers calls in a way of its own.
-    Ends within 8 ulp are the same ends: a float32 end time fits a Brownian motion up to a float64 one.
     """
-    ulps = grid.tolerance(0, eps)
-    ask = _by_time(bm, grid, ulps)
+    ask = _by_time(bm, grid)
     plain = isinstance(bm, BrownianInterval) and type(bm).__call__ is BrownianInterval.__call__
-    if plain and bm.grid.dt == grid.dt and grid.steps <= bm.grid.steps:
-        own = bm.grid.t0, bm.grid.time(grid.steps)
-        if abs(own[0] - grid.t0) <= ulps and abs(own[1] - grid.t1) <= ulps:
+    if plain and bm.grid.dt == grid.dt:
+        ends = bm.grid.locate(grid.t0, eps), bm.grid.locate(grid.t1, eps)
+        if ends == ((0, True), (grid.steps, True)):
             ask = bm.cell
     if levy_area == "none":
         return ask
@@ -154,8 +152,8 @@ def increments(bm: Any, grid: Grid | AcceptedGrid, eps: float, levy_area: LevyAr
     return space_time
 
 
-def _by_time(bm: Any, grid: Grid | AcceptedGrid, ulps: float) -> Callable[..., Any]:
-    t0, t1 = float(getattr(bm, "t0", grid.t0)), float(getattr(bm, "t1", grid.t1))
-    ends = {0: t0} if abs(t0 - grid.t0) <= ulps else {}
-    ends |= {grid.steps: t1} if abs(t1 - grid.t1) <= ulps else {}
+def _by_time(bm: Any, grid: Grid | AcceptedGrid) -> Callable[..., Any]:
+    """A float32 end may be an ulp beyond that of a Brownian motion, which is the end then."""
+    first, last = max(grid.t0, float(getattr(bm, "t0", grid.t0))), min(grid.t1, float(getattr(bm, "t1", grid.t1)))
+    ends = {0: first, grid.steps: last}
     return lambda k, **areas: bm(ends.get(k, grid.time(k)), ends.get(k + 1, grid.time(k + 1)), **areas)
