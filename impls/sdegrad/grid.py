@@ -23,8 +23,20 @@ def resolution(t0: float, t1: float, eps: float = EPS64) -> float:
 
 def same(t: Any, at: Any, t0: float, eps: float) -> Any:
     """Whether two times on a grid from t0 cannot be told apart: within four ulp of |at| or |t0|. Numbers or arrays."""
-    apart = abs(t - at)
+    return _few_ulps(abs(t - at), at, t0, eps)
+
+
+def _few_ulps(apart: Any, at: Any, t0: float, eps: float) -> Any:
     return (apart <= _ULPS * eps * abs(at)) | (apart <= _ULPS * eps * abs(t0))
+
+
+def is_near(grid: Any, apart: Any, k: Any, at: Any, eps: float) -> Any:
+    """Whether a time that is `apart` from `at`, the grid time k, is taken for it: where they cannot be told apart, and
+    are no more than 1/64 of a cell beside it apart. Everything else is inside a cell. Numbers or arrays.
+    """
+    last = grid.step(grid.steps - 1)
+    small = (apart <= _PART * grid.dt) & ((k < grid.steps - 1) | (apart <= _PART * last))
+    return small & _few_ulps(apart, at, grid.t0, eps)
 
 
 def covers(t0: float, t1: float, t: Any, eps: float = EPS64) -> Any:
@@ -48,12 +60,8 @@ class Grid:
         return self.dt if k < self.steps - 1 else self.t1 - (self.t0 + k * self.dt)
 
     def is_time(self, t: Any, k: Any, at: Any, eps: float = EPS64) -> Any:
-        """Whether `t` is taken for `at`, the grid time k: where they cannot be told apart, and are no more than 1/64 of
-        a cell beside it apart. Everything else is inside a cell. Numbers or arrays.
-        """
-        apart, last = abs(t - at), self.step(self.steps - 1)
-        small = (apart <= _PART * self.dt) & ((k < self.steps - 1) | (apart <= _PART * last))
-        return small & same(t, at, self.t0, eps)
+        """Whether `t` is taken for `at`, the grid time k. Numbers or arrays."""
+        return is_near(self, abs(t - at), k, at, eps)
 
     @property
     def surely(self) -> float:

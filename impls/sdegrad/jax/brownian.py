@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.core import Tracer
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from sdegrad.grid import check_times
 from sdegrad.jax import cell_tree
@@ -79,8 +79,8 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
     ):
         if others:
             raise TypeError(
-                f"BrownianInterval takes (t0, t1, shape, key) in this order and all else by name, got {2 + len(others)} "
-                "arguments after t0, t1; pass e.g. BrownianInterval(t0, t1, shape, key, tol=1e-3)."
+                "BrownianInterval takes t0, t1, shape and key in this order, and all else by name; pass e.g. "
+                "BrownianInterval(t0, t1, shape, key, tol=1e-3)."
             )
         self.area = area_name(levy_area)
         grid = _grid(t0, t1, dt)
@@ -150,11 +150,11 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
         """W over [t0, t1], or over [self.t0, t0] if t1 is None; with use_levy a value of class `levy_area`: the
         length dt = t1 - t0, W, and the areas that the path has.
 
-        The times may be traced, and may be off a grid time by four ulp. From a later to an earlier time it is
-        the increment of the path run backwards: W, K and A change their signs, H does not. `left` is without effect:
-        the path has no jumps.
+        The times may be traced; one that is within four ulp of a grid time, and 1/64 of a cell, is taken for it. From a
+        later to an earlier time it is the increment of the path run backwards: W, K and A change their signs, H does
+        not. `left` is without effect: the path has no jumps.
         ValueError for times that are not numbers, or outside [t0, t1]; there, if they are traced, the increment is NaN
-        instead.
+        instead. RuntimeError for a derivative with respect to a time.
         """
         del left
         s, t = (self.t0, t0) if t1 is None else (t0, t1)
@@ -190,7 +190,7 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
 
 @eqx.filter_jit
 def _cell(bm: BrownianInterval, k: Array) -> Any:
-    return bm._packed(_directed(cell_tree.cell(bm.cells, k), jnp.int32(1), (0 <= k) & (k < bm.grid.steps)))
+    return bm._packed(_directed(cell_tree.cell(bm.cells, k), jnp.int32(1), (k >= 0) & (k < bm.grid.steps)))
 
 
 @eqx.filter_jit

@@ -118,8 +118,8 @@ def _weights(cells: Cells, way: _Ways) -> Float[Array, "parts rows parts"]:
     """
     point, lo, hi, first, last = way
     dtype, count, leaf = point.cut.dtype, cells.parts, cells.levels + 1
-    row = np.arange(cells.levels + 2, dtype=integers(cells.levels)[0])[:, None]
-    size = 1 << (leaf - row)  # of the nodes, in leaves
+    row = np.arange(cells.levels + 2, dtype=np.int32)[:, None]
+    size = 1 << (leaf - row).astype(integers(cells.levels)[0])  # of the nodes, in leaves
     half, scale = np.maximum(size // 2, 1), np.asarray(2.0 ** (-np.maximum(row - 1, 0) / 2), dtype)
     node = point.spot().leaf & -size  # where it starts
     start, middle, end = (Spot(node + x, jnp.zeros((), dtype)) for x in (0, half, size))

@@ -16,8 +16,8 @@ from sdegrad.grid import EPS64, check_times
 from sdegrad.jax.accepted import Accepted
 from sdegrad.jax.arguments import check_choice, check_static, runtime_number
 from sdegrad.jax.bridge import LevyIncrement
-from sdegrad.jax.sde import SDE
 from sdegrad.jax.clock import time_dtype
+from sdegrad.jax.sde import SDE
 from sdegrad.jax.steps import Steps
 from sdegrad.jax.types import Method, Path
 from sdegrad.methods import METHODS, NOISE_TYPES

@@ -117,7 +117,7 @@ def locate(grid: AnyGrid, levels: int, t: Fine, eps: float) -> Point:
     ahead = length - passed.high
     ends = ahead < passed.high
     apart = jnp.minimum(jnp.abs(passed.high), jnp.abs(ahead))
-    snap = is_near(grid, apart, t.high, jnp.where(ends, k + 1, k), eps)
+    snap = is_near(grid, apart, jnp.where(ends, k + 1, k), t.high, eps)
     whole, more, cut = multiple(passed, half_digits(2.0**levels / length))
     leaf = whole.astype(integers(levels)[0]) + more.astype(integers(levels)[0])
     within = ~snap & (leaf >= 0) & (leaf < 2**levels)

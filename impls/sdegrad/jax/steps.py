@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int
 
 from sdegrad.grid import Grid
 from sdegrad.jax.bridge import LevyIncrement
