@@ -41,13 +41,14 @@ def test_parts_of_cells_have_their_law_at_any_number_of_cells(cells, t0, double)
         bm = BrownianInterval(t0, t0 + 10, (SAMPLES,), jax.random.key(0), dt=10 / cells, dtype=jnp.float32)
         points = t0 + (0.9 * cells + PARTS) * bm.grid.dt
         points = points.astype(np.float64 if double else np.float32)
-        z = law(bm, np.unique(points))
+        points = np.unique(points)
+        z = law(bm, points)
         assert len(z) >= 5
         assert is_standard_normal(z)
         assert not is_standard_normal(1.025 * z)  # variance 5 % too large
-        whole = bm.evaluate(points[0], points[-1])
-        parts = asked(bm, points[:-1], points[1:]).W
-        np.testing.assert_allclose(np.sum(parts, axis=0), whole, atol=1e-5 * np.std(whole))
+        points = points[[*range(len(points)), 0]]  # the last query is the whole, run backwards
+        parts = np.asarray(asked(bm, points[:-1], points[1:]).W, np.float64)
+        np.testing.assert_allclose(np.sum(parts, axis=0), 0, atol=1e-5 * np.std(parts[-1]))
 
 
 def test_neighbouring_times_of_a_long_cell_have_their_law_in_single_precision():
@@ -80,9 +81,7 @@ def test_steps_of_diffrax_that_are_not_cells_have_independent_increments_in_sing
     with jax.enable_x64(False):
         bm = BrownianInterval(0.0, 10.0, (SAMPLES,), jax.random.key(3), dt=1e-3)
         unit = lambda t, y, args: lineax.DiagonalLinearOperator(jnp.ones(SAMPLES))  # noqa: E731
-        terms = diffrax.MultiTerm(
-            diffrax.ODETerm(lambda t, y, args: jnp.zeros(SAMPLES)), diffrax.ControlTerm(unit, bm)
-        )
+        terms = diffrax.MultiTerm(diffrax.ODETerm(lambda t, y, args: jnp.zeros(SAMPLES)), diffrax.ControlTerm(unit, bm))
 
         @eqx.filter_jit
         def solve(t0, t1, dt):
@@ -101,12 +100,11 @@ def test_steps_of_diffrax_that_are_not_cells_have_independent_increments_in_sing
             assert is_standard_normal(z)
 
 
-@pytest.mark.parametrize("fraction", [1 / 3, 3 / 2])
-def test_the_reversible_gradient_is_exact_over_parts_of_cells_in_single_precision(fraction):
+def test_the_reversible_gradient_is_exact_over_parts_of_cells_in_single_precision():
     """Another increment in the backward pass would be an error of the size of the gradient."""
     with jax.enable_x64(False):
         bm = BrownianInterval(0.0, 10.0, (2, 3), jax.random.key(4), dt=1e-3)
-        dt, y0, a = 1e-3 * fraction, jnp.ones((2, 3)), jnp.asarray([0.3, -0.5, 0.2])
+        dt, y0, a = 1e-3 / 3, jnp.ones((2, 3)), jnp.asarray([0.3, -0.5, 0.2])
 
         def gradient(adjoint):
             def loss(y0, a):

@@ -52,10 +52,9 @@ def static_number(name: str, value: Any) -> float:
 
 def check_index(name: str, value: Any, count: int) -> jax.Array:
     """`value` as an array, one integer; from 0 to count - 1 unless it is traced."""
-    check_number(name, value)
-    if not jnp.issubdtype(jnp.result_type(value), jnp.integer) or not (
-        isinstance(value, Tracer) or 0 <= int(value) < count
-    ):
+    one = isinstance(value, (int, np.integer, jax.Array, np.ndarray)) and not isinstance(value, bool)
+    whole = one and jnp.ndim(value) == 0 and jnp.issubdtype(jnp.result_type(value), jnp.integer)
+    if not whole or not (isinstance(value, Tracer) or 0 <= int(value) < count):
         raise ValueError(f"{name} must be an integer from 0 to {count - 1}, got {value!r}.")
     return jnp.asarray(value, jnp.int32)
 

@@ -133,14 +133,16 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
         """
         return start(self.cells)
 
-    def advance(self, walk: Walk, s: Number, t: Number) -> tuple[Any, Walk]:
+    def advance(self, walk: Walk | None, s: Number, t: Number) -> tuple[Any, Walk | None]:
         """The increment over [s, t], as `cell` returns it, and the walk from there on. The same numbers as those of
         `evaluate`, to the last bit, for fewer draws where s or t is near a time of the last query.
 
         A query that starts where the last one ended, or ends where that started, walks down to its other end alone,
-        and only from where the ways to both part: some 24 - log2(cell / |t - s|) halvings.
+        and only from where the ways to both part: some 24 - log2(cell / |t - s|) halvings. A walk of None is none, and
+        stays so. Of traced times outside [t0, t1] the increment is NaN.
         """
-        return _advance(self, walk, *self._asked(s, t))
+        asked = self._asked(s, t)
+        return (_increment(self, *asked), None) if walk is None else _advance(self, walk, *asked)
 
     def over(self, s: Fine, t: Fine) -> Any:
         """The increment over [s, t], as `cell` returns it, for times with more digits than the time dtype has."""
@@ -153,12 +155,12 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
         The times may be traced; one that is within four ulp of a grid time, and 1/64 of a cell, is taken for it. From a
         later to an earlier time it is the increment of the path run backwards: W, K and A change their signs, H does
         not. `left` is without effect: the path has no jumps.
-        ValueError for times that are not numbers, or outside [t0, t1]; there, if they are traced, the increment is NaN
-        instead. RuntimeError for a derivative with respect to a time.
+        ValueError for times that are not numbers, or outside [t0, t1]; at run time, if they are traced (with
+        EQX_ON_ERROR=nan it is NaN instead). RuntimeError for a derivative with respect to a time.
         """
         del left
         s, t = (self.t0, t0) if t1 is None else (t0, t1)
-        asked = self._asked(s, t)
+        asked = self._reached(*self._asked(s, t))
         increment = _increment(self, *asked)
         W, areas = (increment, {}) if self.area == "none" else (increment.W, increment._asdict())
         if not use_levy:
@@ -177,6 +179,17 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
                 raise ValueError(f"the time {time} is outside [t0, t1] = [{self.t0}, {self.t1}] of this path.")
         s, t = (as_given(eqxi.nondifferentiable(jnp.asarray(t, time_dtype()), msg=_NO_DERIVATIVE)) for t in times)
         return s, t, max(float(np.finfo(time_dtype()).eps), *map(eps_of, times))
+
+    def _reached(self, s: Fine, t: Fine, eps: float) -> tuple[Fine, Fine, float]:
+        """The same; an error at run time where the path does not reach them."""
+        if not any(isinstance(x, Tracer) for x in (s.high, t.high, self.t0, self.t1)):
+            return s, t, eps
+        outside = ~(inside(self.grid, s.high, eps) & inside(self.grid, t.high, eps))
+        ends = "" if isinstance(self.grid, OneCell) else f" = [{self.t0}, {self.t1}]"
+        sentence = (
+            f"a time is outside [t0, t1]{ends} of this BrownianInterval; make the path longer, or the solve shorter."
+        )
+        return eqx.error_if(s, outside, sentence), t, eps
 
     def _packed(self, spans: list[Span]) -> Any:
         """As `cell` returns it."""
