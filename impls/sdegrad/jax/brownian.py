@@ -26,7 +26,7 @@ from sdegrad.jax.bridge import LevyIncrement, Span
 from sdegrad.jax.cells import Cells, keys_of, structs_of
 from sdegrad.jax.clock import AnyGrid, Fine, OneCell, as_given, time_dtype
 from sdegrad.jax.points import Point, inside, locate, most_levels
-from sdegrad.jax.types import Index, Number
+from sdegrad.jax.types import Number
 from sdegrad.jax.ways import Walk, start
 
 _NO_DERIVATIVE = (
@@ -41,8 +41,9 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
     shape: of one increment, a tuple, or a pytree of `jax.ShapeDtypeStruct`. key: a JAX random key. dtype: of
     the increments; JAX's default float dtype if None. dt: the step of the solver that will use it: [t0, t1]
     is cut into cells of this length (the last may be shorter), and increments over cells are independent
-    draws; without it the whole interval is one cell, which is best for adaptive steps. tol: how near to each other
-    points inside a cell are told apart, 2^-24 of the cell if None.
+    draws; without it the whole interval is one cell, which is best for adaptive steps, and t0 and t1 may be traced.
+    tol: how near to each other points inside a cell are told apart; if None, 2^-24 of the cell, and in JAX's x64 mode
+    no more than 2^-24 (2^-40 of the cell if its ends are traced).
 
     levy_area: None or "none"; "space-time" for H; "space-time-time" for H and K; "davie" or "foster" for H and an
     approximate A of the last axis of shape; or `diffrax.BrownianIncrement`, `SpaceTimeLevyArea`,
@@ -51,14 +52,16 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
     cells it obeys Chen's relation; over a piece of a cell it is drawn given the W and H of the piece.
 
     On the grid the path is exact, and a cell costs one normal per element (and one more for each of H and K). A
-    query that starts or ends inside a cell walks down a tree, 24 halvings of the cell (fewer with tol) and a cut at the
+    query that starts or ends inside a cell walks down a tree, log2(cell / tol) halvings of the cell and a cut at the
     point, each of as many normals; both ends share the upper part of the way, and so do one query and the next with
     `advance`. The law is exact at every point, and jointly for points in different leaves of the tree, which are no
-    longer than tol; points in one leaf share its normals.
+    longer than tol; points in one leaf share its normals. Where a point is in its cell is told to twice the digits of
+    the times, so none of this depends on the number of cells or the dtype of times.
 
     The same numbers in any order of queries. For a batch of paths, a batch of keys under vmap, or an axis in `shape`.
     ValueError: times that are not finite or not increasing, dt or tol not positive, a shape that is not one, a dtype
-    that is not a float or needs JAX's x64 mode, an unknown levy_area, A without an axis, a key that is none.
+    that is not a float or needs JAX's x64 mode, an unknown levy_area, A without an axis, a key that is none; dt or tol with
+    traced ends, a tol below 2^-52 of a cell (2^-29 without the x64 mode).
     """
 
     cells: Cells
@@ -121,7 +124,7 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
     def dtype(self) -> Any:
         return jax.tree.map(lambda s: s.dtype, self.structs)
 
-    def cell(self, k: Index) -> Any:
+    def cell(self, k: Any) -> Any:
         """The increment over grid cell k, for 0 <= k < grid.steps: W, or a `LevyIncrement` if the path has a Levy area.
         ValueError for any other k; NaN instead, if it is traced.
         """
@@ -186,9 +189,7 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
             return s, t, eps
         outside = ~(inside(self.grid, s.high, eps) & inside(self.grid, t.high, eps))
         ends = "" if isinstance(self.grid, OneCell) else f" = [{self.t0}, {self.t1}]"
-        sentence = (
-            f"a time is outside [t0, t1]{ends} of this BrownianInterval; make the path longer, or the solve shorter."
-        )
+        sentence = f"a time is outside [t0, t1]{ends} of this BrownianInterval; make the path longer, or ask for less."
         return eqx.error_if(s, outside, sentence), t, eps
 
     def _packed(self, spans: list[Span]) -> Any:

@@ -20,8 +20,8 @@ def spanned(time: Array, terms: Any, ends: tuple[Array, Array]) -> Array:
             reached = [inside(path.grid, wrapped.direction * end, eps_of(end)) for end in ends]
             known = "[t0, t1]" if isinstance(path.grid, OneCell) else f"[{path.t0}, {path.t1}]"
             sentence = (
-                f"t0 or t1 of diffeqsolve is not within {known}, where its BrownianInterval is; make the path longer, or "
-                "the solve shorter."
+                f"t0 or t1 of diffeqsolve is not within {known}, where its BrownianInterval is; make the path "
+                "longer, or the solve shorter."
             )
             time = eqx.error_if(time, ~(reached[0] & reached[1]), sentence)
     return time
