@@ -5,7 +5,6 @@ dtype, grid), and costs one normal per step in any order. A query inside a cell 
 cell.
 """
 
-import math
 from typing import Any
 
 import diffrax
@@ -18,21 +17,16 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array
 
-from sdegrad.grid import check_times
 from sdegrad.jax import cell_tree
 from sdegrad.jax.areas import CLASSES, PARTS, area_name
-from sdegrad.jax.arguments import check_index, check_number, eps_of, static_grid, static_number
+from sdegrad.jax.arguments import check_index, check_number, eps_of
 from sdegrad.jax.bridge import LevyIncrement, Span
 from sdegrad.jax.cells import Cells, keys_of, structs_of
 from sdegrad.jax.clock import AnyGrid, Fine, OneCell, as_given, time_dtype
-from sdegrad.jax.points import Point, inside, locate, most_levels
+from sdegrad.jax.points import Point, inside, locate
+from sdegrad.jax.spacing import NO_DERIVATIVE, grid_of, levels_of
 from sdegrad.jax.types import Number
 from sdegrad.jax.ways import Walk, start
-
-_NO_DERIVATIVE = (
-    "a BrownianInterval cannot be differentiated with respect to time: Brownian paths have no derivative. Keep t0, t1, "
-    "dt0 and the times of increments constant; for ControlTerm(...).to_ode() take a smooth control."
-)
 
 
 class BrownianInterval(diffrax.AbstractBrownianPath):
@@ -60,8 +54,8 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
 
     The same numbers in any order of queries. For a batch of paths, a batch of keys under vmap, or an axis in `shape`.
     ValueError: times that are not finite or not increasing, dt or tol not positive, a shape that is not one, a dtype
-    that is not a float or needs JAX's x64 mode, an unknown levy_area, A without an axis, a key that is none; dt or tol with
-    traced ends, a tol below 2^-52 of a cell (2^-29 without the x64 mode).
+    that is not a float or needs JAX's x64 mode, an unknown levy_area, A without an axis, a key that is none, dt or tol
+    with traced ends, a tol below 2^-52 of a cell (2^-29 without the x64 mode).
     """
 
     cells: Cells
@@ -86,7 +80,7 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
                 "BrownianInterval(t0, t1, shape, key, tol=1e-3)."
             )
         self.area = area_name(levy_area)
-        grid = _grid(t0, t1, dt)
+        grid = grid_of(t0, t1, dt)
         self.structs = structs_of(shape, dtype)
         leaves = tuple(jax.tree.leaves(self.structs))
         approximate = self.area if self.area in ("davie", "foster") else None
@@ -96,7 +90,7 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
             )
         one_cell, known = (grid, None) if isinstance(grid, OneCell) else (None, grid)
         self.cells = Cells(
-            keys_of(key, len(leaves)), one_cell, leaves, known, PARTS[self.area], _levels(grid, tol), approximate
+            keys_of(key, len(leaves)), one_cell, leaves, known, PARTS[self.area], levels_of(grid, tol), approximate
         )
 
     @property
@@ -180,7 +174,7 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
                 continue
             if not inside(self.grid, time, eps_of(time)):
                 raise ValueError(f"the time {time} is outside [t0, t1] = [{self.t0}, {self.t1}] of this path.")
-        s, t = (as_given(eqxi.nondifferentiable(jnp.asarray(t, time_dtype()), msg=_NO_DERIVATIVE)) for t in times)
+        s, t = (as_given(eqxi.nondifferentiable(jnp.asarray(t, time_dtype()), msg=NO_DERIVATIVE)) for t in times)
         return s, t, max(float(np.finfo(time_dtype()).eps), *map(eps_of, times))
 
     def _reached(self, s: Fine, t: Fine, eps: float) -> tuple[Fine, Fine, float]:
@@ -252,42 +246,3 @@ def _directed(spans: list[Span], sign: Array, valid: Array) -> list[Span]:
         return Span(span.h, tuple(parts), A)
 
     return list(map(one, spans))
-
-
-def _grid(t0: Number, t1: Number, dt: Number | None) -> AnyGrid:
-    if isinstance(t0, Tracer) or isinstance(t1, Tracer):
-        if dt is not None:
-            raise ValueError(
-                "t0 or t1 is traced, so the number of cells of length dt is not known; leave dt out, which makes the "
-                "interval one cell, or pass t0 and t1 as Python or NumPy numbers."
-            )
-        for name, t in (("t0", t0), ("t1", t1)):
-            check_number(name, t)
-        ends = (jnp.asarray(t, time_dtype()) for t in (t0, t1))
-        return OneCell(*eqxi.nondifferentiable(tuple(ends), msg=_NO_DERIVATIVE))
-    eps = max(eps_of(x) for x in (t0, t1, dt) if x is not None)
-    t0, t1 = static_number("t0", t0), static_number("t1", t1)
-    check_times((t0, t1), 1.0 if dt is None else static_number("dt", dt))
-    return static_grid(t0, t1, t1 - t0 if dt is None else static_number("dt", dt), eps)
-
-
-def _levels(grid: AnyGrid, tol: Number | None) -> int:
-    """How often a cell is halved until it is no longer than tol."""
-    double = time_dtype() == np.float64
-    if isinstance(grid, OneCell):
-        if tol is not None:
-            raise ValueError("tol needs t0 and t1 that are not traced; leave it out, or pass them as Python numbers.")
-        return 40 if double else 24
-    if tol is None:
-        return 24 + max(0, math.ceil(math.log2(grid.dt))) * double
-    tol = static_number("tol", tol)
-    if not 0 < tol < math.inf:
-        raise ValueError(f"tol must be positive and finite, got {tol}; leave it out for the default.")
-    levels = max(0, math.ceil(math.log2(grid.dt / tol)))
-    if levels > most_levels():
-        double_precision = "" if double else ', or call jax.config.update("jax_enable_x64", True) first'
-        raise ValueError(
-            f"tol={tol} is finer than 2^-{most_levels()} of a cell of length {grid.dt}; make tol larger, or the cells "
-            f"shorter by dt{double_precision}."
-        )
-    return levels
