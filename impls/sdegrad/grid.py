@@ -21,12 +21,12 @@ def resolution(t0: float, t1: float, eps: float = EPS64) -> float:
     return _ULPS * eps * max(abs(t0), abs(t1))
 
 
-def same(t: Any, at: Any, t0: float, eps: float) -> Any:
+def same(t: Any, at: Any, t0: Any, eps: float) -> Any:
     """Whether two times on a grid from t0 cannot be told apart: within four ulp of |at| or |t0|. Numbers or arrays."""
     return _few_ulps(abs(t - at), at, t0, eps)
 
 
-def _few_ulps(apart: Any, at: Any, t0: float, eps: float) -> Any:
+def _few_ulps(apart: Any, at: Any, t0: Any, eps: float) -> Any:
     return (apart <= _ULPS * eps * abs(at)) | (apart <= _ULPS * eps * abs(t0))
 
 
@@ -39,7 +39,7 @@ def is_near(grid: Any, apart: Any, k: Any, at: Any, eps: float) -> Any:
     return small & _few_ulps(apart, at, grid.t0, eps)
 
 
-def covers(t0: float, t1: float, t: Any, eps: float = EPS64) -> Any:
+def covers(t0: Any, t1: Any, t: Any, eps: float = EPS64) -> Any:
     """Whether `t` is in [t0, t1], or cannot be told from one of the ends. Numbers or arrays."""
     return ((t0 <= t) & (t <= t1)) | same(t, t0, t0, eps) | same(t, t1, t0, eps)
 

@@ -23,7 +23,8 @@ def most_levels() -> int:
 
 def integers(levels: int) -> tuple[np.dtype, np.dtype]:
     """In which the leaves are counted, and the nodes numbered."""
-    return tuple(map(np.dtype, ("int32", "uint32") if levels <= _MOST_OF_32_BITS else ("int64", "uint64")))
+    bits = 32 if levels <= _MOST_OF_32_BITS else 64
+    return np.dtype(f"int{bits}"), np.dtype(f"uint{bits}")
 
 
 class Spot(NamedTuple):
