@@ -22,13 +22,25 @@ def resolution(t0: float, t1: float, eps: float = EPS64) -> float:
     return _ULPS * eps * max(abs(t0), abs(t1))
 
 
-def same(t: Any, at: Any, t0: float, eps: float) -> Any:
+def same(t: Any, at: Any, t0: Any, eps: float) -> Any:
     """Whether two times on a grid from t0 cannot be told apart: within four ulp of |at| or |t0|. Numbers or arrays."""
-    apart = abs(t - at)
+    return _few_ulps(abs(t - at), at, t0, eps)
+
+
+def _few_ulps(apart: Any, at: Any, t0: Any, eps: float) -> Any:
     return (apart <= _ULPS * eps * abs(at)) | (apart <= _ULPS * eps * abs(t0))
 
 
-def covers(t0: float, t1: float, t: Any, eps: float = EPS64) -> Any:
+def is_near(grid: Any, apart: Any, k: Any, at: Any, eps: float) -> Any:
+    """Whether a time that is `apart` from `at`, the grid time k, is taken for it: where they cannot be told apart, and
+    are no more than 1/64 of a cell beside it apart. Everything else is inside a cell. Numbers or arrays.
+    """
+    last = grid.step(grid.steps - 1)
+    small = (apart <= _PART * grid.dt) & ((k < grid.steps - 1) | (apart <= _PART * last))
+    return small & _few_ulps(apart, at, grid.t0, eps)
+
+
+def covers(t0: Any, t1: Any, t: Any, eps: float = EPS64) -> Any:
     """Whether `t` is in [t0, t1], or cannot be told from one of the ends. Numbers or arrays."""
     return ((t0 <= t) & (t <= t1)) | same(t, t0, t0, eps) | same(t, t1, t0, eps)
 
@@ -54,12 +66,8 @@ class Grid:
         return self.t1 - (self.t0 + (self.steps - 1) * self.dt)
 
     def is_time(self, t: Any, k: Any, at: Any, eps: float = EPS64) -> Any:
-        """Whether `t` is taken for `at`, the grid time k: where they cannot be told apart, and are no more than 1/64 of
-        a cell beside it apart. Everything else is inside a cell. Numbers or arrays.
-        """
-        apart = abs(t - at)
-        small = (apart <= _PART * self.dt) & ((k < self.steps - 1) | (apart <= _PART * self.last))
-        return small & same(t, at, self.t0, eps)
+        """Whether `t` is taken for `at`, the grid time k. Numbers or arrays."""
+        return is_near(self, abs(t - at), k, at, eps)
 
     @property
     def surely(self) -> float:

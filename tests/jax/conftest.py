@@ -1,4 +1,4 @@
-"""Double precision and strict promotion of dtypes in every test here, and only here."""
+"""Double precision, and strict promotion of dtypes and ranks, in every test here, and only here."""
 
 import jax
 import jax.experimental
@@ -10,5 +10,5 @@ if not hasattr(jax, "enable_x64"):  # before JAX 0.8
 
 @pytest.fixture(autouse=True)
 def _strict_double():
-    with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"):
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
         yield

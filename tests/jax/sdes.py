@@ -14,10 +14,12 @@ def drift(t, y, args):
 
 
 DIFFUSION = {
-    "diagonal": lambda t, y, args: jax.nn.sigmoid(y * args["b"][:, 0] + t),
+    "diagonal": lambda t, y, args: jax.nn.sigmoid(y * jnp.broadcast_to(args["b"][:, 0], y.shape) + t),
     "additive": lambda t, y, args: jnp.broadcast_to((1 + t) * args["b"], (*y.shape, NOISE)),
     "scalar": lambda t, y, args: jnp.tanh(y @ args["a"] + t)[..., None],
-    "general": lambda t, y, args: jnp.sin(y[..., None] * args["b"] + (y @ args["a"])[..., None]),
+    "general": lambda t, y, args: jnp.sin(
+        y[..., None] * jnp.broadcast_to(args["b"], (*y.shape, NOISE)) + (y @ args["a"])[..., None]
+    ),
 }
 
 

@@ -186,3 +186,74 @@ def test_adaptive_steps_walk_along_it(case, monkeypatch):
     assert walked
     assert rejected >= 1
     assert (distance(made, expected) < EXACT) == (case != "wrong walk")
+
+
+def noisy(path, adjoint, t1=1.0, dt=0.1, **options):
+    """dy = -y dt + (0.2 + y^2 / 10) dW by reversible Heun."""
+    diffusion = lambda t, y, args: lineax.DiagonalLinearOperator(0.2 + y**2 / 10)  # noqa: E731
+    terms = diffrax.MultiTerm(diffrax.ODETerm(lambda t, y, args: -y), diffrax.ControlTerm(diffusion, path))
+    options = {"max_steps": 4096, **options}
+    return diffrax.diffeqsolve(terms, diffrax.ReversibleHeun(), 0.0, t1, dt, jnp.ones(2), adjoint=adjoint, **options)
+
+
+TIMES = {
+    "derivative": lambda bm: bm.derivative(0.3),
+    "to_ode": lambda bm: diffrax.diffeqsolve(
+        diffrax.ControlTerm(lambda t, y, args: lineax.DiagonalLinearOperator(y), bm).to_ode(),
+        *(diffrax.Euler(), 0.0, 1.0, 0.1, jnp.ones(2)),
+    ),
+    "t1": lambda bm: jax.grad(lambda t1: jnp.sum(noisy(bm, CHECKPOINT, t1).ys))(1.0),
+    "dt0": lambda bm: jax.grad(lambda dt: jnp.sum(noisy(bm, CHECKPOINT, dt=dt).ys))(0.1),
+    "forwards": lambda bm: jax.jvp(lambda t1: noisy(bm, diffrax.ForwardMode(), t1).ys, (1.0,), (1.0,)),
+    "ends": lambda bm: jax.grad(lambda t1: jnp.sum(BrownianInterval(0, t1, (2,), jax.random.key(0)).evaluate(0, 0.5)))(
+        1.0
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TIMES)
+def test_a_derivative_with_respect_to_time_is_an_error_that_says_so(case):
+    bm = BrownianInterval(0, 1, (2,), jax.random.key(0))
+    with pytest.raises(RuntimeError, match=r"BrownianInterval cannot be differentiated with respect to time: .* Keep"):
+        TIMES[case](bm)
+
+
+@pytest.mark.parametrize("adaptive", [False, True])
+def test_a_path_shorter_than_the_solve_is_an_error_with_every_adjoint(adaptive):
+    bm = BrownianInterval(0, 0.5, (2,), jax.random.key(0))
+    controller = diffrax.PIDController(1e-2, 1e-2) if adaptive else diffrax.ConstantStepSize()
+    with pytest.raises(RuntimeError, match=r"outside \[t0, t1\] = \[0\.0, 0\.5\] of this BrownianInterval; make"):
+        noisy(bm, CHECKPOINT, stepsize_controller=controller, throw=False)
+
+
+def test_a_solve_on_a_path_with_traced_ends():
+    def final(t1, adjoint):
+        return noisy(BrownianInterval(0, t1, (2,), jax.random.key(0), dtype=jnp.float64), adjoint, t1, t1 / 8).ys
+
+    made, expected = (jax.jit(lambda t1, a=adjoint: final(t1, a))(0.7) for adjoint in (REVERSIBLE, CHECKPOINT))
+    np.testing.assert_allclose(made, expected, atol=1e-14)
+
+
+def test_adaptive_steps_are_as_many_as_on_the_tree_of_diffrax():
+    """The mean over 24 paths of the accepted and of the rejected steps: of three sets of paths, each within 15 % of the
+    tree's, where the standard error is 4 %.
+    """
+    paths = {
+        "tree": lambda key: diffrax.VirtualBrownianTree(0, 1, 2.0**-14, (2,), key),
+        "cells": lambda key: BrownianInterval(0, 1, (2,), key, dt=1e-3),
+        "one cell": lambda key: BrownianInterval(0, 1, (2,), key),
+    }
+    keys, controller = jax.random.split(jax.random.key(1), 24), diffrax.PIDController(1e-3, 1e-3)
+    with jax.enable_x64(False):
+
+        def counts(path):
+            stats = noisy(path, CHECKPOINT, stepsize_controller=controller).stats
+            return jnp.stack([stats["num_accepted_steps"], stats["num_rejected_steps"]])
+
+        means = {
+            name: np.mean(jax.jit(jax.vmap(lambda key, path=path: counts(path(key))))(keys), axis=0)
+            for name, path in paths.items()
+        }
+    assert np.all(means["tree"] > 20), means
+    for name in ("cells", "one cell"):
+        np.testing.assert_allclose(means[name], means["tree"], rtol=0.15, err_msg=str(means))

@@ -256,6 +256,8 @@ def test_bad_arguments_are_refused():
         BrownianInterval(0, 1, (3,), jax.random.key(1), tol=jnp.ones(2))
     with pytest.raises(ValueError, match=r"shape must have no negative length, got \(3, -1\)"):
         BrownianInterval(0, 1, (3, -1), jax.random.key(1))
+    with pytest.raises(TypeError, match=r"all else by name; pass e\.g\. BrownianInterval\(t0, t1, shape, key, tol="):
+        BrownianInterval(0, 1, 1e-3, (3,), jax.random.key(1))
     by_class = BrownianInterval(0, 1, (3,), jax.random.key(1), levy_area=diffrax.SpaceTimeLevyArea)
     assert by_class.levy_area is diffrax.SpaceTimeLevyArea
 
@@ -266,5 +268,45 @@ def test_outside_is_refused():
         bm.evaluate(0.0, 1.1)
     with pytest.raises(ValueError, match=r"a time must be one number, got shape \(2,\)"):
         bm.evaluate(jnp.zeros(2), 1.0)
-    assert np.all(np.isnan(jax.jit(lambda s, t: bm.evaluate(s, t))(jnp.asarray(0.0), jnp.asarray(1.1))))
+    with pytest.raises(RuntimeError, match=r"outside \[t0, t1\] = \[0\.0, 1\.0\] .*; make the path longer, or ask"):
+        jax.jit(lambda s, t: bm.evaluate(s, t))(jnp.asarray(0.0), jnp.asarray(1.1))
     assert np.all(np.isfinite(bm.evaluate(0.0, np.nextafter(1.0, 2.0))))
+
+
+def test_the_ends_are_told_by_the_digits_of_the_time_and_not_by_the_number_of_cells():
+    with jax.enable_x64(False):
+        bm = BrownianInterval(0, 10, (3,), jax.random.key(1), dt=1e-3)
+        with pytest.raises(ValueError, match=r"time 10\.004 is outside"):
+            bm.evaluate(10.004, 10.01)
+        walk = jax.jit(lambda t: bm.advance(bm.start(), 9.5, t)[0])
+        assert np.all(np.isnan(walk(10.004)))
+        np.testing.assert_array_equal(walk(np.nextafter(np.float32(10), np.float32(11))), walk(10.0))
+
+
+@pytest.mark.parametrize("k", [-1, 20, 0.5, True, jnp.ones(1, jnp.int32)])
+def test_a_cell_that_there_is_not_is_refused(k):
+    bm = BrownianInterval(0, 1, (3,), jax.random.key(1), dt=0.05)
+    with pytest.raises(ValueError, match=r"k must be an integer from 0 to 19, got"):
+        bm.cell(k)
+    traced = jax.jit(lambda k: bm.cell(k))
+    if isinstance(k, int) and k is not True:
+        assert np.all(np.isnan(traced(k)))
+    else:
+        with pytest.raises(ValueError, match="from 0 to 19"):
+            traced(k)
+
+
+def test_the_ends_may_be_traced_where_there_is_one_cell():
+    """An array of times is traced under jit and vmap, even one that is made inside."""
+    key, ts = jax.random.key(1), jnp.linspace(0.2, 1.7, 4)
+    one = lambda ts, key: BrownianInterval(ts[0], ts[-1], (3,), key, dtype=jnp.float32).evaluate(ts[1], ts[2])  # noqa: E731
+    made = jax.jit(one)(ts, key)
+    finer = BrownianInterval(0.2, 1.7, (3,), key, dtype=jnp.float32, tol=1.5 * 2.0**-40)  # as deep
+    np.testing.assert_allclose(made, finer.evaluate(ts[1], ts[2]), rtol=1e-6)
+    np.testing.assert_allclose(jax.jit(lambda key: one(jnp.linspace(0.2, 1.7, 4), key))(key), made, rtol=1e-6)
+    batch = jax.vmap(one)(jnp.stack([ts, 2 * ts]), jax.random.split(key, 2))
+    assert np.all(np.isfinite(batch))
+    with pytest.raises(ValueError, match="the number of cells of length dt is not known; leave dt out"):
+        jax.jit(lambda t: BrownianInterval(0, t, (3,), key, dt=0.1).cell(0))(1.0)
+    with pytest.raises(RuntimeError, match=r"outside \[t0, t1\] of this"):
+        jax.jit(lambda t: BrownianInterval(0, t, (3,), key).evaluate(0.0, 1.1))(1.0)

@@ -12,8 +12,8 @@ import numpy as np
 from jax.core import Tracer
 
 from sdegrad.grid import EPS64, Grid, make_grid
+from sdegrad.jax.clock import time_dtype
 from sdegrad.jax.constant import constant
-from sdegrad.jax.steps import time_dtype
 
 _MOST_STEPS = 2**30
 
@@ -50,6 +50,21 @@ def static_number(name: str, value: Any) -> float:
     check_static(name, value, "a Python or NumPy number")
     check_number(name, value)
     return float(value)
+
+
+def check_index(name: str, value: Any, count: int) -> jax.Array:
+    """`value` as an array, one integer; from 0 to count - 1 unless it is traced."""
+    one = isinstance(value, (int, np.integer, jax.Array, np.ndarray)) and not isinstance(value, bool)
+    whole = one and jnp.ndim(value) == 0 and jnp.issubdtype(jnp.result_type(value), jnp.integer)
+    if not whole or not (isinstance(value, Tracer) or 0 <= int(value) < count):
+        raise ValueError(f"{name} must be an integer from 0 to {count - 1}, got {value!r}.")
+    return jnp.asarray(value, jnp.int32)
+
+
+def eps_of(value: Any) -> float:
+    """The spacing of the dtype of a number; that of double precision for an integer, or a Python float."""
+    dtype = getattr(value, "dtype", np.dtype(np.float64))
+    return float(jnp.finfo(dtype).eps) if jnp.issubdtype(dtype, jnp.floating) else EPS64
 
 
 def static_grid(t0: float, t1: float, dt: float, eps: float = EPS64) -> Grid:

@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Int
 
 from sdegrad.jax.bridge import VARIANCES, Span, cut, halve, join, restrict, subtract
 from sdegrad.jax.cells import Cells
-from sdegrad.jax.points import Point, Spot, place, start_of, tree_where
+from sdegrad.jax.points import Point, Spot, integers, place, start_of, tree_where
 from sdegrad.jax.types import Index
 from sdegrad.jax.ways import Walk, gathered
 
@@ -43,7 +43,8 @@ def _ways(s: Point, t: Point) -> _Ways:
     first = jnp.where(other, 0, shared + 2)
     last_s = jnp.where(s.depth() < jnp.maximum(first, 1), none, s.depth())
     last_t = jnp.where((t.depth() == 0) | (shared == s.levels + 1), none, t.depth())
-    start, end = (Spot(jnp.int32(leaf), jnp.zeros_like(s.cut)) for leaf in (0, 2**s.levels))
+    dtype, _ = integers(s.levels)
+    start, end = (Spot(jnp.asarray(leaf, dtype), jnp.zeros_like(s.cut)) for leaf in (0, 2**s.levels))
     of_s = _Ways(s, s.spot(), tree_where(other, end, t.spot()), first, last_s)
     of_t = _Ways(t, tree_where(other, start, s.spot()), t.spot(), jnp.int32(0), last_t)
     return jax.tree.map(lambda *x: jnp.stack(x), of_s, of_t)
@@ -107,7 +108,8 @@ def _each(pair: Any) -> list:
 
 
 def _end_of(k: Array, levels: int) -> Point:
-    return dataclasses.replace(start_of(k, levels), code=jnp.uint32(0))
+    start = start_of(k, levels)
+    return dataclasses.replace(start, code=jnp.zeros_like(start.code))
 
 
 def _weights(cells: Cells, way: _Ways) -> Float[Array, "parts rows parts"]:
@@ -117,7 +119,7 @@ def _weights(cells: Cells, way: _Ways) -> Float[Array, "parts rows parts"]:
     point, lo, hi, first, last = way
     dtype, count, leaf = point.cut.dtype, cells.parts, cells.levels + 1
     row = np.arange(cells.levels + 2, dtype=np.int32)[:, None]
-    size = 1 << (leaf - row)  # of the nodes, in leaves
+    size = 1 << (leaf - row).astype(integers(cells.levels)[0])  # of the nodes, in leaves
     half, scale = np.maximum(size // 2, 1), np.asarray(2.0 ** (-np.maximum(row - 1, 0) / 2), dtype)
     node = point.spot().leaf & -size  # where it starts
     start, middle, end = (Spot(node + x, jnp.zeros((), dtype)) for x in (0, half, size))
@@ -129,7 +131,7 @@ def _weights(cells: Cells, way: _Ways) -> Float[Array, "parts rows parts"]:
         a, b = (end.clip(at.leaf, at.leaf + half) for end in (lo, hi))
         return restrict(whole, share(at, a, half) + share(at, b, half) - 1, share(a, b, half))
 
-    unit, zeros = jnp.eye(count, dtype=dtype), (jnp.zeros(count, dtype),) * count
+    unit, zeros = jnp.eye(count, dtype=dtype)[:, None], (jnp.zeros((1, count), dtype),) * count
     nothing = Span(jnp.ones((), dtype), zeros)
     left, right = halve(nothing, tuple(unit))
     root = [variance**0.5 * x for variance, x in zip(VARIANCES, unit, strict=False)]

@@ -12,6 +12,7 @@ from jaxtyping import Array, UInt32
 from sdegrad.grid import Grid
 from sdegrad.jax.arguments import check_dtype
 from sdegrad.jax.bridge import VARIANCES, Span, levy_area
+from sdegrad.jax.clock import AnyGrid, OneCell
 from sdegrad.jax.random import normal, threefry
 from sdegrad.jax.types import Index
 
@@ -24,15 +25,22 @@ class Cells(eqx.Module):
     """
 
     words: UInt32[Array, "arrays keys 2"]
+    one_cell: OneCell | None
     structs: tuple[jax.ShapeDtypeStruct, ...] = eqx.field(static=True)
-    grid: Grid = eqx.field(static=True)
+    known_grid: Grid | None = eqx.field(static=True)
     parts: int = eqx.field(static=True)
     levels: int = eqx.field(static=True)
     area: str | None = eqx.field(static=True)
 
+    @property
+    def grid(self) -> AnyGrid:
+        grid = self.one_cell if self.known_grid is None else self.known_grid
+        assert grid is not None
+        return grid
+
     def length(self, k: Index, dtype: Any) -> Array:
-        last = self.grid.step(self.grid.steps - 1)
-        return jnp.where(jnp.asarray(k) == self.grid.steps - 1, last, self.grid.dt).astype(dtype)
+        grid = self.grid
+        return jnp.where(jnp.asarray(k) == grid.steps - 1, grid.step(grid.steps - 1), grid.dt).astype(dtype)
 
     def spans(self, k: Array) -> list[Span]:
         """Over cell k, without A. Each part by itself, so that a compiler may leave out what nobody uses."""
@@ -51,10 +59,12 @@ class Cells(eqx.Module):
 
         return [one(X, s.dtype) for X, s in zip(normals, self.structs, strict=True)]
 
-    def keys(self, k: Array) -> UInt32[Array, "2 arrays parts 2"]:
-        """Of the normals of cells, whose counter is k, and of the splits of cell k, whose counter is the node."""
+    def keys(self, k: Array, high: UInt32[Array, ""]) -> UInt32[Array, "2 arrays parts 2"]:
+        """Of the normals of cells, whose counter is k, and of the splits of cell k, whose counter is the node: its
+        lower word, `high` being the upper one.
+        """
         cells, words = self.words[:, : self.parts], self.words[:, 3 : 3 + self.parts]
-        splits = threefry(jnp.moveaxis(words, -1, 0), k.astype(jnp.uint32), jnp.uint32(0))
+        splits = threefry(jnp.moveaxis(words, -1, 0), k.astype(jnp.uint32), high)
         return jnp.stack([cells, jnp.stack(splits, axis=-1)])
 
     def normals(self, keys: UInt32[Array, "arrays parts 2"], counter: UInt32[Array, ""]) -> list[tuple[Array, ...]]:

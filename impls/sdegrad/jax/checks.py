@@ -12,13 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from sdegrad.grid import EPS64, check_times
+from sdegrad.grid import EPS64, check_times, covers
 from sdegrad.jax.accepted import Accepted
 from sdegrad.jax.arguments import check_choice, check_static, runtime_number
 from sdegrad.jax.bridge import LevyIncrement
+from sdegrad.jax.clock import time_dtype
 from sdegrad.jax.constant import constant
 from sdegrad.jax.sde import SDE
-from sdegrad.jax.steps import Steps, time_dtype
+from sdegrad.jax.steps import Steps
 from sdegrad.jax.types import Method, Path
 from sdegrad.methods import METHODS, NOISE_TYPES
 
@@ -52,9 +53,10 @@ def runtime_times(ts: Any, bm: Any) -> jax.Array:
     times = eqx.error_if(times, wrong, sentence)
     check_path(bm, None, 0.0)
     t0, t1 = getattr(bm, "t0", -np.inf), getattr(bm, "t1", np.inf)
-    slack = 8 * jnp.finfo(times.dtype).eps * jnp.max(jnp.abs(times))
-    outside = (times[0] < t0 - slack) | (times[-1] > t1 + slack)
-    return eqx.error_if(times, outside, f"ts is not within [{t0}, {t1}], where bm is; make bm longer, or ts shorter.")
+    eps = float(jnp.finfo(times.dtype).eps)
+    outside = ~(covers(t0, t1, times[0], eps) & covers(t0, t1, times[-1], eps))
+    known = "[t0, t1]" if any(isinstance(t, Tracer) for t in (t0, t1)) else f"[{t0}, {t1}]"
+    return eqx.error_if(times, outside, f"ts is not within {known}, where bm is; make bm longer, or ts shorter.")
 
 
 def check_control(dt: Any, rtol: Any, atol: Any, max_steps: Any) -> tuple[jax.Array, jax.Array, jax.Array, int]:
@@ -172,8 +174,7 @@ def check_path(bm: Any, ts: tuple[float, ...] | None, eps: float) -> None:
     t0, t1 = getattr(bm, "t0", -np.inf), getattr(bm, "t1", np.inf)
     if ts is None or isinstance(t0, Tracer) or isinstance(t1, Tracer):
         return
-    slack = 8 * eps * max(abs(ts[0]), abs(ts[-1]))
-    if ts[0] < float(t0) - slack or ts[-1] > float(t1) + slack:
+    if not all(covers(float(t0), float(t1), t, eps) for t in (ts[0], ts[-1])):
         raise ValueError(f"ts spans [{ts[0]}, {ts[-1]}], but bm only [{t0}, {t1}]; make bm longer, or ts shorter.")
 
 

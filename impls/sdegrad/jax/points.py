@@ -5,14 +5,26 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, UInt32
+from jaxtyping import Array, Bool, Float, Int, UInt
 
-from sdegrad.grid import Grid, covers
-from sdegrad.jax.steps import grid_time, time_dtype
+from sdegrad.grid import covers, is_near
+from sdegrad.jax.clock import AnyGrid, Fine, half_digits, multiple, since, time_dtype
 from sdegrad.jax.types import Index
 
-MOST_LEVELS = 24  # of halving of a cell
+_MOST_OF_32_BITS = 29  # levels
+
+
+def most_levels() -> int:
+    """How often a cell may be halved: by then there are 2^-5 ulps of its end in a leaf of single precision."""
+    return 52 if time_dtype() == np.float64 else _MOST_OF_32_BITS
+
+
+def integers(levels: int) -> tuple[np.dtype, np.dtype]:
+    """In which the leaves are counted, and the nodes numbered."""
+    bits = 32 if levels <= _MOST_OF_32_BITS else 64
+    return np.dtype(f"int{bits}"), np.dtype(f"uint{bits}")
 
 
 class Spot(NamedTuple):
@@ -38,17 +50,15 @@ class Point(eqx.Module):
     """
 
     cell: Int[Array, "..."]
-    code: UInt32[Array, "..."]
+    code: UInt[Array, "..."]
     cut: Float[Array, "..."]
     levels: int = eqx.field(static=True)
 
     @classmethod
-    def at(cls, cell: Index | Int[Array, "*times"], fraction: Float[Array, "*times"], levels: int) -> "Point":
-        """At a fraction in [0, 1) of the cell."""
-        leaves = fraction * 2**levels
-        leaf = jnp.clip(jnp.floor(leaves), 0, 2**levels - 1)
-        code = 2 * leaf.astype(jnp.uint32) + jnp.uint32(2 ** (levels + 1) + 1)
-        return cls(jnp.asarray(cell, jnp.int32), code, jnp.clip(leaves - leaf, 0, 1), levels)
+    def at(cls, cell: Index | Int[Array, "*times"], spot: Spot, levels: int) -> "Point":
+        leaf, code = integers(levels)
+        number = 2 * (spot.leaf.astype(leaf) + jnp.asarray(2**levels, leaf)) + 1
+        return cls(jnp.asarray(cell, jnp.int32), number.astype(code), spot.cut, levels)
 
     def depth(self) -> Int[Array, "..."]:
         """The level of the largest node that starts here; that of the parts of a leaf, if none does."""
@@ -56,18 +66,20 @@ class Point(eqx.Module):
         zeros = lax.population_count(~node & (node - 1)).astype(jnp.int32)
         return jnp.where(self.cut > 0, self.levels + 1, self.levels - zeros)
 
-    def node(self, level: Int[Array, "..."] | int) -> UInt32[Array, "..."]:
-        return self.code >> (self.levels + 1 - jnp.asarray(level, jnp.int32)).astype(jnp.uint32)
+    def node(self, level: Int[Array, "..."] | int) -> UInt[Array, "..."]:
+        return self.code >> (self.levels + 1 - jnp.asarray(level, jnp.int32)).astype(self.code.dtype)
 
     def spot(self) -> Spot:
-        return Spot((self.code >> 1).astype(jnp.int32) - 2**self.levels, self.cut)
+        leaf, _ = integers(self.levels)
+        return Spot((self.code >> 1).astype(leaf) - jnp.asarray(2**self.levels, leaf), self.cut)
 
     def same(self, other: "Point") -> Bool[Array, "..."]:
         return (self.cell == other.cell) & (self.code == other.code) & (self.cut == other.cut)
 
     def common(self, other: "Point") -> Int[Array, "..."]:
         """The level of the last common node on the ways to both; -1 in different cells, that of parts for one point."""
-        shared = lax.clz(self.code ^ other.code).astype(jnp.int32) - (31 - self.levels)
+        bits = 8 * self.code.dtype.itemsize
+        shared = lax.clz(self.code ^ other.code).astype(jnp.int32) - (bits - 1 - self.levels)
         shared = jnp.where((shared > self.levels) & (self.cut != other.cut), self.levels, shared)
         return jnp.where(self.cell == other.cell, shared, -1)
 
@@ -76,31 +88,44 @@ def tree_where(condition: Array, a: Any, b: Any) -> Any:
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), a, b)
 
 
-def start_of(k: Array, levels: int) -> Point:
-    return Point.at(k, jnp.zeros((), time_dtype()), levels)
+def start_of(k: Index | Array, levels: int) -> Point:
+    return Point.at(k, Spot(jnp.int32(0), jnp.zeros((), time_dtype())), levels)
+
+
+def words(number: UInt[Array, "..."]) -> tuple[UInt[Array, "..."], ...]:
+    """Of 32 bits, the lowest first."""
+    if number.dtype == np.uint32:
+        return (number,)
+    return number.astype(jnp.uint32), (number >> 32).astype(jnp.uint32)
 
 
 def place(s: Point, t: Point) -> tuple[Array, ...]:
-    """Five numbers for the piece from s to t of a cell; a code of 0 is the end of the cell."""
+    """Numbers for the piece from s to t of a cell; a code of 0 is the end of the cell."""
     cuts = [(2.0**31 * point.cut).astype(jnp.uint32) for point in (s, t)]
-    return s.cell.astype(jnp.uint32), s.code, t.code, *cuts
+    return s.cell.astype(jnp.uint32), *words(s.code), *words(t.code), *cuts
 
 
-def nearest(grid: Grid, t: Float[Array, "*times"], eps: float) -> tuple[Int[Array, "*times"], Bool[Array, "*times"]]:
-    """The grid time nearest to t, and whether t is taken for it. eps: what an ulp is, relative to t."""
-    t = jnp.clip(t, grid.t0, grid.t1)
-    k = jnp.clip(jnp.round((t - grid.t0) / grid.dt), 0, grid.steps).astype(jnp.int32)
-    k = jnp.where(jnp.abs(t - grid.t1) < jnp.abs(t - grid_time(grid, k)), grid.steps, k)
-    return k, grid.is_time(t, k, grid_time(grid, k), eps)
+def locate(grid: AnyGrid, levels: int, t: Fine, eps: float) -> Point:
+    """A grid time where t cannot be told from one, and otherwise a point inside a cell. eps: what an ulp is."""
+    last, dtype = grid.steps - 1, time_dtype()
+    dt = jnp.asarray(grid.dt, dtype)
+    k = jnp.zeros(t.high.shape, jnp.int32)
+    for _ in range(2 if last else 0):  # in single precision the first finds 10^9 cells to 10^2 of them
+        steps = jnp.floor(jnp.clip(since(grid, k, t).high / dt, -last, last)).astype(jnp.int32)
+        k = jnp.clip(k + steps, 0, last)
+    length = jnp.where(k == last, jnp.asarray(grid.step(last), dtype), dt)
+    passed = since(grid, k, t)
+    ahead = length - passed.high
+    ends = ahead < passed.high
+    apart = jnp.minimum(jnp.abs(passed.high), jnp.abs(ahead))
+    snap = is_near(grid, apart, jnp.where(ends, k + 1, k), t.high, eps)
+    whole, more, cut = multiple(passed, half_digits(2.0**levels / length))
+    leaf = whole.astype(integers(levels)[0]) + more.astype(integers(levels)[0])
+    within = ~snap & (leaf >= 0) & (leaf < 2**levels)
+    spot = Spot(jnp.where(snap, 0, jnp.clip(leaf, 0, 2**levels - 1)), jnp.where(within, cut, 0))
+    return Point.at(jnp.where(snap & ends, k + 1, k), spot, levels)
 
 
-def locate(grid: Grid, levels: int, t: Float[Array, "*times"], eps: float) -> Point:
-    """A grid time where t is one, and otherwise a point inside a cell."""
-    k, snap = nearest(grid, t, eps)
-    k = jnp.where(~snap & (t < grid_time(grid, k)), k - 1, k)
-    start = grid_time(grid, k)
-    return Point.at(k, jnp.where(snap, 0, t - start) / (grid_time(grid, k + 1) - start), levels)
-
-
-def inside(grid: Grid, t: Array) -> Array:
-    return covers(grid.t0, grid.t1, t, float(jnp.finfo(t.dtype).eps))
+def inside(grid: AnyGrid, t: Any, eps: float) -> Any:
+    """Whether t is in [t0, t1], or cannot be told from one of the ends."""
+    return covers(grid.t0, grid.t1, t, eps)

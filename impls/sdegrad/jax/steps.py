@@ -8,35 +8,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int
 
 from sdegrad.grid import Grid
 from sdegrad.jax.bridge import LevyIncrement
+from sdegrad.jax.clock import fine_time, grid_time
 from sdegrad.jax.types import CellPath, Index, Path
 
-_BLOCK = 1024
 _DRAWS = 16  # at once; more are no cheaper
 # XLA on a CPU divides the making of more normals among threads, which costs more than it saves; and a solve that
 # makes fewer, and does little else, it runs in the calling thread.
 _LEAST_NORMALS, _MOST_NORMALS = 8, 128
-
-
-def time_dtype() -> np.dtype:
-    return jnp.zeros(()).dtype
-
-
-def grid_time(grid: Grid, k: Index | Int[Array, "*times"]) -> Float[Array, "*times"]:
-    """Grid time k, for a traced k, in the time dtype.
-
-    The sum of two table entries and not t0 + k dt: a compiler may fuse that product and sum in one place and
-    not in another, and then the forward and the backward pass would visit times an ulp apart.
-    """
-    size = min(_BLOCK, grid.steps + 1)
-    coarse = np.asarray([grid.t0 + i * grid.dt for i in range(0, grid.steps + 1, size)], time_dtype())
-    fine = np.asarray(np.arange(size) * grid.dt, time_dtype())
-    k = jnp.asarray(k)
-    time = jnp.asarray(coarse)[k // size] + jnp.asarray(fine)[k % size]
-    return jnp.where(k == grid.steps, jnp.asarray(grid.t1, time_dtype()), time)
 
 
 class Steps(eqx.Module):
@@ -94,9 +75,12 @@ class Steps(eqx.Module):
 
     def noise(self, k: Index) -> Any:
         """The Brownian increment over that step."""
-        if self.cells is None or not isinstance(self.bm, CellPath):
+        if not isinstance(self.bm, CellPath):
             return increment(self.bm, grid_time(self.grid, k), grid_time(self.grid, k + 1), self.levy_area)
-        dW = self.bm.cell(self.cells + jnp.asarray(k))
+        if self.cells is None:
+            dW = self.bm.over(fine_time(self.grid, k), fine_time(self.grid, k + 1))
+        else:
+            dW = self.bm.cell(self.cells + jnp.asarray(k))
         return dW.W if isinstance(dW, LevyIncrement) and self.levy_area == "none" else dW
 
 
@@ -119,7 +103,8 @@ def increment(bm: Any, a: jax.Array, b: jax.Array, levy_area: str) -> Any:
 
 def matching_cells(bm: Path, grid: Grid, eps: float) -> int | None:
     """The index of the path's cell that is the first step, if every step is a cell of the path; else None."""
-    if not isinstance(bm, CellPath) or abs(bm.grid.dt - grid.dt) > eps * grid.dt:
+    cells = bm.grid if isinstance(bm, CellPath) else None
+    if not isinstance(cells, Grid) or abs(cells.dt - grid.dt) > eps * grid.dt:
         return None
-    (first, starts), (last, ends) = bm.grid.locate(grid.t0, eps), bm.grid.locate(grid.t1, eps)
+    (first, starts), (last, ends) = (cells.locate(t, eps) for t in (grid.t0, grid.t1))
     return first if starts and ends and last == first + grid.steps else None

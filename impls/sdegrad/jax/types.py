@@ -11,8 +11,6 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from sdegrad.grid import Grid
-
 Time = Float[Array, ""] | float
 Number = float | int | np.number | Array  # known at trace time; an Array that is traced is refused
 Index = Int[Array, ""] | int
@@ -102,11 +100,16 @@ class Path(Protocol):
 
 @runtime_checkable
 class CellPath(Path, Protocol):
-    """A driving path with a grid, whose increment over grid cell k is `cell(k)`."""
+    """A driving path with a grid, whose increment over grid cell k is `cell(k)`, and between two times with more digits
+    than the time dtype has `over(s, t)`.
+    """
 
-    grid: Grid
+    @property
+    def grid(self) -> Any: ...
 
     def cell(self, k: Index) -> Any: ...
+
+    def over(self, s: Any, t: Any, /) -> Any: ...
 
 
 @runtime_checkable

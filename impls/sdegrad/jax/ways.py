@@ -18,7 +18,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from sdegrad.jax.cells import Cells
-from sdegrad.jax.points import Point, tree_where
+from sdegrad.jax.points import Point, start_of, tree_where, words
 from sdegrad.jax.types import Index
 
 Weigh = Callable[[Any], Float[Array, "parts rows parts"]]  # of one way
@@ -47,13 +47,13 @@ class TwoWays(NamedTuple):
 Walk = OneWay | TwoWays
 
 
-def start(cells: Cells, dtype: Any) -> Walk:
-    """On no way at all. dtype: of times."""
+def start(cells: Cells) -> Walk:
+    """On no way at all."""
 
     def empty(count: int) -> list[Float[Array, "rows parts *shape"]]:
         return [jnp.zeros((count, cells.parts, *s.shape), s.dtype) for s in cells.structs]
 
-    nowhere, size = Point.at(-1, jnp.zeros((), dtype), cells.levels), _pass(cells)
+    nowhere, size = start_of(-1, cells.levels), _pass(cells)
     if size < _rows(cells):
         return OneWay(nowhere, jnp.int32(-1), empty(-(-_rows(cells) // size) * size))
     pieces = [empty(len(piece)) for piece in _pieces(cells)]
@@ -170,9 +170,10 @@ def _seek(cells: Cells, walk: OneWay, point: Point, depth: Array) -> OneWay:
 @eqx.filter_jit  # traced once
 def _drawn(cells: Cells, point: Point, rows: Int[Array, "rows"]) -> list[Float[Array, "rows parts *shape"]]:
     """These rows of the way to the point."""
-    of_cell, of_splits = cells.keys(point.cell)
-    counters = jnp.where(rows == 0, point.cell.astype(jnp.uint32), point.node(jnp.clip(rows - 1, 0, cells.levels)))
-    keys = jnp.where((rows == 0)[:, None, None, None], of_cell, of_splits)
+    low, *high = words(point.node(jnp.clip(rows - 1, 0, cells.levels)))
+    counters = jnp.where(rows == 0, point.cell.astype(jnp.uint32), low)
+    each = jax.vmap(partial(cells.keys, point.cell))(high[0] if high else jnp.zeros(1, jnp.uint32))
+    keys = jnp.where((rows == 0)[:, None, None, None], each[:, 0], each[:, 1])
     return [jnp.stack(X, axis=1) for X in jax.vmap(cells.normals)(keys, counters)]
 
 
@@ -186,7 +187,7 @@ def _sum(cells: Cells, walk: OneWay, weights: Array, last: Array) -> list[Float[
         def add(i: Index, total: Array) -> Array:
             w_i = lax.dynamic_slice_in_dim(w, i * size, size, 1)
             X_i = lax.dynamic_slice_in_dim(X, i * size, size, 0).astype(w.dtype)
-            return total + jnp.sum(w_i.reshape(*w_i.shape, *[1] * len(struct.shape)) * X_i, axis=(1, 2))
+            return total + jnp.sum(w_i.reshape(*w_i.shape, *[1] * len(struct.shape)) * X_i[None], axis=(1, 2))
 
         zero = jnp.zeros((cells.parts, *struct.shape), w.dtype)
         return lax.fori_loop(0, (eqxi.unvmap_max(last) + size) // size, add, zero).astype(struct.dtype)

@@ -14,7 +14,8 @@ from sdegrad.jax.brownian import BrownianInterval
 class HoistedTerm(diffrax.AbstractTerm):
     """The same as some terms, but with every array that they use, closed over or not, as a leaf.
 
-    The increments of `walked` are asked for beforehand: over the intervals that `intervals` tells for a step.
+    The increments of `walked` are asked for beforehand: over the intervals that `intervals` tells for a step. That they
+    are within [t0, t1] is known by then.
     """
 
     vector_field: Any
@@ -22,6 +23,7 @@ class HoistedTerm(diffrax.AbstractTerm):
     interaction: Any
     intervals: Any
     walked: list
+    walk: bool = eqx.field(static=True)
     paths: list  # of Brownian motion: by these diffrax knows an SDE, and its order
 
     def vf(self, t: Any, y: Any, args: Any) -> Any:
@@ -35,7 +37,7 @@ class HoistedTerm(diffrax.AbstractTerm):
 
     def start(self) -> list:
         """What `advance` carries from step to step."""
-        return [path.start() for path in self.walked]
+        return [path.start() if self.walk else None for path in self.walked]
 
     def advance(self, walks: list, t0: Any, t1: Any) -> tuple[Any, list]:
         """(The control over [t0, t1], the walks there)."""
@@ -84,13 +86,13 @@ class Walking(eqx.Module):
 
 def hoist(terms: Any, t: Any, y: Any, args: Any, walk: bool) -> HoistedTerm:
     """walk: whether to walk along the paths that can be, which pays unless the steps are the cells of a path."""
-    walked = [part.control for part in jax.tree.leaves(terms, is_leaf=_is_part) if walk and _is_walked(part)]
+    walked = [part.control for part in jax.tree.leaves(terms, is_leaf=_is_part) if _is_walked(part)]
 
     def replaced(controls: list) -> Any:
         """The terms with other controls in the place of the paths."""
         rest = iter(controls)
         return jax.tree.map(
-            lambda part: diffrax.ControlTerm(part.vector_field, next(rest)) if walk and _is_walked(part) else part,
+            lambda part: diffrax.ControlTerm(part.vector_field, next(rest)) if _is_walked(part) else part,
             terms,
             is_leaf=_is_part,
         )
@@ -118,6 +120,7 @@ def hoist(terms: Any, t: Any, y: Any, args: Any, walk: bool) -> HoistedTerm:
         eqx.filter_closure_convert(terms.prod, vf, example),
         eqx.filter_closure_convert(intervals, t, t),
         walked,
+        walk,
         parts_of(diffrax.AbstractBrownianPath, terms),
     )
 
