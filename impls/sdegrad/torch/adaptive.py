@@ -150,7 +150,7 @@ def check_tolerances(rtol: Any, atol: Any, dt_min: Any, max_steps: float | int, 
 
 def check_steps(steps: float | int, max_steps: Any) -> None:
     """Before they are taken, or as they are chosen."""
-    if not (isinstance(max_steps, Real) and max_steps > 0):
+    if not (isinstance(max_steps, Real) and float(max_steps) > 0):
         raise ValueError(f"max_steps must be a positive number, got {max_steps!r}; pass math.inf for no bound.")
     if steps > max_steps:
         raise ValueError(

@@ -77,7 +77,8 @@ def ask(
         bm = as_ours(bm, y0.device)
     blocks = _blocks(sde, y0, return_stats) if compile else None
     counts = Counts() if return_stats else None
-    channels = bm.shape[-1] if getattr(bm, "shape", None) else None
+    shape = getattr(bm, "shape", None)
+    channels = shape[-1] if shape else None
     own, names = (LogRatioSDE(sde, names or {}), {}) if logqp else (sde, names or {})
     field = make_field(own, names, channels, counts)
     y0 = with_log_ratio(y0) if logqp else y0

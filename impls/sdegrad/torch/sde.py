@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from sdegrad.methods import NoiseType
+from sdegrad.torch.returned import of_one_kind
 from sdegrad.torch.types import Diffusion, Noise, State
 
 # The keys of the argument `names`, and the methods that they rename.
@@ -112,7 +113,7 @@ def make_field(sde: Any, names: Mapping[str, str], channels: int | None = None, 
     channels: of the Brownian motion, if known. Evaluations are added to `counts`, if given. ValueError if the SDE
     defines too little, or if `names` has an unknown key or names a method that is not there.
     """
-    own = {role: _of_one_kind(role, method) for role, method in own_methods(sde, names).items()}
+    own = {role: of_one_kind(role, method) for role, method in own_methods(sde, names).items()}
     if counts is not None:
         own = {role: _counting(counts, role, method) for role, method in own.items()}
     if own.keys().isdisjoint(DRIFTS) or own.keys().isdisjoint(DIFFUSIONS):
@@ -153,32 +154,6 @@ def own_methods(sde: Any, names: Mapping[str, str]) -> dict[str, Callable[..., A
             raise ValueError(f"names maps {key!r} to {name!r}, but {type(sde).__name__} has no such method.")
     methods = {role: getattr(sde, names.get(key, role), None) for key, role in ROLES.items()}
     return {role: method for role, method in methods.items() if method is not None}
-
-
-def _of_one_kind(role: str, method: Callable[..., Any]) -> Callable[..., Any]:
-    """`method`, whose values must have as many entries as its first ones, which are checked: fewer would be broadcast
-    in silence. Those of a lower precision, under autocast, say, are taken in that of y."""
-    sizes: list[int] = []
-
-    def taken(x: Any, y: State, i: int) -> Any:
-        size = x.numel() if isinstance(x, Tensor) else -1
-        if len(sizes) == i:
-            sizes.append(size)
-        elif sizes[i] != size:
-            got = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
-            raise ValueError(f"{role} returned {got}, and another shape at first; it must not change during a solve.")
-        if size < 0 or x.dtype is y.dtype or torch.promote_types(x.dtype, y.dtype) != y.dtype:
-            return x
-        return x.to(y.dtype)
-
-    def single(t: Any, y: State, *dW: Any) -> Any:
-        return taken(method(t, y, *dW), y, 0)
-
-    def pair(t: Any, y: State, *dW: Any) -> Any:
-        first, second = method(t, y, *dW)
-        return taken(first, y, 0), taken(second, y, 1)
-
-    return pair if role in ("f_and_g", "f_and_g_prod") else single
 
 
 def _counting(counts: Counts, role: str, method: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,0 +1,35 @@
+"""What the functions of an SDE return, held to what they first returned."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sdegrad.torch.types import State
+
+
+def of_one_kind(role: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    """`method`, whose values must have as many entries as its first ones, which are checked: fewer would be broadcast
+    in silence. Those of a lower precision, under autocast, say, are taken in that of y."""
+    sizes: list[int] = []
+
+    def taken(x: Any, y: State, i: int) -> Any:
+        size = x.numel() if isinstance(x, Tensor) else -1
+        if len(sizes) == i:
+            sizes.append(size)
+        elif sizes[i] != size:
+            got = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
+            raise ValueError(f"{role} returned {got}, and another shape at first; it must not change during a solve.")
+        if size < 0 or x.dtype is y.dtype or torch.promote_types(x.dtype, y.dtype) != y.dtype:
+            return x
+        return x.to(y.dtype)
+
+    def single(t: Any, y: State, *dW: Any) -> Any:
+        return taken(method(t, y, *dW), y, 0)
+
+    def pair(t: Any, y: State, *dW: Any) -> Any:
+        first, second = method(t, y, *dW)
+        return taken(first, y, 0), taken(second, y, 1)
+
+    return pair if role in ("f_and_g", "f_and_g_prod") else single
