@@ -11,6 +11,7 @@ import matplotlib
 import pandas as pd
 import seaborn as sns
 import seaborn.objects as so
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -45,7 +46,7 @@ THEME: Any = {
     "figure.dpi": 180,
     "savefig.dpi": 180,
     "axes.titlelocation": "left",
-    "axes.prop_cycle": matplotlib.cycler(color=["#444444"]),  # of a legend's entries that are not of a library
+    "axes.prop_cycle": cycler(color=["#444444"]),  # of a legend's entries that are not of a library
     "axes.edgecolor": "#555555",
     "axes.linewidth": 0.9,
     "grid.color": "#e4e4e4",
@@ -180,7 +181,8 @@ def curves(
     # Intervals of one group at one place are joined: hence a group for each curve, and for each of equal errors.
     interval: Any = so.Range(linewidth=0.9)
     alone: Any = {"legend": False, **dict.fromkeys(("marker", "linestyle", "pointsize", "linewidth"))}
-    plot = plot.add(so.Path(edgecolor="white", edgewidth=0.4, **({} if METHOD in varies else {"marker": "o"})))
+    dots: Any = {} if METHOD in varies else {"marker": "o"}
+    plot = plot.add(so.Path(edgecolor="white", edgewidth=0.4, **dots))
     plot = plot.add(interval, **alone, group=shown[METHOD] + shown[ADJOINT], ymin="low", ymax="high")
     if x == "cost":
         ends: Any = {"xmin": COST_ENDS[0], "xmax": COST_ENDS[1]}

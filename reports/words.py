@@ -17,7 +17,7 @@ _PREFIXES = {
 
 def say(text: str, stream: TextIO | None = None) -> None:
     """Print it, also where the terminal cannot: what its encoding lacks is written out, as \\xd7 for the times sign."""
-    stream = sys.stdout if stream is None else stream
+    stream = stream or sys.stdout
     encoding = stream.encoding or "utf-8"
     print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream)
 
