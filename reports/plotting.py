@@ -8,8 +8,10 @@ from functools import wraps
 from typing import Any
 
 import matplotlib
+import pandas as pd
 import seaborn as sns
 import seaborn.objects as so
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -44,7 +46,7 @@ THEME: Any = {
     "figure.dpi": 180,
     "savefig.dpi": 180,
     "axes.titlelocation": "left",
-    "axes.prop_cycle": matplotlib.cycler(color=["#444444"]),  # of a legend's entries that are not of a library
+    "axes.prop_cycle": cycler(color=["#444444"]),  # of a legend's entries that are not of a library
     "axes.edgecolor": "#555555",
     "axes.linewidth": 0.9,
     "grid.color": "#e4e4e4",
@@ -169,21 +171,22 @@ def curves(
 
     names: of the libraries in the legend, by default those of the rows. by: what is told by marker and line.
     """
-    shown = worded(rows, context).sort_values("dt" if x == "cost" else x, kind="stable", ignore_index=True)
+    shown: Any = worded(rows, context).sort_values("dt" if x == "cost" else x, kind="stable", ignore_index=True)
     if x == "cost":
         ends = {end: shown[end].fillna(shown["cost"]) if end in shown else shown["cost"] for end in COST_ENDS}
         shown = shown.assign(**ends)
     varies = {c: c for c in by if shown[c].nunique() > 1}
-    told = {"marker": varies.get(METHOD), "linestyle": varies.get(ADJOINT)}
+    told: Any = {"marker": varies.get(METHOD), "linestyle": varies.get(ADJOINT)}
     plot = so.Plot(shown, x=x, y=y, color=LIBRARY, pointsize=LIBRARY, linewidth=LIBRARY, **told)
     # Intervals of one group at one place are joined: hence a group for each curve, and for each of equal errors.
-    interval = so.Range(linewidth=0.9)
+    interval: Any = so.Range(linewidth=0.9)
     alone: Any = {"legend": False, **dict.fromkeys(("marker", "linestyle", "pointsize", "linewidth"))}
-    plot = plot.add(so.Path(edgecolor="white", edgewidth=0.4, **({} if METHOD in varies else {"marker": "o"})))
+    dots: Any = {} if METHOD in varies else {"marker": "o"}
+    plot = plot.add(so.Path(edgecolor="white", edgewidth=0.4, **dots))
     plot = plot.add(interval, **alone, group=shown[METHOD] + shown[ADJOINT], ymin="low", ymax="high")
     if x == "cost":
-        ends = {"xmin": COST_ENDS[0], "xmax": COST_ENDS[1]}
-        plot = plot.add(interval, **alone, group=range(len(shown)), orient="y", **ends)
+        ends: Any = {"xmin": COST_ENDS[0], "xmax": COST_ENDS[1]}
+        plot = plot.add(interval, **alone, group=pd.Series(shown.index), orient="y", **ends)
     return plot.scale(**looks(rows, context, names)).theme(THEME)
 
 
@@ -194,11 +197,11 @@ def draw(plot: so.Plot, on: Figure | Axes, log: str = "", **labels: str) -> list
     logarithms already where the scale of a plot is.
     """
     plot.on(on).label(**labels).plot()
-    figure = on if isinstance(on, Figure) else on.get_figure(root=True)
+    figure: Any = on if isinstance(on, Figure) else on.get_figure(root=True)
     for legend in figure.legends:
         legend.set_alignment("left")
         legend.set_bbox_to_anchor((1.01, 0.5), figure.transFigure)
-    drawn = figure.axes if on is figure else [on]
+    drawn: list[Any] = figure.axes if on is figure else [on]
     for axes in drawn:
         axes.set(**{f"{axis}scale": "log" for axis in log})
     return drawn

@@ -25,8 +25,8 @@ SIZE = ("batch", "dim", "hidden")  # of the parameter `size`, e.g. "128x16x32"
 ROUNDS = 6  # the fewest from which a median has an interval of 95 %
 
 
-CLAIM = ("implementation", "version", "subject", "claim", "source")
-CLAIM += (*(CLAIM_NUMBERS := ("expected", "measured", "low", "high")), "verdict", "reason")
+CLAIM_NUMBERS = ("expected", "measured", "low", "high")
+CLAIM = ("implementation", "version", "subject", "claim", "source", *CLAIM_NUMBERS, "verdict", "reason")
 
 Claims = list[dict[str, str]]
 
