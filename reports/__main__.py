@@ -5,8 +5,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from reports import html, readers, readme, tables, words
-from reports.frame import settings, tidy
+from reports import html, readers, readme, tables
+from reports import labels as words
+from reports.data import settings, tidy
 from suite import results
 
 OUT = Path("reports/out")

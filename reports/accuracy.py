@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from reports import plotting, ticks, words
-from reports.frame import STEPPING, Frame, implementations, join, measured
+from reports import labels as words
+from reports import plotting, ticks
+from reports.data import STEPPING, Frame, implementations, join, measured
 from reports.plotting import NoData, Plot
 
 FLOOR = 1e-18  # where an exact zero is drawn on a logarithmic axis

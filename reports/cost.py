@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from reports import plotting, ticks, words
-from reports.frame import SIZE, Frame, Row, groups, implementations, varying, work_columns
+from reports import labels as words
+from reports import plotting, ticks
+from reports.data import SIZE, Frame, Row, groups, implementations, varying, work_columns
 from reports.plotting import NoData, Plot
 from suite.goals import goal
 

@@ -5,8 +5,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reports import accuracy, cost, plotting, words
-from reports.frame import (
+from reports import accuracy, cost, plotting
+from reports import labels as words
+from reports.data import (
     STEPPING,
     Frame,
     apart,

@@ -8,8 +8,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports import figures, tables, words
-from reports.frame import Frame, groups, settings
+from reports import figures, tables
+from reports import labels as words
+from reports.data import Frame, groups, settings
 from reports.readers import CLAIM, CLAIM_NUMBERS, Claims
 from suite import results
 

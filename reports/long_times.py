@@ -14,8 +14,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from reports import plotting, words
-from reports.frame import Frame, settings, tidy
+from reports import labels as words
+from reports import plotting
+from reports.data import Frame, settings, tidy
 from reports.plotting import Plot
 from reports.tables import Table
 from suite import results

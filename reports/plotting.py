@@ -15,8 +15,8 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports import words
-from reports.frame import Frame, apart, groups, implementations, work_columns
+from reports import labels as words
+from reports.data import Frame, apart, groups, implementations, work_columns
 
 # Safe for the colour-blind: PyTorch warm, JAX cool, sdegrad the darker of each pair; what they are held against, grey.
 _BLUE, _ORANGE, _GREEN, _RED, _PINK, _BROWN, _ROSE, _GREY, _YELLOW, _SKY = sns.color_palette("colorblind").as_hex()

@@ -16,12 +16,13 @@ import pandas as pd
 import seaborn.objects as so
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from reports import plotting, readers, words
-from reports.frame import Frame, groups, implementations, measured, settings, tidy
+from reports import labels as words
+from reports import plotting, readers
+from reports.data import Frame, groups, implementations, measured, settings, tidy
 from reports.plotting import Plot
 from reports.tables import Cell, Table
 from suite import results
-from suite.measures import Estimate, weak_error
+from suite.statistics import Estimate, weak_error
 
 OURS, THEIRS = "sdegrad_torch", "torchsde"
 CONTROL = "wrong_library"  # sdegrad.torch with a fault, which must be seen

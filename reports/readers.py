@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from reports import checks
-from suite import measures, results
+from suite import results
+from suite import statistics as measures
 from suite.results import ResultsError
 
 # How a benchmark's name begins -> what ends the name of its measure: time_solve -> solve_time.

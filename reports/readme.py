@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from reports import checks, figures, long_times, readers, tables, words
-from reports.frame import SIZE, Frame, groups, measured, settings
+from reports import checks, figures, long_times, readers, tables
+from reports import labels as words
+from reports.data import SIZE, Frame, groups, measured, settings
 from suite.results import ResultsError
 
 PLOT, CLAIMS, LONG = "headline.png", "verification.csv", "long_times.csv"  # beside the results file

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from html import escape
 
-from reports import words
-from reports.frame import (
+from reports import labels as words
+from reports.data import (
     SIZE,
     STEPPING,
     Frame,

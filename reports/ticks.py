@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from reports import words
+from reports import labels as words
 
 
 def log_axis(axis: Any, unit: str | None = None) -> None:

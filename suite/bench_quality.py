@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from suite.cases import EXACT
-from suite.history import OURS, find, subject
 from suite.results import Row
+from suite.tracked import OURS, find, subject
 
 METHODS = ["reversible_heun", "heun", "midpoint"]
 EXACT_TO = 1e-13  # a gradient is exact below this: a change of round-off is no change of accuracy

@@ -3,7 +3,7 @@
 from typing import Any, ClassVar
 
 from suite.cases import EXACT
-from suite.history import OURS, SIZES, find, prepared
+from suite.tracked import OURS, SIZES, find, prepared
 
 
 class Gradient:

@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from suite import laws, measures
+from suite import laws
+from suite import statistics as measures
 from suite.claims import ORDER_DTS, ORDER_MARGIN, Claim
 from suite.defects import DEFECTS
 from suite.harness import BrownianTask, Task, load
-from suite.noise import Path, make_path
+from suite.paths import Path, make_path
 from suite.problems import make
 
 PATHS, QUICK_PATHS = 8192, 4096

@@ -16,10 +16,10 @@ from sdegrad.contract import BrownianTask, Counts, Implementation, Run, Task, su
 from sdegrad.grid import make_grid
 from sdegrad.methods import FACTS
 from sdegrad.registry import GROUP, compared, known, load
-from suite import measures
+from suite import statistics as measures
 from suite.cases import Case
-from suite.context import installed
-from suite.noise import Path
+from suite.paths import Path
+from suite.provenance import installed
 from suite.results import MEASURES, Row, row
 
 # What the rest of the suite needs of sdegrad, it takes from here.

@@ -17,11 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from suite import measures, results
-from suite.context import context
+from suite import results
+from suite import statistics as measures
 from suite.harness import FACTS, Task, describe, load
-from suite.noise import Path, make_path
+from suite.paths import Path, make_path
 from suite.problems import Problem, make
+from suite.provenance import context
 
 IMPLEMENTATION = "sdegrad_jax"
 METHODS = ("reversible_heun", "mccallum_foster", "ees25", "heun")

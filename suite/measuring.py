@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from suite import measures
+from suite import statistics as measures
 from suite.cases import Case
 from suite.harness import Counts, Run, Subject, choose, describe, main_dt, main_measure, make_grid, missing_row, why_not
-from suite.noise import Path, make_path
+from suite.paths import Path, make_path
 from suite.results import Row
 from suite.timing import MIN_ROUNDS, Budget, Tell, rounds, short_time
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from suite.context import ROOT, git
+from suite.provenance import ROOT, git
 
 FACTOR = "1.2"
 

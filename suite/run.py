@@ -14,9 +14,9 @@ from pathlib import Path
 
 from suite import harness, measuring
 from suite.cases import METHOD_NAMES, PROBLEM_NAMES, Case, Preset, select
-from suite.context import NO_COMMIT, ROOT, Context, context, environment
 from suite.harness import taking_part
 from suite.plan import Plan
+from suite.provenance import NO_COMMIT, ROOT, Context, context, environment
 from suite.results import ResultsError, printable
 from suite.store import Store, locked
 from suite.worker import Worker

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from suite import results
 from suite.cases import CASES, Case
-from suite.context import Context
+from suite.provenance import Context
 from suite.results import ResultsError, Row
 
 Done = tuple[str, str, str]  # id of the case, device, implementation

@@ -16,7 +16,7 @@ import sdegrad.torch
 from sdegrad.contract import Task
 from sdegrad.methods import FACTS, NOISE_TYPES
 from sdegrad.registry import load
-from suite.noise import Path, make_path
+from suite.paths import Path, make_path
 from suite.problems import make
 from suite.problems.problem import Problem
 

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from reports import tables
-from reports.frame import settings, tidy
+from reports.data import settings, tidy
 from sdegrad.registry import IMPLEMENTATIONS
-from suite import context as places
 from suite import harness, measuring, regress, results, run
+from suite import provenance as places
 from suite.cases import CASES, Case, select
-from suite.context import context
+from suite.provenance import context
 from suite.worker import Worker
 from tests.reports.synthetic import row
 from tests.suite.toy import ESCAPE, install

@@ -11,9 +11,9 @@ import pytest
 from sdegrad.contract import BrownianTask, Implementation, Task
 from sdegrad.methods import METHODS, NOISE_TYPES
 from sdegrad.registry import IMPLEMENTATIONS, known, load, register
-from suite.measures import relative_l1
-from suite.noise import make_path
+from suite.paths import make_path
 from suite.problems import make
+from suite.statistics import relative_l1
 
 STEPS = 8
 # noise type -> problem; and the sizes, kept small

@@ -17,9 +17,9 @@ from sdegrad.contract import BrownianTask, Task
 from sdegrad.jax import BrownianInterval
 from sdegrad.methods import METHODS, NOISE_TYPES
 from sdegrad.registry import IMPLEMENTATIONS, YARDSTICKS, load
-from suite.measures import relative_l1
-from suite.noise import make_path
+from suite.paths import make_path
 from suite.problems import make
+from suite.statistics import relative_l1
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 

@@ -21,6 +21,8 @@ FORBIDDEN = {
     | {"suite", "reports", "tests", "sdegrad.torch", "sdegrad.jax", "sdegrad.adapters"},
     "impls/sdegrad/methods.py": FRAMEWORKS
     | {"suite", "reports", "tests", "sdegrad.torch", "sdegrad.jax", "sdegrad.adapters"},
+    "impls/sdegrad/tableaux.py": FRAMEWORKS
+    | {"suite", "reports", "tests", "sdegrad.torch", "sdegrad.jax", "sdegrad.adapters"},
     "impls/sdegrad/torch": {
         "jax",
         "equinox",
@@ -37,7 +39,8 @@ FORBIDDEN = {
     "suite": {"tests"},
     "reports": FRAMEWORKS | {"sdegrad", "tests"},
 }
-NUMPY_ONLY = ["suite/problems", "suite/noise.py", "suite/measures.py", "suite/laws.py", "suite/defects.py"]
+ROOMS = ("brownian", "stepping", "adjoints", "sdeint")  # of a framework: each imports those before it only
+NUMPY_ONLY = ["suite/problems", "suite/paths.py", "suite/statistics.py", "suite/laws.py", "suite/defects.py"]
 
 
 def sources(top: str) -> list[Path]:
@@ -65,6 +68,17 @@ def test_directions(top):
     assert sources(top)
     for source in sources(top):
         assert not imported(source) & FORBIDDEN[top], source
+
+
+@pytest.mark.parametrize("framework", ["torch", "jax"])
+def test_rooms(framework):
+    seen = set()
+    for i, room in enumerate(ROOMS[:-1]):
+        for source in sources(f"impls/sdegrad/{framework}/{room}"):
+            seen.add(room)
+            later = {f"sdegrad.{framework}.{other}" for other in ROOMS[i + 1 :]}
+            assert not imported(source) & later, source
+    assert seen == set(ROOMS[:-1])
 
 
 @pytest.mark.parametrize("top", NUMPY_ONLY)

@@ -16,7 +16,7 @@ import torchsde
 import sdegrad.torch
 from reports import programs as report
 from suite import results
-from suite.context import Context
+from suite.provenance import Context
 from tests.programs import compare
 
 PROGRAMS = list(compare.STEPS)

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from reports.frame import BOUNDS
+from reports.data import BOUNDS
 from sdegrad.contract import BrownianTask, Implementation, Task
 from sdegrad.registry import YARDSTICKS, compared, load
 from suite.cases import CASES
-from suite.measures import relative_l1
-from suite.noise import make_path
+from suite.paths import make_path
 from suite.problems import make
+from suite.statistics import relative_l1
 
 STEPS = 8
 

@@ -8,7 +8,7 @@ By parts, with I the integral of W, it is solved by
 
 import numpy as np
 
-from suite.noise import Path
+from suite.paths import Path
 from suite.problems.problem import Params, Problem, SDEType, end
 
 

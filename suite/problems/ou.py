@@ -12,7 +12,7 @@ theta^2 h^2 sqrt(T/720) for small theta h: 2e-9 at h = 2^-12.
 
 import numpy as np
 
-from suite.noise import Path
+from suite.paths import Path
 from suite.problems.problem import Params, Problem, SDEType, end
 
 

@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from suite.noise import Path
+from suite.paths import Path
 
 SDEType = Literal["ito", "stratonovich"]
 NoiseType = Literal["diagonal", "additive", "scalar", "general"]

@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from suite.noise import Path
+from suite.paths import Path
 from suite.problems.problem import Params, Problem, SDEType, end
 
 

@@ -11,8 +11,8 @@ import pytest
 from sdegrad.registry import IMPLEMENTATIONS
 from suite.cases import EXACT
 from suite.harness import Subject, choose
-from suite.history import find
 from suite.results import SUBJECT, WORK
+from suite.tracked import find
 
 SIZE = "128x16x32"
 TASKS = {

@@ -14,8 +14,8 @@ import pytest
 
 import sdegrad.jax
 from sdegrad.jax import BrownianInterval, ReversibleAdjoint
-from sdegrad.jax.interop.backward import Backward
-from sdegrad.jax.interop.times import Times
+from sdegrad.jax.diffrax.backward import Backward
+from sdegrad.jax.diffrax.times import Times
 from tests.jax.sdes import TablePath
 from tests.jax.test_jax_adjoint import distance
 

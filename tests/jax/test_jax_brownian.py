@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from jax import lax
 
-from sdegrad.jax import BrownianInterval, LevyIncrement, cells
-from sdegrad.jax.random import normal, threefry
+from sdegrad.jax import BrownianInterval, LevyIncrement
+from sdegrad.jax.brownian import cells
+from sdegrad.jax.brownian.rng import normal, threefry
 
 SAMPLES = 20_000
 # Whole cells, parts of cells, neighbours in one cell; the path has cells of 0.25 on [0, 1] or none.

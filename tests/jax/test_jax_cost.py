@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from sdegrad.contract import Task
-from sdegrad.jax import BrownianInterval, cells, sdeint, steps
+from sdegrad.jax import BrownianInterval, sdeint
+from sdegrad.jax.brownian import cells
+from sdegrad.jax.stepping import fixed as steps
 from sdegrad.registry import load
 from suite.problems import make
 

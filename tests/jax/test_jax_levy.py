@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sdegrad.jax import BrownianInterval
-from sdegrad.jax.bridge import Span, cut, halve, join
+from sdegrad.jax.brownian.levy import Span, cut, halve, join
 from tests.jax.test_jax_brownian import POINTS, VARIANCES, asked, is_standard_normal
 
 LENGTH = 0.3

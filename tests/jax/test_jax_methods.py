@@ -15,7 +15,7 @@ from sdegrad.jax.methods import SOLVERS, make_method
 from sdegrad.jax.methods.euler import Euler
 from sdegrad.jax.sde import SDE
 from sdegrad.methods import FACTS, METHODS
-from suite.noise import make_path
+from suite.paths import make_path
 from tests.jax.sdes import DIFFUSION, NOISE_DIM, PATHS, drift, initial, parameters
 
 EXACT = 1e-13

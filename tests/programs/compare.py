@@ -22,7 +22,7 @@ import torch
 
 from reports import programs
 from suite import results
-from suite.context import ROOT, Context, context
+from suite.provenance import ROOT, Context, context
 from suite.results import Row
 
 FOLDER = Path(__file__).parent

@@ -11,9 +11,10 @@ from html.parser import HTMLParser
 import pytest
 from matplotlib.text import Text
 
-from reports import figures, readme, words
+from reports import figures, readme
+from reports import labels as words
 from reports.__main__ import main
-from reports.frame import settings, tidy
+from reports.data import settings, tidy
 from reports.programs import main as programs
 from reports.readers import from_results
 from suite import results

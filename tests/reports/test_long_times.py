@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from reports import long_times as report
-from suite import long_times, measures, results
+from suite import long_times, results
+from suite import statistics as measures
 
 REFERENCE = Path(__file__).parents[2] / "reports/reference/cpu/long_times.csv"
 

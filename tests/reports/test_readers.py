@@ -6,7 +6,7 @@ import pytest
 
 from reports import readers
 from reports.__main__ import main
-from reports.frame import tidy
+from reports.data import tidy
 from suite import results
 from tests.reports.synthetic import row
 

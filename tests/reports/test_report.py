@@ -10,9 +10,10 @@ from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
 from matplotlib.lines import Line2D
 
-from reports import figures, readme, tables, words
+from reports import figures, readme, tables
+from reports import labels as words
 from reports.__main__ import main
-from reports.frame import apart, implementations, join, measured, settings, standalone, tidy, work_columns
+from reports.data import apart, implementations, join, measured, settings, standalone, tidy, work_columns
 from reports.plotting import NoData
 from suite import results
 from suite.cases import CASES

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from suite import measures
+from suite import statistics as measures
 
 REPEATS = 2000
 DTS = [2.0**-k for k in range(3, 8)]

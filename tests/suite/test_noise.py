@@ -17,7 +17,7 @@ from sdegrad import contract
 from sdegrad.adapters import jax_run, torch_run
 from sdegrad.adapters.given import GivenPath, grid_index, path_grid
 from sdegrad.grid import make_grid
-from suite.noise import Path, make_path
+from suite.paths import Path, make_path
 
 STEPS, PATHS = 16, 80_000
 EPS = 2.0**-52

@@ -17,8 +17,8 @@ from scipy.linalg import expm
 from scipy.special import expit
 
 from sdegrad import contract, methods
-from suite import measures
-from suite.noise import make_path
+from suite import statistics as measures
+from suite.paths import make_path
 from suite.problems import PROBLEMS, NoiseType, SDEType, make
 
 NAMES = list(PROBLEMS)

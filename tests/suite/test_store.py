@@ -14,7 +14,7 @@ import pytest
 
 from suite import results, store
 from suite.cases import Case
-from suite.context import ROOT, Context
+from suite.provenance import ROOT, Context
 from suite.store import Journal, Store, key_id, locked
 from tests.suite.toy import install
 

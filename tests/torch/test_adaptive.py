@@ -6,8 +6,8 @@ import torchsde
 
 import sdegrad.torch as sd
 from sdegrad.methods import FACTS, NOISE_TYPES
-from sdegrad.torch import adaptive
 from sdegrad.torch.methods import make_scheme
+from sdegrad.torch.stepping import adaptive
 from tests.torch.sdes import GBM, channels, neural, state
 
 TOLERANCES = {"adaptive": True, "dt": 0.1, "rtol": 1e-2, "atol": 1e-2}

@@ -13,8 +13,9 @@ from torch.utils._pytree import tree_iter
 
 import sdegrad.torch as sd
 from sdegrad.methods import FACTS, NOISE_TYPES
-from sdegrad.torch import adjoint as adjoints
-from sdegrad.torch import backsolve, methods
+from sdegrad.torch import methods
+from sdegrad.torch.adjoints import backsolve
+from sdegrad.torch.adjoints import discrete as adjoints
 from sdegrad.torch.methods import mccallum_foster
 from sdegrad.torch.methods.low_storage import low_storage
 from tests.torch.sdes import GBM, channels, neural, state

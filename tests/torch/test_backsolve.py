@@ -10,7 +10,8 @@ from scipy import stats
 
 import sdegrad.torch as sd
 from sdegrad.methods import FACTS
-from sdegrad.torch import adaptive, backsolve
+from sdegrad.torch.adjoints import backsolve
+from sdegrad.torch.stepping import adaptive
 from tests.torch.sdes import channels, neural, state
 
 PATHS = (16, 128)  # groups, paths in a group

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from sdegrad.torch.brownian import BrownianInterval
-from sdegrad.torch.cells import GridCells
-from sdegrad.torch.seeds import derive, numbered
+from sdegrad.torch.brownian.cells import GridCells
+from sdegrad.torch.brownian.interval import BrownianInterval
+from sdegrad.torch.brownian.rng import derive, numbered
 from tests.torch.laws import SIGNIFICANCE, covariance, p_value
 
 PATHS = 40_000

@@ -8,7 +8,7 @@ import torch
 import torchsde
 
 import sdegrad.torch
-from sdegrad.torch.brownian import BrownianInterval, brownian_interval_like
+from sdegrad.torch.brownian.interval import BrownianInterval, brownian_interval_like
 from tests.torch.sdes import neural, state
 
 

@@ -16,7 +16,7 @@ from torch._inductor.exc import CppCompileError
 
 import sdegrad.torch as sd
 from sdegrad.methods import FACTS
-from sdegrad.torch import compiled
+from sdegrad.torch.adjoints import compiled
 from tests.torch.sdes import channels, neural, state
 
 counters = torch._dynamo.utils.counters["stats"]

@@ -8,9 +8,9 @@ import torch
 import torchsde
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from sdegrad.torch.brownian import BrownianInterval
-from sdegrad.torch.derived import BrownianPath, BrownianTree, ReverseBrownian
-from sdegrad.torch.virtual_tree import VirtualBrownianTree
+from sdegrad.torch.brownian.derived import BrownianPath, BrownianTree, ReverseBrownian
+from sdegrad.torch.brownian.interval import BrownianInterval
+from sdegrad.torch.brownian.virtual_tree import VirtualBrownianTree
 from tests.torch.laws import SIGNIFICANCE, covariance, p_value
 
 PATHS = 40_000

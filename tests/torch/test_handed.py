@@ -10,7 +10,7 @@ import torchsde
 import sdegrad.torch as sd
 from sdegrad.methods import FACTS, NOISE_TYPES
 from sdegrad.torch import checks
-from sdegrad.torch.adaptive import check_steps
+from sdegrad.torch.stepping.adaptive import check_steps
 from tests.torch.sdes import channels, state
 
 TS = torch.tensor([0.0, 0.3, 1.0], dtype=torch.float64)

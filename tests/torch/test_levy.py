@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy import stats
 
-from sdegrad.torch.brownian import BrownianInterval
-from sdegrad.torch.levy import Increment, join
+from sdegrad.torch.brownian.interval import BrownianInterval
+from sdegrad.torch.brownian.levy import Increment, join
 from tests.torch.laws import SIGNIFICANCE, covariance, p_value
 
 PATHS = 40_000

@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 import sdegrad.torch as sd
-from sdegrad.torch import checks, virtual_tree
-from sdegrad.torch.brownian_base import check_interval
+from sdegrad.torch import checks
+from sdegrad.torch.brownian import virtual_tree
+from sdegrad.torch.brownian.base import check_interval
 from tests.torch.sdes import Neural, neural, state
 
 MOTIONS = {

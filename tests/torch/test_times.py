@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import sdegrad.torch as sd
-from sdegrad.torch.brownian import BrownianInterval
-from sdegrad.torch.virtual_tree import VirtualBrownianTree
+from sdegrad.torch.brownian.interval import BrownianInterval
+from sdegrad.torch.brownian.virtual_tree import VirtualBrownianTree
 from tests.torch.laws import SIGNIFICANCE, covariance, p_value
 from tests.torch.sdes import neural, state
 from tests.torch.test_adjoint import distance, gradients

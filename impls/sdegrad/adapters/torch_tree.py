@@ -5,7 +5,7 @@ from importlib.metadata import version
 from sdegrad.adapters import torch_run
 from sdegrad.adapters.torch_run import TorchBrownianRun
 from sdegrad.contract import BrownianTask, Run, Task
-from sdegrad.torch.virtual_tree import VirtualBrownianTree
+from sdegrad.torch.brownian.virtual_tree import VirtualBrownianTree
 
 
 class TorchTree:

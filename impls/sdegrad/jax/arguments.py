@@ -12,8 +12,8 @@ import numpy as np
 from jax.core import Tracer
 
 from sdegrad.grid import EPS64, Grid, make_grid
-from sdegrad.jax.clock import time_dtype
 from sdegrad.jax.constant import constant
+from sdegrad.jax.times import time_dtype
 
 _MOST_STEPS = 2**30
 

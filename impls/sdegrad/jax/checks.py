@@ -13,13 +13,13 @@ import numpy as np
 from jax.core import Tracer
 
 from sdegrad.grid import EPS64, check_times, covers
-from sdegrad.jax.accepted import Accepted
 from sdegrad.jax.arguments import check_choice, check_static, runtime_number
-from sdegrad.jax.bridge import LevyIncrement
-from sdegrad.jax.clock import time_dtype
+from sdegrad.jax.brownian.levy import LevyIncrement
 from sdegrad.jax.constant import constant
 from sdegrad.jax.sde import SDE
-from sdegrad.jax.steps import Steps
+from sdegrad.jax.stepping.accepted import Accepted
+from sdegrad.jax.stepping.fixed import Steps
+from sdegrad.jax.times import time_dtype
 from sdegrad.jax.types import Method, Path
 from sdegrad.methods import METHODS, NOISE_TYPES
 

@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from sdegrad.jax.bridge import LevyIncrement
+from sdegrad.jax.brownian.levy import LevyIncrement
 from sdegrad.jax.types import Time
 
 

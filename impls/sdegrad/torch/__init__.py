@@ -3,12 +3,12 @@
 from sdegrad import __version__
 from sdegrad.torch import _brownian, _core, settings, types  # noqa: F401
 from sdegrad.torch.base_sde import BaseSDE, SDEIto, SDEStratonovich
-from sdegrad.torch.brownian import BrownianInterval, brownian_interval_like
-from sdegrad.torch.brownian_base import BaseBrownian
-from sdegrad.torch.derived import BrownianPath, BrownianTree, ReverseBrownian
-from sdegrad.torch.solve import sdeint, sdeint_adjoint
+from sdegrad.torch.brownian.base import BaseBrownian
+from sdegrad.torch.brownian.derived import BrownianPath, BrownianTree, ReverseBrownian
+from sdegrad.torch.brownian.interval import BrownianInterval, brownian_interval_like
+from sdegrad.torch.brownian.virtual_tree import VirtualBrownianTree
+from sdegrad.torch.sdeint import sdeint, sdeint_adjoint
 from sdegrad.torch.types import Stats
-from sdegrad.torch.virtual_tree import VirtualBrownianTree
 
 __all__ = [
     "BaseBrownian",

@@ -10,7 +10,7 @@ from torch import Tensor
 from sdegrad.grid import EPS64, Grid, check_times, covers
 from sdegrad.methods import FACTS, NoiseType, SDEType
 from sdegrad.torch.base_sde import check_types
-from sdegrad.torch.levy import LEVY_AREAS, LevyArea
+from sdegrad.torch.brownian.levy import LEVY_AREAS, LevyArea
 from sdegrad.torch.methods import SCHEMES
 from sdegrad.torch.types import Area, Number, State
 

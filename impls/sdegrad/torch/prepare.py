@@ -11,17 +11,17 @@ from torch import Tensor
 
 from sdegrad.grid import Grid, make_grid
 from sdegrad.torch import checks
-from sdegrad.torch.adaptive import AcceptedGrid, Tolerances, check_steps, plan
-from sdegrad.torch.brownian import BrownianInterval
-from sdegrad.torch.foreign import Foreign, as_ours
-from sdegrad.torch.levy import LEVY_AREAS, LevyArea
-from sdegrad.torch.log_ratio import LogRatioSDE, split_log_ratio, with_log_ratio
+from sdegrad.torch.brownian.foreign import Foreign, as_ours
+from sdegrad.torch.brownian.interval import BrownianInterval
+from sdegrad.torch.brownian.levy import LEVY_AREAS, LevyArea
+from sdegrad.torch.logqp import LogRatioSDE, split_log_ratio, with_log_ratio
 from sdegrad.torch.methods import make_scheme
-from sdegrad.torch.parted import check_parted
 from sdegrad.torch.sde import Counts, Field, make_field
 from sdegrad.torch.start import Start, evaluate_start
+from sdegrad.torch.stepping.adaptive import AcceptedGrid, Tolerances, check_steps, plan
+from sdegrad.torch.stepping.fixed import Solve, Walk, increments
+from sdegrad.torch.stepping.parted import check_parted
 from sdegrad.torch.types import Number, Outputs, Progress, Scheme, SolverState, State, Stats, Times
-from sdegrad.torch.walk import Solve, Walk, increments
 
 
 class Asked(NamedTuple):
@@ -180,7 +180,9 @@ def _with_adaptive_steps(solve: Solve, asked: Asked, tolerances: Tolerances, tim
 
 
 def _blocks(sde: Any, y0: Tensor, return_stats: bool) -> Any:
-    from sdegrad.torch.compiled import make_blocks  # here, for it imports torch's compiler, which takes seconds
+    from sdegrad.torch.adjoints.compiled import (
+        make_blocks,  # here, for it imports torch's compiler, which takes seconds
+    )
 
     return make_blocks(sde, y0, return_stats)
 

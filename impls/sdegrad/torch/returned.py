@@ -33,3 +33,9 @@ def of_one_kind(role: str, method: Callable[..., Any]) -> Callable[..., Any]:
         return taken(first, y, 0), taken(second, y, 1)
 
     return pair if role in ("f_and_g", "f_and_g_prod") else single
+
+
+def differ(x: Tensor, known: Tensor) -> bool:
+    """By more than round-off, which may be another where the code or the device is."""
+    x, known = x.detach(), known.detach()
+    return bool((x - known).abs().max() > torch.finfo(known.dtype).eps ** 0.5 * known.abs().max())

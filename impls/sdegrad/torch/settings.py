@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 from sdegrad.methods import NOISE_TYPES as _NOISE_TYPES
 from sdegrad.torch.base_sde import SDE_TYPES as _SDE_TYPES
-from sdegrad.torch.levy import LEVY_AREAS
+from sdegrad.torch.brownian.levy import LEVY_AREAS
 from sdegrad.torch.methods import SCHEMES
 
 

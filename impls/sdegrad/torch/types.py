@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sdegrad.torch.levy import LevyArea
+from sdegrad.torch.brownian.levy import LevyArea
 
 Number = float | int | Tensor
 Times = Tensor | Sequence[float | int]

@@ -4,6 +4,7 @@ Shmelev and Salvi (2025), arXiv 2509.20599. ODE order 2; a step followed by one 
 the sixth power of the step: R(z) R(-z) = 1 - z^6 / 64.
 """
 
+from sdegrad import tableaux
 from sdegrad.jax.methods.low_storage import LowStorage
 
-EES25 = LowStorage(A=(0.0, -7 / 15, -35 / 32), B=(1 / 3, 15 / 16, 2 / 5), C=(0.0, 1 / 3, 5 / 6))
+EES25 = LowStorage(tableaux.EES25)

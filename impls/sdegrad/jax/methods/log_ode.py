@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from sdegrad.jax.bridge import LevyIncrement
+from sdegrad.jax.brownian.levy import LevyIncrement
 from sdegrad.jax.methods.base import OneStep, tree
 from sdegrad.jax.methods.midpoint import Midpoint
 from sdegrad.jax.types import MatrixField, Method, Time

@@ -4,7 +4,6 @@ Williamson (1980), J. Comput. Phys. 35. F = f dt + g dW, so Stratonovich; strong
 noise. For those that are symmetric to a high power of the step, a step back with (-dt, -dW) is almost its inverse.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -12,6 +11,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from sdegrad import tableaux
 from sdegrad.jax.methods.base import OneStep, tree
 from sdegrad.jax.sde import backwards
 from sdegrad.jax.types import Field, Time
@@ -26,24 +26,11 @@ class Reverse(NamedTuple):
 
 
 class LowStorage(OneStep):
-    """With the coefficients A (A[0] = 0), B and nodes C, which must fit each other."""
-
-    A: tuple[float, ...] = eqx.field(static=True)
-    B: tuple[float, ...] = eqx.field(static=True)
-    C: tuple[float, ...] = eqx.field(static=True)
-
-    def __check_init__(self) -> None:
-        weights, nodes = [0.0] * len(self.A), []  # of y's stage in the F so far
-        for i, b in enumerate(self.B):
-            nodes.append(sum(weights))
-            for j in range(i + 1):
-                weights[j] += b * math.prod(self.A[j + 1 : i + 1])
-        assert all(math.isclose(x, c, abs_tol=1e-15) for x, c in zip(nodes, self.C, strict=True))
-        assert math.isclose(sum(weights), 1)
+    tableau: tableaux.LowStorage = eqx.field(static=True)
 
     def step(self, field: Field, t0: Time, t1: Time, dt: Time, dW: Any, state: Any) -> Any:  # noqa: ARG002
         y, k = state, tree(jnp.zeros_like, state)
-        for a, b, c in zip(self.A, self.B, self.C, strict=True):
+        for a, b, c in zip(self.tableau.A, self.tableau.B, self.tableau.C, strict=True):
             F = field.increment(t0 + c * dt, y, dt, dW)
             k = tree(lambda k, F, a=a: a * k + F, k, F)
             y = tree(lambda y, k, b=b: y + b * k, y, k)

@@ -6,15 +6,12 @@ on time. With the increment W and the space-time Levy area H.
 
 from typing import Any
 
-from sdegrad.jax.bridge import LevyIncrement
+from sdegrad import tableaux
+from sdegrad.jax.brownian.levy import LevyIncrement
 from sdegrad.jax.methods.base import OneStep, tree
 from sdegrad.jax.types import MatrixField, Time
 
-C = 5 / 6
-B = (2 / 5, 3 / 5)
-
-assert sum(B) == 1
-assert B[1] * C == 1 / 2
+C, B = tableaux.SHARK.C, tableaux.SHARK.B
 
 
 class ShARK(OneStep):

@@ -5,15 +5,12 @@ Roessler (2010), SIAM J. Numer. Anal. 48(3). With W and the space-time Levy area
 
 from typing import Any
 
-from sdegrad.jax.bridge import LevyIncrement
+from sdegrad import tableaux
+from sdegrad.jax.brownian.levy import LevyIncrement
 from sdegrad.jax.methods.base import OneStep, tree
 from sdegrad.jax.types import Field, Time
 
-C = 3 / 4
-B = (1 / 3, 2 / 3)
-
-assert sum(B) == 1
-assert B[1] * C == 1 / 2
+C, B = tableaux.SRA1.C, tableaux.SRA1.B
 
 
 class SRA1(OneStep):

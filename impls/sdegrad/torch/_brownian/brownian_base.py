@@ -1,3 +1,3 @@
-from sdegrad.torch.brownian_base import BaseBrownian
+from sdegrad.torch.brownian.base import BaseBrownian
 
 __all__ = ["BaseBrownian"]

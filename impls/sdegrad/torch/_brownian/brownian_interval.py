@@ -1,3 +1,3 @@
-from sdegrad.torch.brownian import BrownianInterval
+from sdegrad.torch.brownian.interval import BrownianInterval
 
 __all__ = ["BrownianInterval"]

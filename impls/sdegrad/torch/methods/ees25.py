@@ -4,6 +4,7 @@ Shmelev and Salvi, arXiv 2509.20599. Order 2 for ODEs; a step followed by one wi
 sixth power of the step: R(z) R(-z) = 1 - z^6 / 64.
 """
 
+from sdegrad import tableaux
 from sdegrad.torch.methods.low_storage import low_storage
 
-SCHEME = low_storage(A=(0.0, -7 / 15, -35 / 32), B=(1 / 3, 15 / 16, 2 / 5), C=(0.0, 1 / 3, 5 / 6))
+SCHEME = low_storage(tableaux.EES25)

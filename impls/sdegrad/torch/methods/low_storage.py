@@ -6,27 +6,20 @@ Those that are effectively symmetric are nearly reversible: the step with (-dt, 
 high power of the step. The adjoint differentiates the step there exactly, and so is as near to that of the solution.
 """
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from sdegrad import tableaux
 from sdegrad.torch.sde import Field
 from sdegrad.torch.types import Reversal, Scheme, SolverState, solution_only
 
 
-def low_storage(A: Sequence[float], B: Sequence[float], C: Sequence[float]) -> Scheme:
-    """The scheme with the coefficients A (A[0] = 0), B and nodes C, which must fit each other."""
-    weights, nodes = [0.0] * len(A), []  # of y's stage in the F so far
-    for i, (_, b) in enumerate(zip(A, B, strict=True)):
-        nodes.append(sum(weights))
-        for j in range(i + 1):
-            weights[j] += b * math.prod(A[j + 1 : i + 1])
-    assert all(math.isclose(x, c, abs_tol=1e-15) for x, c in zip(nodes, C, strict=True))
-    assert math.isclose(sum(weights), 1)
-    stages = tuple(zip(A, B, C, strict=True))
+def low_storage(tableau: tableaux.LowStorage) -> Scheme:
+    """The scheme with these coefficients."""
+    stages = tuple(zip(tableau.A, tableau.B, tableau.C, strict=True))
 
     def step(field: Field, state: SolverState, t0: Any, t1: Any, dt: float, dW: Any) -> SolverState:  # noqa: ARG001
         (y,), k = state, None

@@ -6,14 +6,11 @@ arXiv 2210.17543. With the increment W and the space-time Levy area H.
 
 from typing import Any
 
+from sdegrad import tableaux
 from sdegrad.torch.sde import Field
 from sdegrad.torch.types import Scheme, SolverState, SpaceTime, solution_only
 
-C = 5 / 6
-B = (2 / 5, 3 / 5)
-
-assert sum(B) == 1
-assert B[1] * C == 1 / 2
+C, B = tableaux.SHARK.C, tableaux.SHARK.B
 
 
 def step(field: Field, state: SolverState, t0: Any, t1: Any, dt: float, dW: SpaceTime) -> SolverState:

@@ -6,14 +6,11 @@ Numer. Anal. 48 (2010), 922-952. With W and the space-time Levy area H, U/h = W/
 
 from typing import Any
 
+from sdegrad import tableaux
 from sdegrad.torch.sde import Field
 from sdegrad.torch.types import Scheme, SolverState, SpaceTime, solution_only
 
-C = 3 / 4
-B = (1 / 3, 2 / 3)
-
-assert sum(B) == 1
-assert B[1] * C == 1 / 2
+C, B = tableaux.SRA1.C, tableaux.SRA1.B
 
 
 def step(field: Field, state: SolverState, t0: Any, t1: Any, dt: float, dW: SpaceTime) -> SolverState:

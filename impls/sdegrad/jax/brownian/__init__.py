@@ -1,0 +1,1 @@
+"""Brownian motion: increments over any interval, and their Levy areas."""

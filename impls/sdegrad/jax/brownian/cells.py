@@ -1,0 +1,123 @@
+"""The independent draws that a Brownian path is made of: each is a pure function of its key and its number."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jaxtyping import Array, UInt32
+
+from sdegrad.grid import Grid
+from sdegrad.jax.arguments import check_dtype
+from sdegrad.jax.brownian.levy import VARIANCES, Span, levy_area
+from sdegrad.jax.brownian.rng import normal, threefry
+from sdegrad.jax.times import AnyGrid, OneCell
+from sdegrad.jax.types import Index
+
+WORDS = 7  # keys per array: of W, H, K over cells, of the three normals of a split, and of A
+
+
+class Cells(eqx.Module):
+    """The cells of the grid, for every array of the path. parts: 1 for W, 2 for W and H, 3 with K.
+    levels: how often a cell is halved in its tree. area: how A is approximated, if at all.
+    """
+
+    words: UInt32[Array, "arrays keys 2"]
+    one_cell: OneCell | None
+    structs: tuple[jax.ShapeDtypeStruct, ...] = eqx.field(static=True)
+    known_grid: Grid | None = eqx.field(static=True)
+    parts: int = eqx.field(static=True)
+    levels: int = eqx.field(static=True)
+    area: str | None = eqx.field(static=True)
+
+    @property
+    def grid(self) -> AnyGrid:
+        grid = self.one_cell if self.known_grid is None else self.known_grid
+        assert grid is not None
+        return grid
+
+    def length(self, k: Index, dtype: Any) -> Array:
+        grid = self.grid
+        return jnp.where(jnp.asarray(k) == grid.steps - 1, grid.step(grid.steps - 1), grid.dt).astype(dtype)
+
+    def spans(self, k: Array) -> list[Span]:
+        """Over cell k, without A. Each part by itself, so that a compiler may leave out what nobody uses."""
+        draws = [
+            tuple(normal(key, k.astype(jnp.uint32), s.shape, s.dtype) for key in keys[: self.parts])
+            for keys, s in zip(self.words, self.structs, strict=True)
+        ]
+        return self.made(k, draws)
+
+    def made(self, k: Array, normals: list[tuple[Array, ...]]) -> list[Span]:
+        """Over cell k, of its standard normals."""
+
+        def one(X: tuple[Array, ...], dtype: np.dtype) -> Span:
+            h = self.length(k, dtype)
+            return Span(h, tuple(jnp.sqrt(h * v) * x for v, x in zip(VARIANCES, X, strict=False)))
+
+        return [one(X, s.dtype) for X, s in zip(normals, self.structs, strict=True)]
+
+    def keys(self, k: Array, high: UInt32[Array, ""]) -> UInt32[Array, "2 arrays parts 2"]:
+        """Of the normals of cells, whose counter is k, and of the splits of cell k, whose counter is the node: its
+        lower word, `high` being the upper one.
+        """
+        cells, words = self.words[:, : self.parts], self.words[:, 3 : 3 + self.parts]
+        splits = threefry(jnp.moveaxis(words, -1, 0), k.astype(jnp.uint32), high)
+        return jnp.stack([cells, jnp.stack(splits, axis=-1)])
+
+    def normals(self, keys: UInt32[Array, "arrays parts 2"], counter: UInt32[Array, ""]) -> list[tuple[Array, ...]]:
+        """Standard normals, a tuple for every array, drawn in one pass."""
+
+        def one(keys: Array, shape: tuple[int, ...], dtype: np.dtype) -> tuple[Array, ...]:
+            return tuple(jax.vmap(lambda key: normal(key, counter, shape, dtype))(keys))
+
+        return [one(of_array, s.shape, s.dtype) for of_array, s in zip(keys, self.structs, strict=True)]
+
+    def zeros(self) -> list[Span]:
+        """Of no length."""
+        return [Span(jnp.zeros((), s.dtype), (jnp.zeros(s.shape, s.dtype),) * self.parts) for s in self.structs]
+
+    def with_area(self, spans: list[Span], place: tuple[Array, ...]) -> list[Span]:
+        """With A, if the path has it; its normals are those of this place, some unsigned integers."""
+        kind = self.area
+        if kind is None:
+            return spans
+
+        def one(span: Span, words: Array, struct: jax.ShapeDtypeStruct) -> Span:
+            key = words[WORDS - 1]
+            for number in place:
+                key = jnp.stack(threefry(key, number, jnp.uint32(0)))
+            normals = normal(key, jnp.uint32(0), (*struct.shape, struct.shape[-1]), struct.dtype)
+            return levy_area(kind, span, normals)
+
+        return [one(*each) for each in zip(spans, self.words, self.structs, strict=True)]
+
+
+def keys_of(key: Any, arrays: int) -> Array:
+    """The keys of that many arrays."""
+    typed = isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    if not typed and not (isinstance(key, jax.Array) and key.dtype == np.uint32):
+        raise ValueError(f"key must be a JAX random key, got {key!r}; pass e.g. jax.random.key(0).")
+    if key.ndim != (0 if typed else 1):
+        raise ValueError(
+            f"key must be one JAX random key, got keys of shape {key.shape}; use jax.vmap over the keys, or a batch "
+            "axis in shape."
+        )
+    return jr.bits(key, (arrays, WORDS, 2), jnp.uint32)
+
+
+def structs_of(shape: Any, dtype: Any) -> Any:
+    """A tree of shapes and dtypes; of one leaf if shape is a tuple of integers."""
+    if isinstance(shape, (tuple, list)) and all(isinstance(n, (int, np.integer)) for n in shape):
+        shape = jax.ShapeDtypeStruct(tuple(shape), check_dtype(dtype))
+    elif dtype is not None:
+        raise ValueError(f"dtype={dtype} given, but the shape is a tree whose leaves have dtypes; leave dtype out.")
+    for leaf in jax.tree.leaves(shape):
+        if not isinstance(leaf, jax.ShapeDtypeStruct):
+            raise ValueError(f"shape must be a tuple of integers or a tree of jax.ShapeDtypeStruct, got {leaf!r}.")
+        if any(n < 0 for n in leaf.shape):
+            raise ValueError(f"shape must have no negative length, got {leaf.shape}.")
+        check_dtype(leaf.dtype)
+    return shape

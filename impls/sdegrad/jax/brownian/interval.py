@@ -1,0 +1,248 @@
+"""Brownian motion on a known grid, without a tree: every grid cell has its own counter-based random numbers.
+
+Element i of cell k is made from word (k, i) of the generator, so the path is a pure function of (key, shape,
+dtype, grid), and costs one normal per step in any order. A query inside a cell walks down a dyadic tree of that
+cell.
+"""
+
+from typing import Any
+
+import diffrax
+import equinox as eqx
+import equinox.internal as eqxi
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.core import Tracer
+from jaxtyping import Array
+
+from sdegrad.jax.arguments import check_index, check_number, eps_of
+from sdegrad.jax.brownian import cell_tree
+from sdegrad.jax.brownian.areas import CLASSES, PARTS, area_name
+from sdegrad.jax.brownian.cells import Cells, keys_of, structs_of
+from sdegrad.jax.brownian.levy import LevyIncrement, Span
+from sdegrad.jax.brownian.positions import Point, inside, locate
+from sdegrad.jax.brownian.spacing import NO_DERIVATIVE, grid_of, levels_of
+from sdegrad.jax.brownian.tree_cache import Walk, start
+from sdegrad.jax.times import AnyGrid, Fine, OneCell, as_given, time_dtype
+from sdegrad.jax.types import Number
+
+
+class BrownianInterval(diffrax.AbstractBrownianPath):
+    """A Brownian path on [t0, t1], sampled when asked; also the control of a `diffrax.ControlTerm`.
+
+    shape: of one increment, a tuple, or a pytree of `jax.ShapeDtypeStruct`. key: a JAX random key. dtype: of
+    the increments; JAX's default float dtype if None. dt: the step of the solver that will use it: [t0, t1]
+    is cut into cells of this length (the last may be shorter), and increments over cells are independent
+    draws; without it the whole interval is one cell, which is best for adaptive steps, and t0 and t1 may be traced.
+    tol: how near to each other points inside a cell are told apart; if None, 2^-24 of the cell, and in JAX's x64 mode
+    no more than 2^-24 (2^-40 of the cell if its ends are traced).
+
+    levy_area: None or "none"; "space-time" for H; "space-time-time" for H and K; "davie" or "foster" for H and an
+    approximate A of the last axis of shape; or `diffrax.BrownianIncrement`, `SpaceTimeLevyArea`,
+    `SpaceTimeTimeLevyArea`. Over cells the W and H are the same for all; inside a cell the path is another one
+    with H and with K. A has the exact covariance with W and H over a cell, and the exact variance; over unions of
+    cells it obeys Chen's relation; over a piece of a cell it is drawn given the W and H of the piece.
+
+    On the grid the path is exact, and a cell costs one normal per element (and one more for each of H and K). A
+    query that starts or ends inside a cell walks down a tree, log2(cell / tol) halvings of the cell and a cut at the
+    point, each of as many normals; both ends share the upper part of the way, and so do one query and the next with
+    `advance`. The law is exact at every point, and jointly for points in different leaves of the tree, which are no
+    longer than tol; points in one leaf share its normals. Where a point is in its cell is told to twice the digits of
+    the times, so none of this depends on the number of cells or the dtype of times.
+
+    The same numbers in any order of queries. For a batch of paths, a batch of keys under vmap, or an axis in `shape`.
+    ValueError: times that are not finite or not increasing, dt or tol not positive, a shape that is not one, a dtype
+    that is not a float or needs JAX's x64 mode, an unknown levy_area, A without an axis, a key that is none, dt or tol
+    with traced ends, a tol below 2^-52 of a cell (2^-29 without the x64 mode).
+    """
+
+    cells: Cells
+    structs: Any = eqx.field(static=True)
+    area: str = eqx.field(static=True)
+
+    def __init__(
+        self,
+        t0: Number,
+        t1: Number,
+        shape: Any,
+        key: Any,
+        *others: Any,
+        dtype: Any = None,
+        dt: Number | None = None,
+        tol: Number | None = None,
+        levy_area: str | type | None = None,
+    ):
+        if others:
+            raise TypeError(
+                "BrownianInterval takes t0, t1, shape and key in this order, and all else by name; pass e.g. "
+                "BrownianInterval(t0, t1, shape, key, tol=1e-3)."
+            )
+        self.area = area_name(levy_area)
+        grid = grid_of(t0, t1, dt)
+        self.structs = structs_of(shape, dtype)
+        leaves = tuple(jax.tree.leaves(self.structs))
+        approximate = self.area if self.area in ("davie", "foster") else None
+        if approximate and not all(leaf.shape for leaf in leaves):
+            raise ValueError(
+                f"levy_area={self.area!r} needs a last axis for the noise; give the path a shape like (1,)."
+            )
+        one_cell, known = (grid, None) if isinstance(grid, OneCell) else (None, grid)
+        self.cells = Cells(
+            keys_of(key, len(leaves)), one_cell, leaves, known, PARTS[self.area], levels_of(grid, tol), approximate
+        )
+
+    @property
+    def grid(self) -> AnyGrid:
+        return self.cells.grid
+
+    @property
+    def t0(self) -> Any:
+        return self.grid.t0
+
+    @property
+    def t1(self) -> Any:
+        return self.grid.t1
+
+    @property
+    def levy_area(self) -> type:
+        """The class of what `evaluate` returns with use_levy."""
+        return CLASSES[self.area]
+
+    @property
+    def shape(self) -> Any:
+        return jax.tree.map(lambda s: s.shape, self.structs)
+
+    @property
+    def dtype(self) -> Any:
+        return jax.tree.map(lambda s: s.dtype, self.structs)
+
+    def cell(self, k: Any) -> Any:
+        """The increment over grid cell k, for 0 <= k < grid.steps: W, or a `LevyIncrement` if the path has a Levy area.
+        ValueError for any other k; NaN instead, if it is traced.
+        """
+        return _cell(self, check_index("k", k, self.grid.steps))
+
+    def start(self) -> Walk:
+        """What `advance` carries from one query to the next: the way down to the last time asked for, some 26
+        increments in memory. An array pytree, for the carry of a loop.
+        """
+        return start(self.cells)
+
+    def advance(self, walk: Walk | None, s: Number, t: Number) -> tuple[Any, Walk | None]:
+        """The increment over [s, t], as `cell` returns it, and the walk from there on. The same numbers as those of
+        `evaluate`, to the last bit, for fewer draws where s or t is near a time of the last query.
+
+        A query that starts where the last one ended, or ends where that started, walks down to its other end alone,
+        and only from where the ways to both part: some 24 - log2(cell / |t - s|) halvings. A walk of None is none, and
+        stays so. Of traced times outside [t0, t1] the increment is NaN.
+        """
+        asked = self._asked(s, t)
+        return (_increment(self, *asked), None) if walk is None else _advance(self, walk, *asked)
+
+    def over(self, s: Fine, t: Fine) -> Any:
+        """The increment over [s, t], as `cell` returns it, for times with more digits than the time dtype has."""
+        return _increment(self, s, t, float(jnp.finfo(time_dtype()).eps))
+
+    def evaluate(self, t0: Number, t1: Number | None = None, left: bool = True, use_levy: bool = False) -> Any:
+        """W over [t0, t1], or over [self.t0, t0] if t1 is None; with use_levy a value of class `levy_area`: the
+        length dt = t1 - t0, W, and the areas that the path has.
+
+        The times may be traced; one that is within four ulp of a grid time, and 1/64 of a cell, is taken for it. From a
+        later to an earlier time it is the increment of the path run backwards: W, K and A change their signs, H does
+        not. `left` is without effect: the path has no jumps.
+        ValueError for times that are not numbers, or outside [t0, t1]; at run time, if they are traced (with
+        EQX_ON_ERROR=nan it is NaN instead). RuntimeError for a derivative with respect to a time.
+        """
+        del left
+        s, t = (self.t0, t0) if t1 is None else (t0, t1)
+        asked = self._reached(*self._asked(s, t))
+        increment = _increment(self, *asked)
+        W, areas = (increment, {}) if self.area == "none" else (increment.W, increment._asdict())
+        if not use_levy:
+            return W
+        areas = {name: area for name, area in areas.items() if area is not None}
+        length = asked[1].high - asked[0].high
+        return self.levy_area(**{"dt": jax.tree.map(lambda w: length.astype(w.dtype), W), "W": W, **areas})
+
+    def _asked(self, *times: Number) -> tuple[Fine, Fine, float]:
+        """Both times, and what is an ulp for the coarser one."""
+        for time in times:
+            check_number("a time", time)
+            if any(isinstance(x, Tracer) for x in (time, self.t0, self.t1)):
+                continue
+            if not inside(self.grid, time, eps_of(time)):
+                raise ValueError(f"the time {time} is outside [t0, t1] = [{self.t0}, {self.t1}] of this path.")
+        s, t = (as_given(eqxi.nondifferentiable(jnp.asarray(t, time_dtype()), msg=NO_DERIVATIVE)) for t in times)
+        return s, t, max(float(np.finfo(time_dtype()).eps), *map(eps_of, times))
+
+    def _reached(self, s: Fine, t: Fine, eps: float) -> tuple[Fine, Fine, float]:
+        """The same; an error at run time where the path does not reach them."""
+        if not any(isinstance(x, Tracer) for x in (s.high, t.high, self.t0, self.t1)):
+            return s, t, eps
+        outside = ~(inside(self.grid, s.high, eps) & inside(self.grid, t.high, eps))
+        ends = "" if isinstance(self.grid, OneCell) else f" = [{self.t0}, {self.t1}]"
+        sentence = f"a time is outside [t0, t1]{ends} of this BrownianInterval; make the path longer, or ask for less."
+        return eqx.error_if(s, outside, sentence), t, eps
+
+    def _packed(self, spans: list[Span]) -> Any:
+        """As `cell` returns it."""
+        treedef = jax.tree.structure(self.structs)
+        parts = [treedef.unflatten(part) for part in zip(*(span.parts for span in spans), strict=True)]
+        if self.area == "none":
+            return parts[0]
+        A = None if self.cells.area is None else treedef.unflatten([span.A for span in spans])
+        return LevyIncrement(**dict(zip(("W", "H", "K"), parts, strict=False)), A=A)
+
+
+@eqx.filter_jit
+def _cell(bm: BrownianInterval, k: Array) -> Any:
+    return bm._packed(_directed(cell_tree.cell(bm.cells, k), jnp.int32(1), (k >= 0) & (k < bm.grid.steps)))
+
+
+@eqx.filter_jit
+def _increment(bm: BrownianInterval, s: Fine, t: Fine, eps: float) -> Any:
+    """Over a cell it is one draw and no more; on the grid nothing is walked, and no memory taken for it."""
+    cells = bm.cells
+    ends, sign, valid = _ends(bm, s, t, eps)
+
+    def whole() -> list[Span]:
+        return cell_tree.total(cells, cells.zeros(), cells.zeros(), ends)
+
+    def pieces() -> list[Span]:
+        of_s, of_t, _ = cell_tree.sides(cells, bm.start(), ends)
+        return cell_tree.total(cells, of_s, of_t, ends)
+
+    ways = lambda: cell_tree.cell(cells, ends.cell[0]), whole, pieces
+    on_grid = (ends.depth() == 0).all()
+    spans = lax.switch(jnp.where(on_grid, jnp.where(ends.cell[1] - ends.cell[0] == 1, 0, 1), 2), ways)
+    return bm._packed(_directed(spans, sign, valid))
+
+
+@eqx.filter_jit
+def _advance(bm: BrownianInterval, walk: Walk, s: Fine, t: Fine, eps: float) -> tuple[Any, Walk]:
+    ends, sign, valid = _ends(bm, s, t, eps)
+    of_s, of_t, walk = cell_tree.sides(bm.cells, walk, ends)
+    return bm._packed(_directed(cell_tree.total(bm.cells, of_s, of_t, ends), sign, valid)), walk
+
+
+def _ends(bm: BrownianInterval, s: Fine, t: Fine, eps: float) -> tuple[Point, Array, Array]:
+    """Where both times are, the earlier first; -1 if that is t, and 1 otherwise; whether the path reaches both."""
+    back = t.high < s.high
+    in_order = jax.tree.map(lambda a, b: jnp.stack([jnp.where(back, b, a), jnp.where(back, a, b)]), s, t)
+    valid = inside(bm.grid, s.high, eps) & inside(bm.grid, t.high, eps)
+    return locate(bm.grid, bm.cells.levels, in_order, eps), jnp.where(back, -1, 1), valid
+
+
+def _directed(spans: list[Span], sign: Array, valid: Array) -> list[Span]:
+    """Of the path run backwards, if sign is -1; NaN if not valid."""
+
+    def one(span: Span) -> Span:
+        signs = [sign, 1, sign][: len(span.parts)]
+        signed = [x * jnp.asarray(b, x.dtype) for x, b in zip(span.parts, signs, strict=True)]
+        parts = [jnp.where(valid, x, jnp.nan) for x in signed]
+        A = None if span.A is None else jnp.where(valid, span.A * sign.astype(span.A.dtype), jnp.nan)
+        return Span(span.h, tuple(parts), A)
+
+    return list(map(one, spans))

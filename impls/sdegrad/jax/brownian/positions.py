@@ -1,0 +1,131 @@
+"""The times of a path as places in its cells."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int, UInt
+
+from sdegrad.grid import covers, is_near
+from sdegrad.jax.times import AnyGrid, Fine, half_digits, multiple, since, time_dtype
+from sdegrad.jax.types import Index
+
+_MOST_OF_32_BITS = 29  # levels
+
+
+def most_levels() -> int:
+    """How often a cell may be halved: by then there are 2^-5 ulps of its end in a leaf of single precision."""
+    return 52 if time_dtype() == np.float64 else _MOST_OF_32_BITS
+
+
+def integers(levels: int) -> tuple[np.dtype, np.dtype]:
+    """In which the leaves are counted, and the nodes numbered."""
+    bits = 32 if levels <= _MOST_OF_32_BITS else 64
+    return np.dtype(f"int{bits}"), np.dtype(f"uint{bits}")
+
+
+class Spot(NamedTuple):
+    """A time in a cell: so many leaves from its start, and a fraction of the next one."""
+
+    leaf: Int[Array, "..."]
+    cut: Float[Array, "..."]
+
+    def to(self, other: "Spot") -> Float[Array, "..."]:
+        """The length from here to there, in leaves. Exact but for the rounding of the result."""
+        return (other.leaf - self.leaf).astype(self.cut.dtype) + (other.cut - self.cut)
+
+    def clip(self, first: Int[Array, "..."], last: Int[Array, "..."]) -> "Spot":
+        """The nearest place between the starts of these leaves."""
+        within = (first <= self.leaf) & (self.leaf < last)
+        return Spot(jnp.clip(self.leaf, first, last), jnp.where(within, self.cut, 0))
+
+
+class Point(eqx.Module):
+    """A time, as a place in the tree of a cell, whose leaves are 2^-levels of it long. The node of level l that starts
+    at it or holds it has the number code >> (levels + 1 - l), the root being 1 and the children of n being 2n and
+    2n + 1; the last bit of code is 1, for the right part of the leaf, which is cut at this fraction of its length.
+    """
+
+    cell: Int[Array, "..."]
+    code: UInt[Array, "..."]
+    cut: Float[Array, "..."]
+    levels: int = eqx.field(static=True)
+
+    @classmethod
+    def at(cls, cell: Index | Int[Array, "*times"], spot: Spot, levels: int) -> "Point":
+        leaf, code = integers(levels)
+        number = 2 * (spot.leaf.astype(leaf) + jnp.asarray(2**levels, leaf)) + 1
+        return cls(jnp.asarray(cell, jnp.int32), number.astype(code), spot.cut, levels)
+
+    def depth(self) -> Int[Array, "..."]:
+        """The level of the largest node that starts here; that of the parts of a leaf, if none does."""
+        node = self.code >> 1
+        zeros = lax.population_count(~node & (node - 1)).astype(jnp.int32)
+        return jnp.where(self.cut > 0, self.levels + 1, self.levels - zeros)
+
+    def node(self, level: Int[Array, "..."] | int) -> UInt[Array, "..."]:
+        return self.code >> (self.levels + 1 - jnp.asarray(level, jnp.int32)).astype(self.code.dtype)
+
+    def spot(self) -> Spot:
+        leaf, _ = integers(self.levels)
+        return Spot((self.code >> 1).astype(leaf) - jnp.asarray(2**self.levels, leaf), self.cut)
+
+    def same(self, other: "Point") -> Bool[Array, "..."]:
+        return (self.cell == other.cell) & (self.code == other.code) & (self.cut == other.cut)
+
+    def common(self, other: "Point") -> Int[Array, "..."]:
+        """The level of the last common node on the ways to both; -1 in different cells, that of parts for one point."""
+        bits = 8 * self.code.dtype.itemsize
+        shared = lax.clz(self.code ^ other.code).astype(jnp.int32) - (bits - 1 - self.levels)
+        shared = jnp.where((shared > self.levels) & (self.cut != other.cut), self.levels, shared)
+        return jnp.where(self.cell == other.cell, shared, -1)
+
+
+def tree_where(condition: Array, a: Any, b: Any) -> Any:
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), a, b)
+
+
+def start_of(k: Index | Array, levels: int) -> Point:
+    return Point.at(k, Spot(jnp.int32(0), jnp.zeros((), time_dtype())), levels)
+
+
+def words(number: UInt[Array, "..."]) -> tuple[UInt[Array, "..."], ...]:
+    """Of 32 bits, the lowest first."""
+    if number.dtype == np.uint32:
+        return (number,)
+    return number.astype(jnp.uint32), (number >> 32).astype(jnp.uint32)
+
+
+def place(s: Point, t: Point) -> tuple[Array, ...]:
+    """Numbers for the piece from s to t of a cell; a code of 0 is the end of the cell."""
+    cuts = [(2.0**31 * point.cut).astype(jnp.uint32) for point in (s, t)]
+    return s.cell.astype(jnp.uint32), *words(s.code), *words(t.code), *cuts
+
+
+def locate(grid: AnyGrid, levels: int, t: Fine, eps: float) -> Point:
+    """A grid time where t cannot be told from one, and otherwise a point inside a cell. eps: what an ulp is."""
+    last, dtype = grid.steps - 1, time_dtype()
+    dt = jnp.asarray(grid.dt, dtype)
+    k = jnp.zeros(t.high.shape, jnp.int32)
+    for _ in range(2 if last else 0):  # in single precision the first finds 10^9 cells to 10^2 of them
+        steps = jnp.floor(jnp.clip(since(grid, k, t).high / dt, -last, last)).astype(jnp.int32)
+        k = jnp.clip(k + steps, 0, last)
+    length = jnp.where(k == last, jnp.asarray(grid.step(last), dtype), dt)
+    passed = since(grid, k, t)
+    ahead = length - passed.high
+    ends = ahead < passed.high
+    apart = jnp.minimum(jnp.abs(passed.high), jnp.abs(ahead))
+    snap = is_near(grid, apart, jnp.where(ends, k + 1, k), t.high, eps)
+    whole, more, cut = multiple(passed, half_digits(2.0**levels / length))
+    leaf = whole.astype(integers(levels)[0]) + more.astype(integers(levels)[0])
+    within = ~snap & (leaf >= 0) & (leaf < 2**levels)
+    spot = Spot(jnp.where(snap, 0, jnp.clip(leaf, 0, 2**levels - 1)), jnp.where(within, cut, 0))
+    return Point.at(jnp.where(snap & ends, k + 1, k), spot, levels)
+
+
+def inside(grid: AnyGrid, t: Any, eps: float) -> Any:
+    """Whether t is in [t0, t1], or cannot be told from one of the ends."""
+    return covers(grid.t0, grid.t1, t, eps)

@@ -1,0 +1,5 @@
+"""The adjoint for users of diffrax. Their Brownian motion is `sdegrad.jax.BrownianInterval` itself."""
+
+from sdegrad.jax.diffrax.adjoint import ReversibleAdjoint
+
+__all__ = ["ReversibleAdjoint"]

@@ -1,0 +1,161 @@
+"""The backward pass through steps of reversible Heun, for terms and outputs as diffrax has them.
+
+Kidger, Foster, Li, Lyons (2021), arXiv 2105.13493, algorithm 2. With F = f dt + g dW, a step and its inverse
+are
+
+    hat1 = 2 y0 - hat0 + F(t0, hat0),    y1 = y0 + (F(t0, hat0) + F(t1, hat1)) / 2
+    hat0 = 2 y1 - hat1 - F(t1, hat1),    y0 = y1 - (F(t0, hat0) + F(t1, hat1)) / 2
+"""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+from sdegrad.jax.diffrax.times import Times, Window
+from sdegrad.jax.methods.base import tree
+
+_BLOCK = 16  # steps
+
+
+class Last(NamedTuple):
+    """What the forward pass leaves: the state at the last time, the times, and what was saved."""
+
+    y: Any
+    hat: Any
+    times: Times
+    saved: Int[Array, ""]  # outputs before the one at t1, if there is one at t1
+    ts: Float[Array, "outputs"]
+
+
+class Reverse(NamedTuple):
+    """The backward pass at time k. `after` is the control of the step after it, F the product with that."""
+
+    k: Int[Array, ""]
+    saved: Int[Array, ""]  # outputs not yet passed
+    ahead: Any  # y + F / 2
+    hat: Any
+    after: Any
+    a_y: Any  # cotangents
+    a_hat: Any
+    a_F: Any
+    a_after: Any
+    a_arrays: Any
+    walks: Any  # along the paths of Brownian motion
+
+
+class Backward(eqx.Module):
+    """`arrays` is what is differentiated of (args, terms), `rest` is what is not."""
+
+    rest: Any
+    times: Times | Window
+    ts: Float[Array, "outputs"] | None  # None if all outputs are at the ends
+    a_ys: Any  # cotangents of the outputs, [outputs, *y.shape]
+
+    def start(self, last: Last, arrays: Any, at_end: bool) -> Reverse:
+        """At the last time; an empty step follows. at_end: whether there is an output at t1."""
+        k, (_, terms) = last.times.count, eqx.combine(arrays, self.rest)
+        after, a_y, a_arrays = tree(jnp.zeros_like, (jax.eval_shape(self._control, k, arrays), last.y, arrays))
+        here = tree(lambda a: a[last.saved], self.a_ys) if at_end else a_y
+        return Reverse(k, last.saved, last.y, last.hat, after, here, a_y, a_y, after, a_arrays, terms.start())
+
+    def march(self, arrays: Any, r: Reverse) -> Reverse:
+        """To the first time."""
+
+        times = self.times
+        assert isinstance(times, Times)
+
+        def block(r: Reverse) -> Reverse:
+            some = dataclasses.replace(self, times=times.before(r.k, _BLOCK))
+            end = jnp.maximum(r.k - _BLOCK, 0)
+            return lax.while_loop(lambda r: r.k > end, lambda r: some.step(arrays, r), r)
+
+        return lax.while_loop(lambda r: r.k > 0, block, r)
+
+    def step(self, arrays: Any, r: Reverse) -> Reverse:
+        """The inverse of the step that ends at time k, and its gradient."""
+        _, terms = eqx.combine(arrays, self.rest)
+        before, walks = terms.advance(r.walks, self.times(r.k - 1), self.times(r.k))
+
+        def products(hat: Any, arrays: Any, after: Any, before: Any) -> tuple[Any, Any]:
+            args, terms = eqx.combine(arrays, self.rest)
+            vf = terms.vf(self.times(r.k), hat, args)
+            return self._product(hat, vf, after, arrays), self._product(hat, vf, before, arrays)
+
+        (F, G), pull = jax.vjp(products, r.hat, arrays, r.after, before)
+        y = tree(lambda ahead, F: ahead - F / 2, r.ahead, F)
+        saved, a_here, a_previous = self._outputs(r.k, r.saved, r.a_y)
+        half = tree(lambda a: a / 2, a_here)
+        v_hat, v_arrays, v_after, a_before = pull((r.a_F, half))
+        a_hat = tree(jnp.add, r.a_hat, v_hat)
+        return Reverse(
+            k=r.k - 1,
+            saved=saved,
+            ahead=tree(lambda y, G: y - G / 2, y, G),
+            hat=tree(lambda y, hat, G: 2 * y - hat - G, y, r.hat, G),
+            after=before,
+            a_y=tree(lambda here, previous, hat: here + previous + 2 * hat, a_here, a_previous, a_hat),
+            a_hat=tree(jnp.negative, a_hat),
+            a_F=tree(jnp.add, half, a_hat),
+            a_after=a_before,
+            a_arrays=self._add(arrays, r, v_arrays, v_after),
+            walks=walks,
+        )
+
+    def end(self, arrays: Any, y0: Any, vf0: Any, r: Reverse) -> tuple[Any, Any, Any, Any]:
+        """At the first time, where diffrax has evaluated vf0 at hat: the cotangents of y, hat, vf0, arrays."""
+        vf0, static = eqx.partition(vf0, eqx.is_inexact_array)
+
+        def product(vf0: Any, arrays: Any, after: Any) -> Any:
+            return self._product(y0, eqx.combine(vf0, static), after, arrays)
+
+        a_vf0, v_arrays, v_after = jax.vjp(product, vf0, arrays, r.after)[1](r.a_F)
+
+        def add_outputs(a_y: Array, a_ys: Array) -> Array:
+            here = jnp.arange(len(a_ys), dtype=jnp.int32) < r.saved
+            return a_y + jnp.sum(jnp.where(here.reshape(-1, *[1] * a_y.ndim), a_ys, 0), axis=0)
+
+        return tree(add_outputs, r.a_y, self.a_ys), r.a_hat, a_vf0, self._add(arrays, r, v_arrays, v_after)
+
+    def _control(self, k: Array, arrays: Any) -> Any:
+        """The increment of the step after time k."""
+        _, terms = eqx.combine(arrays, self.rest)
+        return terms.contr(self.times(k), self.times(k + 1))
+
+    def _product(self, y: Any, vf: Any, control: Any, arrays: Any) -> Any:
+        """F, like y."""
+        _, terms = eqx.combine(arrays, self.rest)
+        F = terms.prod(vf, control)
+        return tree(lambda y, F: jnp.broadcast_to(F, y.shape).astype(y.dtype), y, F)
+
+    def _add(self, arrays: Any, r: Reverse, v_arrays: Any, v_after: Any) -> Any:
+        """a_arrays, with v_arrays and what comes by way of the control of the step after time k. That is zero
+        for Brownian motion, and then its increment is not computed again: nothing needs it.
+        """
+        _, pull = jax.vjp(lambda arrays: self._control(r.k, arrays), arrays)
+        (w_arrays,) = pull(tree(jnp.add, r.a_after, v_after))
+        return tree(lambda a, v, w: a + v + w, r.a_arrays, v_arrays, w_arrays)
+
+    def _outputs(self, k: Array, saved: Array, a_y: Any) -> tuple[Array, Any, Any]:
+        """The outputs before the step that ends at time k, and the cotangents of y at its end and its start,
+        with those of the outputs within the step shared among them.
+        """
+        start = (saved, a_y, tree(jnp.zeros_like, a_y))
+        if self.ts is None:
+            return start
+        ts, t0, t1 = self.ts, self.times(k - 1), self.times(k)
+
+        def share(carry: tuple[Array, Any, Any]) -> tuple[Array, Any, Any]:
+            i, here, previous = carry[0] - 1, *carry[1:]
+            w = (ts[i] - t0) / (t1 - t0)
+
+            def add(w: Array, a: Any) -> Any:
+                return tree(lambda a, a_ys: a + w.astype(jnp.finfo(a.dtype).dtype) * a_ys[i], a, self.a_ys)
+
+            return i, add(w, here), add(1 - w, previous)
+
+        return lax.while_loop(lambda carry: (carry[0] > 0) & (ts[carry[0] - 1] > t0), share, start)

@@ -1,0 +1,144 @@
+"""The terms of a solve with all that they close over in sight, and the Brownian paths in them that can be walked."""
+
+from typing import Any
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from diffrax._term import WrapTerm  # what diffeqsolve puts around every term, to go backwards in time
+
+from sdegrad.jax.brownian.interval import BrownianInterval
+
+
+class HoistedTerm(diffrax.AbstractTerm):
+    """The same as some terms, but with every array that they use, closed over or not, as a leaf.
+
+    The increments of `walked` are asked for beforehand: over the intervals that `intervals` tells for a step. That they
+    are within [t0, t1] is known by then.
+    """
+
+    vector_field: Any
+    control: Any
+    interaction: Any
+    intervals: Any
+    walked: list
+    walk: bool = eqx.field(static=True)
+    paths: list  # of Brownian motion: by these diffrax knows an SDE, and its order
+
+    def vf(self, t: Any, y: Any, args: Any) -> Any:
+        return self.vector_field(t, y, args)
+
+    def contr(self, t0: Any, t1: Any, **_: Any) -> Any:
+        return self.advance(self.start(), t0, t1)[0]
+
+    def prod(self, vf: Any, control: Any) -> Any:
+        return self.interaction(vf, control)
+
+    def start(self) -> list:
+        """What `advance` carries from step to step."""
+        return [path.start() if self.walk else None for path in self.walked]
+
+    def advance(self, walks: list, t0: Any, t1: Any) -> tuple[Any, list]:
+        """(The control over [t0, t1], the walks there)."""
+        asked = zip(self.walked, walks, self.intervals(t0, t1), strict=True)
+        made = [path.advance(walk, *interval) for path, walk, interval in asked]
+        increments = [
+            made if path.area == "none" else made.W for path, (made, _) in zip(self.walked, made, strict=True)
+        ]
+        return self.control(t0, t1, increments), [walk for _, walk in made]
+
+
+class Known(diffrax.AbstractTerm):
+    """Terms over one step, whose control is known."""
+
+    terms: HoistedTerm
+    control: Any
+
+    def vf(self, t: Any, y: Any, args: Any) -> Any:
+        return self.terms.vf(t, y, args)
+
+    def contr(self, *_: Any, **__: Any) -> Any:
+        return self.control
+
+    def prod(self, vf: Any, control: Any) -> Any:
+        return self.terms.prod(vf, control)
+
+
+class Walking(eqx.Module):
+    """The solver, as diffrax's loop uses it, with walks along the paths beside its state."""
+
+    solver: diffrax.ReversibleHeun
+
+    @property
+    def interpolation_cls(self) -> Any:
+        return self.solver.interpolation_cls
+
+    def error_order(self, terms: HoistedTerm) -> Any:
+        return self.solver.error_order(terms)
+
+    def step(self, terms: HoistedTerm, t0: Any, t1: Any, y0: Any, args: Any, state: Any, made_jump: Any) -> Any:
+        state, walks = state
+        control, walks = terms.advance(walks, t0, t1)
+        y, error, dense, state, result = self.solver.step(Known(terms, control), t0, t1, y0, args, state, made_jump)
+        return y, error, dense, (state, walks), result
+
+
+def hoist(terms: Any, t: Any, y: Any, args: Any, walk: bool) -> HoistedTerm:
+    """walk: whether to walk along the paths that can be, which pays unless the steps are the cells of a path."""
+    walked = [part.control for part in jax.tree.leaves(terms, is_leaf=_is_part) if _is_walked(part)]
+
+    def replaced(controls: list) -> Any:
+        """The terms with other controls in the place of the paths."""
+        rest = iter(controls)
+        return jax.tree.map(
+            lambda part: diffrax.ControlTerm(part.vector_field, next(rest)) if _is_walked(part) else part,
+            terms,
+            is_leaf=_is_part,
+        )
+
+    def intervals(t0: Any, t1: Any) -> list:
+        asked: list = [None] * len(walked)
+
+        def recorder(i: int) -> Any:
+            def record(t0: Any, t1: Any) -> Any:
+                asked[i] = (t0, t1)
+                return _zeros(walked[i])
+
+            return record
+
+        replaced([recorder(i) for i in range(len(walked))]).contr(t0, t1)
+        return asked
+
+    def control(t0: Any, t1: Any, increments: list) -> Any:
+        return replaced([lambda t0, t1, W=W: W for W in increments]).contr(t0, t1)
+
+    vf, example = eqx.filter_eval_shape(terms.vf, t, y, args), eqx.filter_eval_shape(terms.contr, t, t)
+    return HoistedTerm(
+        eqx.filter_closure_convert(terms.vf, t, y, args),
+        eqx.filter_closure_convert(control, t, t, list(map(_zeros, walked))),
+        eqx.filter_closure_convert(terms.prod, vf, example),
+        eqx.filter_closure_convert(intervals, t, t),
+        walked,
+        walk,
+        parts_of(diffrax.AbstractBrownianPath, terms),
+    )
+
+
+def _zeros(path: BrownianInterval) -> Any:
+    return jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), path.structs)
+
+
+def _is_part(x: Any) -> bool:
+    """Whether it is not one of diffrax's ways to put terms together."""
+    return not isinstance(x, diffrax.MultiTerm | WrapTerm | tuple)
+
+
+def _is_walked(x: Any) -> bool:
+    return type(x) is diffrax.ControlTerm and isinstance(x.control, BrownianInterval)
+
+
+def parts_of(cls: type, tree: Any) -> list:
+    """The instances of a class in a pytree."""
+    leaves = jax.tree.leaves(tree, is_leaf=lambda x: isinstance(x, cls))
+    return [leaf for leaf in leaves if isinstance(leaf, cls)]

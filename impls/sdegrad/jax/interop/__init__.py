@@ -1,5 +1,0 @@
-"""The adjoint for users of diffrax. Their Brownian motion is `sdegrad.jax.BrownianInterval` itself."""
-
-from sdegrad.jax.interop.adjoint import ReversibleAdjoint
-
-__all__ = ["ReversibleAdjoint"]

@@ -1,0 +1,85 @@
+"""The accepted steps of an adaptive solve: their times, lengths and Brownian increments.
+
+Kept of the solve are the times of its steps, a scalar each, from which all else follows bitwise.
+"""
+
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from sdegrad.jax.brownian.levy import LevyIncrement
+from sdegrad.jax.stepping.fixed import increment
+from sdegrad.jax.types import Index, Path, WalkPath
+
+BLOCK = 16  # steps whose times are read at once
+
+
+class Accepted(eqx.Module):
+    """times: the start, the ends of the accepted steps, and from there on the last time again. nodes: how many
+    steps end before each output, or at it; every output is the end of a step. halved: whether each of these steps
+    was made in two halves, which then are the steps. dtype: that of the times given to the vector fields. levy_area:
+    that which the increments come with, as `LevyIncrement`, or "none".
+    """
+
+    bm: Path
+    times: Float[Array, "times"]
+    nodes: Int[Array, "outputs"]
+    halved: bool = eqx.field(static=True)
+    dtype: np.dtype = eqx.field(static=True)
+    levy_area: str = eqx.field(static=True, default="none")
+    left_out: Index = 0  # times before those in `times`
+
+    @property
+    def capacity(self) -> int:
+        return (len(self.times) - 1) * (2 if self.halved else 1)
+
+    def exact_time(self, k: Index) -> Array:
+        """Time k, as the path is asked for it."""
+        if not self.halved:
+            return self.times[k - self.left_out]
+        return middle(*(self.times[i // 2 - self.left_out] for i in (k, k + 1)))
+
+    def before(self, k: Index) -> "Accepted":
+        """The same, with no times but those around the BLOCK steps that end at time k. XLA on a CPU runs a loop that
+        reads these faster than one that reads all.
+        """
+        first = (k // 2 if self.halved else k) - BLOCK
+        some = jnp.clip(first + jnp.arange(BLOCK + 2, dtype=jnp.int32), 0, len(self.times) - 1)
+        return replace(self, times=self.times[some], left_out=first)
+
+    def time(self, k: Index) -> Array:
+        return self.exact_time(k).astype(self.dtype)
+
+    def length(self, k: Index) -> Array:
+        """The length of the step from time k to k + 1."""
+        return (self.exact_time(k + 1) - self.exact_time(k)).astype(self.dtype)
+
+    def noise(self, k: Index) -> Any:
+        """The Brownian increment over that step."""
+        return self.advance(self.start(), self.exact_time(k), self.exact_time(k + 1))[0]
+
+    def start(self) -> Any:
+        """What `advance` carries from query to query."""
+        return self.bm.start() if isinstance(self.bm, WalkPath) else None
+
+    def advance(self, walk: Any, a: Array, b: Array) -> tuple[Any, Any]:
+        """The Brownian increment over [a, b], and the walk there."""
+        if not isinstance(self.bm, WalkPath):
+            return increment(self.bm, a, b, self.levy_area), walk
+        dW, walk = self.bm.advance(walk, a, b)
+        return (dW.W if isinstance(dW, LevyIncrement) and self.levy_area == "none" else dW), walk
+
+
+def middle(a: Array, b: Array) -> Array:
+    return (a + b) / 2
+
+
+class Solved(NamedTuple):
+    """What the solve made: the solution at the outputs, and the last state of the method."""
+
+    ys: Any
+    state: Any

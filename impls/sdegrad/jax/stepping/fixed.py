@@ -1,0 +1,110 @@
+"""The steps of a solve: their times, lengths and Brownian increments, all by integer index."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from sdegrad.grid import Grid
+from sdegrad.jax.brownian.levy import LevyIncrement
+from sdegrad.jax.times import fine_time, grid_time
+from sdegrad.jax.types import CellPath, Index, Path
+
+_DRAWS = 16  # at once; more are no cheaper
+# XLA on a CPU divides the making of more normals among threads, which costs more than it saves; and a solve that
+# makes fewer, and does little else, it runs in the calling thread.
+_LEAST_NORMALS, _MOST_NORMALS = 8, 128
+
+
+class Steps(eqx.Module):
+    """`nodes`: the indices of the grid times whose solution is wanted; from 0 to grid.steps, strictly
+    increasing. `cells`: the index of the path's own cell at t0, where its cells are the steps; None where
+    they are not. `dtype`: that of the times given to the vector fields. `levy_area`: that which the
+    increments come with, as `LevyIncrement`, or "none".
+    """
+
+    bm: Path
+    grid: Grid = eqx.field(static=True)
+    nodes: tuple[int, ...] = eqx.field(static=True)
+    cells: int | None = eqx.field(static=True)
+    dtype: np.dtype = eqx.field(static=True)
+    levy_area: str = eqx.field(static=True, default="none")
+
+    def each(self, first: Index, last: Index, step: Callable, carry: Any, *, backwards: bool = False) -> Any:
+        """carry = step(k, dW, carry) for every step k from `first` to `last` - 1, or back from there; dW is the
+        increment over it. The increments of a block of steps are drawn at once, the same in both directions.
+        """
+        size = self._draws()
+        if size == 1:
+            return _loop(first, last, lambda k, carry: step(k, self.noise(k), carry), carry, backwards)
+
+        def block(i: Index, carry: Any) -> Any:
+            start = first + i * size
+            end = jnp.minimum(start + size, last)
+            each = jnp.minimum(start + jnp.arange(size, dtype=jnp.int32), self.grid.steps - 1)
+            dWs = jax.vmap(self.noise)(each)
+
+            def one(k: Index, carry: Any) -> Any:
+                return step(
+                    k, jax.tree.map(lambda x: lax.dynamic_index_in_dim(x, k - start, keepdims=False), dWs), carry
+                )
+
+            return _loop(start, end, one, carry, backwards)
+
+        return _loop(0, (last - first + size - 1) // size, block, carry, backwards)
+
+    def _draws(self) -> int:
+        """How many increments are drawn at once: one, unless they are the path's own cells, small but not tiny."""
+        normals = max((leaf.size for leaf in jax.tree.leaves(jax.eval_shape(self.noise, 0))), default=0)
+        if self.cells is None or normals < _LEAST_NORMALS:
+            return 1
+        between_nodes = self.grid.steps // max(1, len(self.nodes) - 1)
+        return max(1, min(_DRAWS, _MOST_NORMALS // normals, between_nodes))
+
+    def time(self, k: Index) -> jax.Array:
+        return grid_time(self.grid, k).astype(self.dtype)
+
+    def length(self, k: Index) -> jax.Array:
+        """The length of the step from grid time k to k + 1."""
+        last = self.grid.step(self.grid.steps - 1)
+        return jnp.where(jnp.asarray(k) == self.grid.steps - 1, last, self.grid.dt).astype(self.dtype)
+
+    def noise(self, k: Index) -> Any:
+        """The Brownian increment over that step."""
+        if not isinstance(self.bm, CellPath):
+            return increment(self.bm, grid_time(self.grid, k), grid_time(self.grid, k + 1), self.levy_area)
+        if self.cells is None:
+            dW = self.bm.over(fine_time(self.grid, k), fine_time(self.grid, k + 1))
+        else:
+            dW = self.bm.cell(self.cells + jnp.asarray(k))
+        return dW.W if isinstance(dW, LevyIncrement) and self.levy_area == "none" else dW
+
+
+def _loop(first: Index, last: Index, body: Callable, carry: Any, backwards: bool) -> Any:
+    """carry = body(i, carry) for i from `first` to `last` - 1, or back from there."""
+    if backwards:
+        down = (jnp.asarray(last, jnp.int32), carry)
+        return lax.while_loop(lambda c: c[0] > first, lambda c: (c[0] - 1, body(c[0] - 1, c[1])), down)[1]
+    up = (jnp.asarray(first, jnp.int32), carry)
+    return lax.while_loop(lambda c: c[0] < last, lambda c: (c[0] + 1, body(*c)), up)[1]
+
+
+def increment(bm: Any, a: jax.Array, b: jax.Array, levy_area: str) -> Any:
+    """W over [a, b]; a `LevyIncrement` where a Levy area is wanted, which a path gives as those of diffrax do."""
+    if levy_area == "none":
+        return bm.evaluate(a, b)
+    dW = bm.evaluate(a, b, use_levy=True)
+    return LevyIncrement(dW.W, getattr(dW, "H", None), A=getattr(dW, "A", None))
+
+
+def matching_cells(bm: Path, grid: Grid, eps: float) -> int | None:
+    """The index of the path's cell that is the first step, if every step is a cell of the path; else None."""
+    cells = bm.grid if isinstance(bm, CellPath) else None
+    if not isinstance(cells, Grid) or abs(cells.dt - grid.dt) > eps * grid.dt:
+        return None
+    (first, starts), (last, ends) = (cells.locate(t, eps) for t in (grid.t0, grid.t1))
+    return first if starts and ends and last == first + grid.steps else None

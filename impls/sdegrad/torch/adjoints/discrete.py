@@ -1,0 +1,203 @@
+"""Gradients through the solver itself: by autograd, by autograd with checkpoints, and exactly by reversal.
+
+All three give the gradient of the numerical solution, and so agree to round-off. Their memory grows with the
+number n of steps like n (backprop), like sqrt(n) (checkpoint), not at all (reversible).
+"""
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint as recompute
+from torch.utils.checkpoint import set_checkpoint_early_stop
+
+from sdegrad.torch.adjoints.replay import REMEDY
+from sdegrad.torch.returned import differ
+from sdegrad.torch.stepping.fixed import Solve
+from sdegrad.torch.types import Outputs, SolverState, State
+
+# Relative distance of the reconstructed from the true initial state above which the gradient is in doubt.
+DRIFT_LIMIT = {torch.float64: 1e-6, torch.float32: 1e-3}
+NEAR_LIMIT = 1e-3  # at least, where the way back is only nearly the way there
+
+
+def backprop(solve: Solve, y0: State) -> tuple[Outputs, SolverState]:
+    """The outputs and the state at the end, as do the others."""
+    return solve.run(y0)
+
+
+def checkpoint(solve: Solve, y0: State) -> tuple[Outputs, SolverState]:
+    """Keep the state at about sqrt(n) of the n steps, and compute the steps between two of them once more."""
+    steps = solve.walk.grid.steps
+    length = math.isqrt(steps - 1) + 1
+    ys, state = solve.begin(y0)
+    with set_checkpoint_early_stop(False):  # so that the end is reached again, and compared
+        for start in range(0, steps, length):
+            stop = min(start + length, steps)
+            later, state = recompute(_Segment(solve), state, start, stop, use_reentrant=False)
+            ys += later
+    solve.kept.settle()
+    return torch.stack(ys), state
+
+
+class _Segment:
+    """Some steps, which must end as before when they are taken once more."""
+
+    def __init__(self, solve: Solve) -> None:
+        self._solve, self._end = solve, None
+
+    def __call__(self, state: SolverState, start: int, stop: int) -> tuple[list[Tensor], SolverState]:
+        if self._end is None:
+            ys, state = self._solve.advance(state, start, stop)
+            self._end = [x.detach() for x in state]
+            return ys, state
+        with self._solve.kept.restored():
+            ys, state = self._solve.advance(state, start, stop)
+        if any(map(differ, state, self._end)):
+            raise RuntimeError(
+                "the steps taken once more on the way back end elsewhere than before: what the SDE or bm depends on "
+                f"has changed; {REMEDY}."
+            )
+        return ys, state
+
+
+def reversible(solve: Solve, y0: State, params: Sequence[Tensor]) -> tuple[Outputs, SolverState]:
+    """The solution, whose backward pass retraces the steps exactly; between the outputs nothing is stored.
+
+    Exact to round-off, which on the way back grows exponentially in (Lipschitz constant x time span): a
+    warning says when the way back does not end at the initial state. Differentiable once.
+    """
+    extra = solve.extra or ()
+    ys, *state = _Reversible.apply(solve, len(extra), y0, *extra, *params)  # pyright: ignore[reportGeneralTypeIssues]
+    return ys, tuple(state)
+
+
+class Accumulator:
+    """Vector-Jacobian products whose parts in `params` are summed up in `totals`."""
+
+    def __init__(self, params: Sequence[Tensor]) -> None:
+        self.params = params
+        self.totals = [torch.zeros_like(p) for p in params]
+
+    def vjp(self, outputs: Sequence[Tensor], y: Tensor, cotangents: Sequence[Tensor]) -> Tensor:
+        """The part in `y`. Outputs that depend on nothing (constant noise, say) contribute nothing."""
+        pairs = [(o, c) for o, c in zip(outputs, cotangents, strict=True) if o.requires_grad]
+        if not pairs:
+            return torch.zeros_like(y)
+        live, weights = zip(*pairs, strict=True)
+        grad, *grads = torch.autograd.grad(live, (y, *self.params), weights, materialize_grads=True)
+        for total, part in zip(self.totals, grads, strict=True):
+            total += part
+        return grad
+
+
+def recorded(f_and_g: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, with `y` made a leaf and the graph kept, inside a pass that runs without gradients."""
+
+    def record(t: Tensor, y: Tensor) -> Any:
+        with torch.enable_grad():
+            return f_and_g(t, y.requires_grad_())
+
+    return record
+
+
+class _Refused(torch.autograd.Function):
+    """The last of its inputs, unchanged, and depending on all of them; but their derivative is refused."""
+
+    @staticmethod
+    def forward(ctx: Any, message: str, outputs: int, *inputs: Tensor) -> tuple[Tensor, ...]:
+        ctx.message = message
+        return tuple(x.view_as(x) for x in inputs[-outputs:])
+
+    @staticmethod
+    def backward(ctx: Any, *_: Tensor) -> tuple[Tensor | None, ...]:
+        raise RuntimeError(ctx.message)
+
+
+def once_differentiable(message: str) -> Callable[..., Any]:
+    """As torch's, but the error says what to do, and is raised for gradients of linear losses too: torch's takes their
+    second derivatives for zero."""
+
+    def decorate(backward: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
+        def run(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
+            with torch.no_grad():
+                found = backward(ctx, *grads)
+            if not torch.is_grad_enabled():
+                return found
+            tensors = [x for x in found if x is not None]
+            refused = _Refused.apply(message, len(tensors), *grads, *ctx.saved_tensors, *tensors)
+            rest = iter(refused)  # pyright: ignore[reportArgumentType]
+            return tuple(x if x is None else next(rest) for x in found)
+
+        return run
+
+    return decorate
+
+
+class _Reversible(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, solve: Solve, extras: int, *inputs: Tensor) -> tuple[Tensor, ...]:
+        y0, *rest = inputs
+        ys, state = solve.run(y0)
+        solve.kept.settle()
+        ctx.solve = solve
+        ctx.save_for_backward(y0, *state, *rest[extras:])
+        return ys, *(x.view_as(x) for x in state)
+
+    @staticmethod
+    @once_differentiable(
+        "the gradients of the reversible adjoint cannot be differentiated again, for it keeps no trajectory; use "
+        'sdeint(..., adjoint="backprop"), exact, or adjoint="backsolve", approximate, for second derivatives.'
+    )
+    def backward(ctx: Any, grad_ys: Tensor, *grad_state: Tensor) -> tuple[Tensor | None, ...]:
+        solve = ctx.solve
+        with solve.kept.restored():
+            y0, *rest = ctx.saved_tensors
+            state, params = tuple(rest[: len(grad_state)]), rest[len(grad_state) :]
+            gradients = Accumulator(params)
+            solve.check_bm()
+            if not solve.scheme.reversal.tells:
+                solve.check_start(y0)
+            reached, adjoint = _retrace(solve, state, grad_state, grad_ys, gradients)
+        _check_return(y0, reached[0], state[0], solve.scheme.reversal.exact)
+        adjoint[0].add_(sum(w * grad_ys[i] for i, w in solve.weights().get(0, ())))
+        return None, None, *adjoint, *gradients.totals
+
+
+def _retrace(
+    solve: Solve, state: SolverState, adjoint: SolverState, grad_ys: Tensor, gradients: Accumulator
+) -> tuple[SolverState, SolverState]:
+    """Undo the steps from the state at the end; the state at the start, as it is arrived at, and the gradient in y0, or
+    in all of the state if that was given."""
+    reversal, walk, weights = solve.scheme.reversal, solve.walk, solve.weights()
+    assert reversal is not None
+    field = replace(solve.field, f_and_g=recorded(solve.field.f_and_g))
+    t1 = next(walk.times([walk.grid.steps]))
+    resumed = solve.kept.evaluate(lambda: reversal.resume(field, t1, state), state) if reversal.tells else state
+    if solve.blocks is not None:
+        received = {k: sum(w * grad_ys[i] for i, w in pairs) for k, pairs in weights.items()}
+        return solve.blocks.retrace(solve, gradients, state, adjoint, received)
+    state = resumed
+    adjoint = tuple(a.clone() for a in adjoint)  # to be overwritten, here and by the method
+    for k, t0, t1, dt, dW in walk.backward():
+        for i, w in weights.get(k + 1, ()):
+            adjoint[0].add_(grad_ys[i], alpha=w)
+        state, adjoint = reversal.pull(field, gradients.vjp, state, adjoint, t0, t1, dt, dW)
+    return state, adjoint if solve.extra else (reversal.finish(gradients.vjp, state, adjoint),)
+
+
+def _check_return(y0: Tensor, reached: Tensor, end: Tensor, exact: bool) -> None:
+    scale = torch.maximum(y0.abs().max(), end.abs().max())
+    distance, limit = (reached - y0).abs().max(), DRIFT_LIMIT.get(y0.dtype, 0.1)
+    limit = limit if exact else max(limit, NEAR_LIMIT)
+    if not distance <= limit * scale:
+        warnings.warn(
+            "the way back of the reversible adjoint ended off the initial state, by "
+            f"{float(distance / scale):.1e} (relative; {limit:.0e} is accepted in {y0.dtype}). The gradients "
+            'are about as inexact: use a smaller dt, float64, or adjoint="checkpoint" or "backprop".',
+            stacklevel=2,
+        )

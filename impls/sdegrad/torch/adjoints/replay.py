@@ -1,0 +1,132 @@
+"""A pass that runs the SDE again must meet the SDE of the forward pass.
+
+What the SDE is made of is kept, and put back while such a pass runs: parameters, buffers, submodules, the mode
+(`training`) and all other attributes that were bound anew in between, as `torch.func.functional_call` does. What was
+written over in place cannot be, nor can random numbers that the SDE draws, or what it has from elsewhere: these are
+detected, by the versions of the tensors and by one evaluation whose values are known, and raise a RuntimeError.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sdegrad.torch.returned import differ
+
+_INTERNAL = vars(nn.Module()).keys() - {"training"}
+_ABSENT = object()
+REMEDY = 'call backward() first, or use adjoint="backprop", which does not run the SDE again'
+
+
+class Kept:
+    """Made before the forward pass, and settled after it. What the SDE itself writes in that pass (a count of its
+    calls, running statistics) is none of the matter."""
+
+    def __init__(self, sde: Any) -> None:
+        self._name = type(sde).__name__
+        self._places = [(name, place, _entries(place)) for name, place in _places(sde)]
+        self._versions = [(f"{name}{key}", x, version(x)) for name, key, x in self._tensors()]
+
+    def _tensors(self) -> Iterator[tuple[str, str, Tensor]]:
+        for name, _, values in self._places:
+            for key, value in values.items():
+                for x in value if isinstance(value, tuple | list) else (value,):
+                    if isinstance(x, Tensor):
+                        yield name, key, x
+
+    def settle(self) -> None:
+        """The forward pass is over."""
+        self._places = [(name, place, _same(values, place)) for name, place, values in self._places]
+        self._versions = [(name, x, known) for name, x, known in self._versions if version(x) == known]
+
+    @contextmanager
+    def restored(self) -> Iterator[None]:
+        """RuntimeError if a tensor was written over."""
+        for name, x, known in self._versions:
+            if version(x) != known:
+                raise RuntimeError(
+                    f"the tensor {name!r} of {self._name} was written over between the solve and its backward pass, "
+                    f"which would see another SDE: {REMEDY}, or assign a new tensor."
+                )
+        later = [
+            (place, key, place.get(key, _ABSENT), value)
+            for _, place, values in self._places
+            for key, value in values.items()
+            if place.get(key, _ABSENT) is not value
+        ]
+        try:
+            for place, key, _, value in later:
+                place[key] = value
+            yield
+        finally:
+            for place, key, value, _ in later:
+                if value is _ABSENT:
+                    place.pop(key, None)
+                else:
+                    place[key] = value
+
+    def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """`function`, for calls that may come when other things are in place."""
+
+        def call(*arguments: Any) -> Any:
+            with self.restored():
+                return function(*arguments)
+
+        return call
+
+    def evaluate(self, function: Callable[[], Any], known: Any) -> Any:
+        """function(), which must give the tensors `known` from the forward pass; where these are None, all is well.
+
+        RuntimeError if it gives others, or draws random numbers.
+        """
+        of = [x for x in known if x is not None]
+        states = _random_states(of)
+        values = function()
+        if any(not torch.equal(a, b) for a, b in zip(states, _random_states(of), strict=True)):
+            raise RuntimeError(
+                f"{self._name} draws random numbers (dropout, say), so that the backward pass meets another SDE than "
+                'the solve did; call eval() on what draws them, or use adjoint="backprop" or "checkpoint".'
+            )
+        if any(differ(x, y) for x, y in zip(values, known, strict=True) if y is not None):
+            raise RuntimeError(
+                f"{self._name} returns other values than in the solve, for the same t and y, so that the backward pass "
+                f"would see another SDE: something that it depends on has changed. {REMEDY[0].upper()}{REMEDY[1:]}."
+            )
+        return values
+
+
+def version(x: Tensor) -> int:
+    """Of what the tensor holds: another number after each time that it is written to."""
+    return 0 if x.is_inference() else x._version
+
+
+def _places(sde: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The dictionaries in which the SDE finds what it is made of."""
+    modules = dict(sde.named_modules()) if isinstance(sde, nn.Module) else {}
+    if not modules:
+        attributes = getattr(sde, "__dict__", {})
+        yield "", attributes
+        for key, value in attributes.items():
+            if isinstance(value, nn.Module):
+                modules |= {f"{key}.{name}".rstrip("."): m for name, m in value.named_modules()}
+    for name, module in modules.items():
+        prefix = f"{name}." if name else ""
+        for place in (vars(module), module._parameters, module._buffers, module._modules):
+            if type(place) is dict:
+                yield prefix, place
+
+
+def _entries(place: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in place.items() if key not in _INTERNAL}
+
+
+def _same(values: dict[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if now.get(key, _ABSENT) is value}
+
+
+def _random_states(tensors: list[Tensor]) -> list[Tensor]:
+    """Of the generators that are torch's own."""
+    states = [torch.get_rng_state()]
+    return states + [torch.cuda.get_rng_state(x.device) for x in tensors[:1] if x.is_cuda]

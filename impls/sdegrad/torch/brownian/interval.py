@@ -1,0 +1,248 @@
+"""The Brownian Interval: exact increments over any interval, in constant memory on a known grid.
+
+After Kidger, Foster, Li, Lyons (2021), "Efficient and accurate gradients for neural SDEs", with another
+structure: cells of a grid of step `dt`, each with its own counter-based seed, and a tree inside a cell only
+for queries that are not on the grid.
+"""
+
+import math
+import warnings
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any, SupportsIndex
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sdegrad.grid import EPS64, Grid, covers, make_grid
+from sdegrad.torch.brownian.base import (
+    QueryOrderError,
+    SampledBrownian,
+    TimeLike,
+    check_interval,
+    check_options,
+    check_sample,
+    relative_spacing,
+)
+from sdegrad.torch.brownian.cell_tree import CellTree
+from sdegrad.torch.brownian.cells import GridCells
+from sdegrad.torch.brownian.levy import Increment, join, levy_area, space_time_integral
+from sdegrad.torch.brownian.rng import Lock, Normals, check_entropy, derive, root_seed, time_counter
+from sdegrad.torch.eager import eager
+
+
+class BrownianInterval(SampledBrownian):
+    """Brownian motion on [t0, t1], queried by intervals: `bm(ta, tb)` is W(tb) - W(ta).
+
+    On the grid t0, t0 + dt, ..., t1 the path is a pure function of (entropy, shape, dtype, device, grid).
+    Inside a cell it is exact in law, jointly for all queries; there it depends on the queries and their order
+    only within 1/64 of the cell, or, with `halfway_tree`, not at all. A query time within four ulp of a grid time,
+    and 1/64 of a cell, means that grid time; ulp of the dtype of the query, float64 for Python numbers.
+
+    A result may be a view of what the object keeps: do not write into it.
+    """
+
+    @eager
+    def __init__(
+        self,
+        t0: TimeLike = 0.0,
+        t1: TimeLike = 1.0,
+        size: Sequence[SupportsIndex] | None = None,
+        dtype: torch.dtype | None = None,
+        device: str | torch.device | None = None,
+        entropy: SupportsIndex | None = None,
+        dt: TimeLike | None = None,
+        tol: TimeLike = 0.0,
+        pool_size: int = 8,
+        cache_size: int | None = 45,
+        halfway_tree: bool = False,
+        levy_area_approximation: str = "none",
+        W: Float[Tensor, "*shape"] | None = None,
+        H: Float[Tensor, "*shape"] | None = None,
+        *,
+        outside: str = "error",
+    ) -> None:
+        """
+        t0, t1: the ends, finite, t0 <= t1.
+        size: the shape of a sample, (*paths, noise); () and (paths,) are scalar Brownian motions, whose Levy
+            area is zero. dtype: floating, torch's default if None. device: the CPU if None. All three follow
+            W or H if given.
+        entropy: the seed, a non-negative integer of any size; if None, drawn from torch's global generator. Each
+            worker of a `DataLoader` has its own, so what a worker makes is noise of its own, and so is
+            entropy=torch.initial_seed() there. An object made before the fork is one noise in all workers, and
+            so is any that processes make which were forked without a `torch.manual_seed` of their own.
+        dt: the step of the grid, best that of the solver: steps of the grid cost one draw each, in any order,
+            and memory does not grow with their number. If None the whole interval is one cell: each new query
+            time then costs a walk down a tree, and about 200 bytes.
+        tol: off the grid, times are rounded to within `tol` (0: within the resolution of float64).
+        halfway_tree: off the grid, halve intervals down to `tol`, so that a value does not depend on other
+            queries. Without a `tol` this is some fifty halvings per query.
+        levy_area_approximation: "none"; "space-time" for U; "davie" or "foster" for U and an approximate A.
+            That A has the exact covariance with W and H over a grid cell and the exact variance; over unions
+            of cells it obeys Chen's relation; over a piece of a cell it is drawn given the W and H of the
+            piece, since an approximate A cannot be bridged: so A over the pieces of a cell does not add up to
+            that of the cell.
+        W, H: condition on the increment, on the space-time Levy area, over [t0, t1]. Gradients reach them: then
+            nothing is kept between queries, so that each has a graph of its own.
+        outside: what is done about queries outside [t0, t1]: "error", or "clamp" them to the ends, and warn. W is
+            constant there then, so such an increment is too small.
+        pool_size, cache_size: without effect, accepted for torchsde's sake. Seeds need no pool of entropy,
+            and what is kept is bounded by bytes (a few MiB, or a few samples), not by entries.
+
+        ValueError for anything else.
+        """
+        ends = check_interval(t0, t1)
+        self._sample = check_sample(size, dtype, device, {"W": W, "H": H})
+        self._levy_area = check_options(ends, dt, tol, levy_area_approximation, outside)
+        self._has_area = self._levy_area in ("davie", "foster")
+        self._entropy = check_entropy(entropy)
+        self.dt, self.tol, self.halfway_tree, self.outside = dt, tol, halfway_tree, outside
+        self.pool_size, self.cache_size = pool_size, cache_size
+        if dt is None:
+            self.grid = Grid(*ends, ends[1] - ends[0] or 1.0, 1)
+        else:
+            self.grid = make_grid(*ends, float(dt), max(map(relative_spacing, (t0, t1, dt))))
+        self.t0, self.t1 = ends
+        self._sure = self.grid.surely
+
+        self._seed = root_seed(self._entropy)
+        self._normals = normals = Normals(self._sample)
+        tracks_h = self._levy_area != "none" or H is not None
+        constant = not any(x is not None and x.requires_grad for x in (W, H))
+        self._cells = GridCells(self.grid, normals, derive(self._seed, 0), tracks_h, W, H, constant)
+        self._tree = CellTree(normals, float(tol), halfway_tree, constant)
+        self._rows = self._cells.rows
+        self._lock = Lock()
+
+    def cell(self, k: Any, return_U: bool = False, return_A: bool = False) -> Any:
+        """The increment over grid cell k, from grid time k to k + 1; with U and A as a call gives them.
+
+        ValueError unless k is a whole number, of any type, and 0 <= k < grid.steps.
+        """
+        W = self._rows.get(k)
+        if W is None:
+            with self._lock:
+                W = self._cells.row(self._cells.number(k))
+        if not (return_U or return_A):
+            return W
+        with self._lock:
+            return self._answer(self._cell(self._cells.number(k), return_A), return_U, return_A)
+
+    def cells(self, i: Any, j: Any) -> Tensor | None:
+        """The increments over grid cells i to j - 1 [cells, *shape], if they were drawn as one tensor; else None."""
+        with self._lock:
+            i, j = self._cells.number(i), self._cells.number(j - 1) + 1
+            start, W, _ = self._cells.block(i)
+        return W[i - start : j - start] if j <= start + len(W) else None
+
+    def __call__(self, ta: TimeLike, tb: TimeLike | None = None, return_U: bool = False, return_A: bool = False) -> Any:
+        """W(tb) - W(ta) [*shape], and if asked U [*shape], A [*shape, noise]; bm(t) is bm(t0, t), and warns.
+
+        ValueError if ta > tb, or if a time is beyond [t0, t1] by more than four ulp of its dtype, as `outside` says.
+        """
+        if type(ta) is float and type(tb) is float and self.t0 <= ta < tb <= self.t1:  # most queries are cells
+            t0, dt, sure = self.t0, self.grid.dt, self._sure
+            k = round((ta - t0) / dt)
+            start, end = t0 + k * dt, t0 + (k + 1) * dt
+            if abs(ta - start) <= sure * abs(start) and abs(tb - end) <= sure * abs(end):
+                W = None if return_U or return_A else self._rows.get(k)
+                return self.cell(k, return_U, return_A) if W is None else W
+        if tb is None:
+            warnings.warn("a Brownian interval is asked for intervals; bm(t) costs what bm(t0, t) does.", stacklevel=2)
+            ta, tb = self.t0, ta
+        floats = type(ta) is float and type(tb) is float
+        eps = EPS64 if floats else max(relative_spacing(ta), relative_spacing(tb))
+        a, b = float(ta), float(tb)
+        i, on_i = self._locate(a, eps)
+        j, on_j = self._locate(b, eps)
+        if a > b and not (on_i and on_j and i == j):
+            raise QueryOrderError(f"a query needs ta <= tb, got ta={a}, tb={b}; exchange the two and negate W.")
+        if on_i and on_j and j == i + 1:
+            return self.cell(i, return_U, return_A)
+        pieces = []
+        with self._lock:
+            if not on_i:
+                pieces.append(self._inside(i, a, b if i == j else self.grid.time(i + 1), return_A))
+                i += 1
+            if i < j:
+                pieces.append(self._union(i, j, return_A))
+            if not on_j and i <= j:
+                pieces.append(self._inside(j, self.grid.time(j), b, return_A))
+        return self._answer(reduce(join, pieces) if pieces else self._nothing(), return_U, return_A)
+
+    def _locate(self, t: float, eps: float) -> tuple[int, bool]:
+        """As `Grid.locate`, where that is allowed."""
+        if not (self.t0 <= t <= self.t1 or covers(self.t0, self.t1, t, eps)):
+            if math.isnan(t):
+                raise ValueError("a query time is NaN; pass finite times.")
+            sentence = f"the query at {t} is outside [t0, t1] = [{self.t0}, {self.t1}]"
+            if self.outside == "error":
+                raise ValueError(f'{sentence}; make a BrownianInterval that covers it, or pass outside="clamp".')
+            warnings.warn(f"{sentence}, and taken to be the end.", stacklevel=3)
+        return self.grid.locate(t, eps)
+
+    def _cell(self, k: int, area: bool) -> Increment:
+        cell = self._cells.cell(k)
+        return self._with_area(cell, self._cell_seed(2, k)) if area else cell
+
+    def _union(self, i: int, j: int, area: bool) -> Increment:
+        return reduce(join, (self._cell(k, True) for k in range(i, j))) if area else self._cells.union(i, j)
+
+    def _inside(self, k: int, ta: float, tb: float, area: bool) -> Increment:
+        """Over [ta, tb] within cell k."""
+        ends = self.grid.time(k), self.grid.time(k + 1)
+        piece = self._tree.increment(self._cells.cell(k), *ends, self._cell_seed(1, k), ta, tb)
+        if not area:
+            return piece
+        seed = derive(derive(self._cell_seed(2, k), time_counter(ta)), time_counter(tb))
+        return self._with_area(piece, seed)
+
+    def _with_area(self, piece: Increment, seed: int) -> Increment:
+        if not self._has_area or len(self.shape) < 2 or piece.H is None:
+            return piece
+        normals = self._normals(seed, (*self.shape, self.shape[-1]))
+        return piece._replace(A=levy_area(self._levy_area, piece.h, piece.W, piece.H, normals))
+
+    def _cell_seed(self, purpose: int, k: int) -> int:
+        return derive(derive(self._seed, purpose), k)
+
+    def _nothing(self) -> Increment:
+        zero = torch.zeros(self.shape, dtype=self.dtype, device=self.device)
+        return self._with_area(Increment(0.0, zero, zero), 0)
+
+    def _answer(self, of: Increment, return_U: bool, return_A: bool) -> Any:
+        if not (return_U or return_A):
+            return of.W
+        U, A = None, of.A
+        if of.H is not None and self._levy_area != "none":
+            U = space_time_integral(of.h, of.W, of.H)
+        if A is None and self._has_area:
+            A = torch.zeros_like(of.W)  # of a scalar motion
+        return (of.W, *((U,) if return_U else ()), *((A,) if return_A else ()))
+
+    @property
+    def entropy(self) -> int:
+        return self._entropy
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(t0={self.t0}, t1={self.t1}, size={self.shape}, dtype={self.dtype}, "
+            f"device={self.device}, entropy={self.entropy}, dt={self.dt}, tol={self.tol}, "
+            f"halfway_tree={self.halfway_tree}, levy_area_approximation={self.levy_area_approximation!r}, "
+            f"outside={self.outside!r})"
+        )
+
+
+def brownian_interval_like(
+    y: Tensor,
+    t0: TimeLike = 0.0,
+    t1: TimeLike = 1.0,
+    size: Sequence[SupportsIndex] | None = None,
+    dtype: torch.dtype | None = None,
+    device: str | torch.device | None = None,
+    **kwargs: Any,
+) -> BrownianInterval:
+    """A `BrownianInterval` of the size, dtype and device of `y`, where these are not given."""
+    at = y.device if device is None else device
+    return BrownianInterval(t0, t1, y.shape if size is None else size, dtype or y.dtype, at, **kwargs)

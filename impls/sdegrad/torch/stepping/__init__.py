@@ -1,0 +1,1 @@
+"""The steps of a solve: their times, lengths and increments."""
