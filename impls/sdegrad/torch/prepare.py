@@ -16,15 +16,15 @@ from sdegrad.torch.brownian.interval import BrownianInterval
 from sdegrad.torch.brownian.levy import LEVY_AREAS, LevyArea
 from sdegrad.torch.logqp import LogRatioSDE, split_log_ratio, with_log_ratio
 from sdegrad.torch.methods import make_scheme
-from sdegrad.torch.sde import Counts, Field, make_field
+from sdegrad.torch.sde import Counts, VectorField, make_vector_field
 from sdegrad.torch.start import Start, evaluate_start
 from sdegrad.torch.stepping.adaptive import AcceptedGrid, Tolerances, check_steps, plan
-from sdegrad.torch.stepping.fixed import Solve, Walk, increments
+from sdegrad.torch.stepping.fixed import Solve, Steps, increments
 from sdegrad.torch.stepping.parted import check_parted
 from sdegrad.torch.types import Number, Outputs, Progress, Scheme, SolverState, State, Stats, Times
 
 
-class Asked(NamedTuple):
+class Setup(NamedTuple):
     """The arguments of `sdeint`, the method chosen; with `logqp` y0 has the log-ratio as its last component."""
 
     sde: Any
@@ -34,7 +34,7 @@ class Asked(NamedTuple):
     method: str
     dt: Number
     options: Mapping[str, Any]
-    field: Field
+    field: VectorField
     logqp: bool
     extra: bool
     extra_solver_state: SolverState | None
@@ -45,7 +45,7 @@ class Asked(NamedTuple):
     max_steps: float | int
 
 
-def ask(
+def read_arguments(
     sde: Any,
     y0: Tensor,
     ts: Times,
@@ -62,7 +62,7 @@ def ask(
     progress: Progress | None,
     compile: bool,
     max_steps: float | int,
-) -> Asked:
+) -> Setup:
     checks.check_sde(sde)
     checks.check_mappings(options=options, names=names)
     checks.check_flags(logqp=logqp, extra=extra, return_stats=return_stats, compile=compile)
@@ -80,12 +80,12 @@ def ask(
     shape = getattr(bm, "shape", None)
     channels = shape[-1] if shape else None
     own, names = (LogRatioSDE(sde, names or {}), {}) if logqp else (sde, names or {})
-    field = make_field(own, names, channels, counts)
+    field = make_vector_field(own, names, channels, counts)
     y0 = with_log_ratio(y0) if logqp else y0
     given = None if extra_solver_state is None else checks.as_state(extra_solver_state)
     told = None if progress is None else _each_step_once(progress)
     rest = tolerances, counts, told, blocks, max_steps
-    return Asked(sde, y0, ts, bm, method, dt, options or {}, field, logqp, extra, given, *rest)
+    return Setup(sde, y0, ts, bm, method, dt, options or {}, field, logqp, extra, given, *rest)
 
 
 def _warn_of_euler(noise_type: str) -> None:
@@ -96,43 +96,43 @@ def _warn_of_euler(noise_type: str) -> None:
         )
 
 
-def prepare(asked: Asked, levy_area: LevyArea = "none") -> Solve:
+def prepare(setup: Setup, levy_area: LevyArea = "none") -> Solve:
     """Check the numbers and the shapes, and put together what the loop over the steps needs.
 
     levy_area: what the way back needs of the Brownian motion.
     """
-    sde, y0, bm, field = asked.sde, asked.y0, asked.bm, asked.field
-    times = checks.read_times(asked.ts, asked.dt, y0.dtype)
-    scheme = make_scheme(asked.method, sde.sde_type, sde.noise_type, asked.options)
+    sde, y0, bm, field = setup.sde, setup.y0, setup.bm, setup.field
+    times = checks.read_times(setup.ts, setup.dt, y0.dtype)
+    scheme = make_scheme(setup.method, sde.sde_type, sde.noise_type, setup.options)
     grid = make_grid(times.ts[0], times.ts[-1], times.dt, times.eps)
-    if asked.tolerances is None:
-        check_steps(grid.steps, asked.max_steps)
+    if setup.tolerances is None:
+        check_steps(grid.steps, setup.max_steps)
     t0 = torch.tensor(grid.t0, dtype=times.dtype, device=y0.device)
     start = evaluate_start(field, sde.noise_type, t0, y0, bm)
     if start.dtype != y0.dtype:
         wide = None if bm is None else _Each(bm, lambda x: x.to(start.dtype))
-        return prepare(asked._replace(y0=y0.to(start.dtype), bm=wide), levy_area)
+        return prepare(setup._replace(y0=y0.to(start.dtype), bm=wide), levy_area)
     if bm is None:
         enough = LEVY_AREAS.index(scheme.levy_area) >= LEVY_AREAS.index(levy_area)
         bm = _own_noise(y0, times, start.noise, scheme.levy_area if enough else levy_area)
     checks.check_span(bm, grid, times.eps)
-    checks.check_levy_area(bm, scheme.levy_area, f"method {asked.method!r}")
+    checks.check_levy_area(bm, scheme.levy_area, f"method {setup.method!r}")
     checks.check_levy_area(bm, levy_area, "the adjoint_method")
 
-    def walk_over(grid: Grid | AcceptedGrid, levy_area: LevyArea) -> Walk:
-        return Walk(grid, increments(bm, grid, times.eps, levy_area), times.dtype, y0.device)
+    def steps_over(grid: Grid | AcceptedGrid, levy_area: LevyArea) -> Steps:
+        return Steps(grid, increments(bm, grid, times.eps, levy_area), times.dtype, y0.device)
 
-    walk = walk_over(grid, scheme.levy_area)
-    increment = walk.increment(0)
+    steps = steps_over(grid, scheme.levy_area)
+    increment = steps.increment(0)
     checks.check_noise(increment, start.noise, y0)
-    _check_extra(asked, scheme, start)
+    _check_extra(setup, scheme, start)
     outputs = grid.outputs(times.ts, times.eps)
-    solve = Solve(scheme, field, walk, outputs, start, walk_over, asked.extra_solver_state, asked.blocks)
+    solve = Solve(scheme, field, steps, outputs, start, steps_over, setup.extra_solver_state, setup.blocks)
     if isinstance(bm, Foreign):
-        solve = replace(solve, first=(walk.increment, increment))
-    if asked.tolerances is None:
-        return replace(solve, walk=replace(walk, progress=asked.progress))
-    return _with_adaptive_steps(solve, asked, asked.tolerances, times)
+        solve = replace(solve, first=(steps.increment, increment))
+    if setup.tolerances is None:
+        return replace(solve, steps=replace(steps, progress=setup.progress))
+    return _with_adaptive_steps(solve, setup, setup.tolerances, times)
 
 
 def _own_noise(y0: State, times: checks.Times, size: tuple[int, ...], levy_area: LevyArea) -> Any:
@@ -163,20 +163,20 @@ class _Each:
         return tuple(map(self._change, answer)) if isinstance(answer, tuple) else self._change(answer)
 
 
-def _with_adaptive_steps(solve: Solve, asked: Asked, tolerances: Tolerances, times: checks.Times) -> Solve:
+def _with_adaptive_steps(solve: Solve, setup: Setup, tolerances: Tolerances, times: checks.Times) -> Solve:
     """The same over the times that `plan` accepts."""
     scheme = solve.scheme
 
     def step(state: SolverState, a: float, b: float) -> SolverState:
-        (at,) = solve.walk_over(AcceptedGrid((a, b)), scheme.levy_area).forward()
+        (at,) = solve.steps_over(AcceptedGrid((a, b)), scheme.levy_area).forward()
         return scheme.step(solve.field, state, at.t0, at.t1, at.dt, at.dW)
 
     with torch.no_grad():
-        _, state = solve.begin(asked.y0)
-        ends = solve.walk.grid.t0, solve.walk.grid.t1
-        grid, _ = plan(step, state, ends, times.dt, tolerances, progress=asked.progress)
-    walk = solve.walk_over(grid, scheme.levy_area)
-    return replace(solve, walk=walk, outputs=grid.outputs(times.ts))
+        _, state = solve.begin(setup.y0)
+        ends = solve.steps.grid.t0, solve.steps.grid.t1
+        grid, _ = plan(step, state, ends, times.dt, tolerances, progress=setup.progress)
+    steps = solve.steps_over(grid, scheme.levy_area)
+    return replace(solve, steps=steps, outputs=grid.outputs(times.ts))
 
 
 def _blocks(sde: Any, y0: Tensor, return_stats: bool) -> Any:
@@ -200,14 +200,14 @@ def _each_step_once(progress: Progress) -> Progress:
     return told
 
 
-def parts(asked: Asked, solve: Solve, ys: Outputs, state: SolverState) -> Any:
+def parts(setup: Setup, solve: Solve, ys: Outputs, state: SolverState) -> Any:
     """ys, and the log-ratio, the rest of the state and the statistics, each if asked for."""
     log_ratio = ()
-    _check_kept_kind(state[0], asked.y0, solve.start.dtype)
+    _check_kept_kind(state[0], setup.y0, solve.start.dtype)
     check_parted(solve, ys, state)
-    if asked.logqp:
+    if setup.logqp:
         ys, *log_ratio = split_log_ratio(ys)
-    answer = (ys, *log_ratio, *((state[1:],) if asked.extra else ()), *_stats(asked, solve))
+    answer = (ys, *log_ratio, *((state[1:],) if setup.extra else ()), *_stats(setup, solve))
     return answer if len(answer) > 1 else ys
 
 
@@ -219,21 +219,21 @@ def _check_kept_kind(y: State, y0: State, dtype: torch.dtype) -> None:
         )
 
 
-def _stats(asked: Asked, solve: Solve) -> tuple[Stats, ...]:
-    if asked.counts is None:
+def _stats(setup: Setup, solve: Solve) -> tuple[Stats, ...]:
+    if setup.counts is None:
         return ()
-    grid, counts = solve.walk.grid, asked.counts
+    grid, counts = solve.steps.grid, setup.counts
     return (Stats(grid.steps, counts.drift, counts.diffusion, grid.rejected if isinstance(grid, AcceptedGrid) else 0),)
 
 
-def _check_extra(asked: Asked, scheme: Scheme, start: Start) -> None:
-    if asked.extra_solver_state is None:
+def _check_extra(setup: Setup, scheme: Scheme, start: Start) -> None:
+    if setup.extra_solver_state is None:
         return
-    expected = [_kind(x) for x in scheme.start(asked.y0, start.f0, start.g0)[1:]]
-    got = [_kind(x) for x in asked.extra_solver_state]
+    expected = [_kind(x) for x in scheme.start(setup.y0, start.f0, start.g0)[1:]]
+    got = [_kind(x) for x in setup.extra_solver_state]
     if got != expected:
         raise ValueError(
-            f"the extra_solver_state of {asked.method!r} is to hold tensors of {expected}, got {got}; pass what a "
+            f"the extra_solver_state of {setup.method!r} is to hold tensors of {expected}, got {got}; pass what a "
             "solve with extra=True returned last, or leave it out."
         )
 

@@ -1,4 +1,4 @@
-"""The SDE as a method uses it: a `Field`, made of what its author defined.
+"""The SDE as a method uses it: a `VectorField`, made of what its author defined.
 
 With noise_type "diagonal" the diffusion is [*paths, dim] and acts entry by entry; with "scalar" it is
 [*paths, dim, 1], with "additive" and "general" [*paths, dim, noise], and acts as a matrix. What depends on
@@ -73,7 +73,7 @@ _PRODUCTS: dict[NoiseType, tuple[Callable[..., Tensor], Callable[..., Tensor], C
 
 
 @dataclass(frozen=True)
-class Field:
+class VectorField:
     """The vector field, in the forms that the methods ask for.
 
     f_and_g(t, y) -> (f, g); increment(t, y, dt, dW) -> f dt + g dW; drift(t, y, dt) -> f dt; noise(t, y, dW) -> g dW;
@@ -96,7 +96,7 @@ class Field:
 
 
 CALLED = ("f_and_g", "increment", "drift", "noise", "g", "entries")
-"""The entries of a `Field` that call the SDE."""
+"""The entries of a `VectorField` that call the SDE."""
 
 
 @dataclass
@@ -107,7 +107,9 @@ class Counts:
     diffusion: int = 0
 
 
-def make_field(sde: Any, names: Mapping[str, str], channels: int | None = None, counts: Counts | None = None) -> Field:
+def make_vector_field(
+    sde: Any, names: Mapping[str, str], channels: int | None = None, counts: Counts | None = None
+) -> VectorField:
     """The field of `sde`, an object with noise_type and some of f, g, f_and_g, g_prod, f_and_g_prod.
 
     channels: of the Brownian motion, if known. Evaluations are added to `counts`, if given. ValueError if the SDE
@@ -131,7 +133,7 @@ def make_field(sde: Any, names: Mapping[str, str], channels: int | None = None, 
     g = g or (_entry(f_and_g, 1) if f_and_g else None)
     noise = g_prod or (_product_of(product, g) if g else _entry(f_and_prod, 1) if f_and_prod else _missing("g"))
     g = g or _missing("g or f_and_g")
-    return Field(
+    return VectorField(
         f_and_g=f_and_g or _missing("g or f_and_g"),
         increment=_increment(f_and_prod or _missing("f, g or f_and_g")),
         drift=lambda t, y, dt: f(t, y) * dt,

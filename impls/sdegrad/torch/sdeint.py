@@ -1,4 +1,4 @@
-"""`sdeint` and `sdeint_adjoint`: check what is asked, choose the adjoint, and run."""
+"""`sdeint` and `sdeint_adjoint`: check the arguments, choose the adjoint, and run."""
 
 import warnings
 from collections.abc import Iterable, Mapping
@@ -8,15 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sdegrad.methods import FACTS
+from sdegrad.methods import METHODS
 from sdegrad.torch import checks
-from sdegrad.torch.adjoints.backsolve import WayBack, backsolve, predictions
+from sdegrad.torch.adjoints.backsolve import BacksolveOptions, backsolve, predictions
 from sdegrad.torch.adjoints.discrete import backprop, checkpoint, reversible
 from sdegrad.torch.adjoints.replay import Kept
-from sdegrad.torch.adjoints.unreached import looked_at, to_look_at
+from sdegrad.torch.adjoints.unreached import check_reached, unchecked
 from sdegrad.torch.eager import eager
 from sdegrad.torch.methods import make_scheme
-from sdegrad.torch.prepare import Asked, ask, parts, prepare
+from sdegrad.torch.prepare import Setup, parts, prepare, read_arguments
 from sdegrad.torch.stepping.adaptive import Tolerances, check_tolerances
 from sdegrad.torch.types import Number, Progress, Times
 
@@ -61,7 +61,7 @@ def sdeint(
     bm: called as bm(ta, tb), gives W(tb) - W(ta) [*paths, noise]. By default a `BrownianInterval` with cells
         of length dt, seeded from torch's global generator; one with the same cells is the fastest. For srk it must
         have levy_area_approximation "space-time" or more, for log_ode and general noise "davie" or "foster".
-    method: one that fits sde_type and noise_type, as `sdegrad.methods.FACTS` tells; by default "midpoint"
+    method: one that fits sde_type and noise_type, as `sdegrad.methods.METHODS` tells; by default "midpoint"
         (Stratonovich), "srk" (Ito) or, for general noise, "euler" (Ito).
     dt: the constant step; the last one is clipped to ts[-1]. Between steps y is interpolated linearly.
     options: of the method. milstein: grad_free (False), differences in place of derivatives of g. mccallum_foster: base
@@ -102,9 +102,9 @@ def sdeint(
     checks.check_flags(adaptive=adaptive)
     tolerances = check_tolerances(rtol, atol, dt_min, max_steps) if adaptive else None
     more = logqp, extra, extra_solver_state, tolerances, return_stats, progress, compile, max_steps
-    asked = ask(sde, y0, ts, bm, method, dt, options, names, *more)
-    checks.check_adjoint(adjoint, asked.method)
-    return _run(asked, adjoint, adjoint_params, _way_back(asked) if adjoint == "backsolve" else None)
+    setup = read_arguments(sde, y0, ts, bm, method, dt, options, names, *more)
+    checks.check_adjoint(adjoint, setup.method)
+    return _run(setup, adjoint, adjoint_params, _backsolve_options(setup) if adjoint == "backsolve" else None)
 
 
 @eager
@@ -158,34 +158,34 @@ def sdeint_adjoint(
         check_tolerances(adjoint_rtol, adjoint_atol, dt_min, max_steps, "adjoint_") if adjoint_adaptive else None
     )
     more = logqp, extra, extra_solver_state, tolerances, return_stats, progress, compile, max_steps
-    asked = ask(sde, y0, ts, bm, method, dt, options, names, *more)
-    if adjoint_method not in (None, f"adjoint_{asked.method}") or not checks.has_reversal(asked.method):
-        way = _way_back(asked, adjoint_method, adjoint_options or {}, own_steps)
-        return _run(asked, "backsolve", adjoint_params, way)
+    setup = read_arguments(sde, y0, ts, bm, method, dt, options, names, *more)
+    if adjoint_method not in (None, f"adjoint_{setup.method}") or not checks.has_reversal(setup.method):
+        options = _backsolve_options(setup, adjoint_method, adjoint_options or {}, own_steps)
+        return _run(setup, "backsolve", adjoint_params, options)
     if adjoint_options:
         raise ValueError(f"the reversible adjoint has no options, got adjoint_options={adjoint_options}; leave it out.")
     if adjoint_adaptive:
         warnings.warn("adjoint_adaptive has no effect: the reversible adjoint retraces its steps.", stacklevel=3)
-    return _run(asked, "reversible", adjoint_params, None)
+    return _run(setup, "reversible", adjoint_params, None)
 
 
-def _run(asked: Asked, adjoint: str, adjoint_params: Iterable[Tensor] | None, way: WayBack | None) -> Any:
-    y0, kept = asked.y0, None if adjoint == "backprop" else Kept(asked.sde)
+def _run(setup: Setup, adjoint: str, adjoint_params: Iterable[Tensor] | None, options: BacksolveOptions | None) -> Any:
+    y0, kept = setup.y0, None if adjoint == "backprop" else Kept(setup.sde)
     if adjoint in ("backprop", "checkpoint"):
-        solve = replace(prepare(asked), kept=kept)
+        solve = replace(prepare(setup), kept=kept)
         y0 = y0.to(solve.start.dtype)
-        return parts(asked, solve, *{"backprop": backprop, "checkpoint": checkpoint}[adjoint](solve, y0))
-    params = _params(asked.sde, adjoint_params)
-    look = adjoint_params is None and to_look_at(asked.sde)
-    with torch.set_grad_enabled(look):
-        solve = prepare(asked._replace(y0=y0.detach()), way.scheme.levy_area if way else "none")
+        return parts(setup, solve, *{"backprop": backprop, "checkpoint": checkpoint}[adjoint](solve, y0))
+    params = _params(setup.sde, adjoint_params)
+    check = adjoint_params is None and unchecked(setup.sde)
+    with torch.set_grad_enabled(check):
+        solve = prepare(setup._replace(y0=y0.detach()), options.scheme.levy_area if options else "none")
     if torch.is_grad_enabled():
-        checks.check_constant(solve.walk.increment(0))
-    if look:
-        solve = replace(solve, start=looked_at(asked.sde, solve.start, params))
+        checks.check_constant(solve.steps.increment(0))
+    if check:
+        solve = replace(solve, start=check_reached(setup.sde, solve.start, params))
     solve, y0 = replace(solve, kept=kept), y0.to(solve.start.dtype)
-    run = reversible(solve, y0, params) if way is None else backsolve(solve, y0, params, way)
-    return parts(asked, solve, *run)
+    run = reversible(solve, y0, params) if options is None else backsolve(solve, y0, params, options)
+    return parts(setup, solve, *run)
 
 
 def _params(sde: Any, adjoint_params: Iterable[Tensor] | None) -> list[Tensor]:
@@ -203,28 +203,28 @@ def _params(sde: Any, adjoint_params: Iterable[Tensor] | None) -> list[Tensor]:
     return list({id(p): p for p in params if p.requires_grad}.values())  # each once
 
 
-def _way_back(
-    asked: Asked,
+def _backsolve_options(
+    setup: Setup,
     adjoint_method: str | None = None,
     options: Mapping[str, Any] | None = None,
     tolerances: Tolerances | None = None,
-) -> WayBack:
+) -> BacksolveOptions:
     """The method that solves the continuous adjoint: the forward one if it can, else that for general noise."""
-    sde_type, noise_type = asked.sde.sde_type, asked.sde.noise_type
-    usable = [name for name in checks.fitting(sde_type, noise_type) if not FACTS[name].reversible]
-    method = adjoint_method or (asked.method if asked.method in usable else checks.default_method(sde_type, "general"))
+    sde_type, noise_type = setup.sde.sde_type, setup.sde.noise_type
+    usable = [name for name in checks.fitting(sde_type, noise_type) if not METHODS[name].reversible]
+    method = adjoint_method or (setup.method if setup.method in usable else checks.default_method(sde_type, "general"))
     if method not in usable:
         raise ValueError(
             f"adjoint_method {method!r} cannot solve the continuous adjoint of a {sde_type} SDE with {noise_type} "
             f"noise; use one of {', '.join(usable)}, or method='reversible_heun' with its own, exact adjoint."
         )
-    if adjoint_method and FACTS[asked.method].reversible:
+    if adjoint_method and METHODS[setup.method].reversible:
         warnings.warn(
-            f"the adjoint of {asked.method!r} by {method!r} is approximate; its own, adjoint_method=None, is exact.",
+            f"the adjoint of {setup.method!r} by {method!r} is approximate; its own, adjoint_method=None, is exact.",
             stacklevel=4,
         )
     scheme = make_scheme(method, sde_type, noise_type, options or {})
-    return WayBack(scheme, predictions(method, noise_type), tolerances, asked.dt)
+    return BacksolveOptions(scheme, predictions(method, noise_type), tolerances, setup.dt)
 
 
 def _warn_unused(function: str, unused: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from sdegrad.methods import NOISE_TYPES as _NOISE_TYPES
 from sdegrad.torch.base_sde import SDE_TYPES as _SDE_TYPES
 from sdegrad.torch.brownian.levy import LEVY_AREAS
-from sdegrad.torch.methods import SCHEMES
+from sdegrad.torch.methods import SOLVERS
 
 
 class Names(SimpleNamespace):
@@ -26,7 +26,7 @@ SDE_TYPES = Names(**{name: name for name in _SDE_TYPES})
 LEVY_AREA_APPROXIMATIONS = Names(**{name.replace("-", "_"): name for name in LEVY_AREAS})
 METHOD_OPTIONS = Names(grad_free="grad_free")
 METHODS = Names(
-    **{name: name for name in SCHEMES if name != "log_ode"},
+    **{name: name for name in SOLVERS if name != "log_ode"},
     log_ode_midpoint="log_ode",
     adjoint_reversible_heun="adjoint_reversible_heun",
 )

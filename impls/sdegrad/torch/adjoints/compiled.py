@@ -22,8 +22,8 @@ from torch._inductor.cpp_builder import get_cpp_compiler
 from torch._inductor.exc import CppCompileError, InvalidCxxCompiler
 
 from sdegrad.torch.adjoints.discrete import Accumulator, recorded
-from sdegrad.torch.sde import CALLED, Field
-from sdegrad.torch.stepping.blocks import Stretch, clock, joined, stretch
+from sdegrad.torch.sde import CALLED, VectorField
+from sdegrad.torch.stepping.blocks import StepBlock, block_times, joined, step_block
 from sdegrad.torch.stepping.fixed import Solve
 from sdegrad.torch.types import Reversal, SolverState
 
@@ -35,44 +35,49 @@ CODE: dict[str, Any] = {"cpp_wrapper": True, "size_asserts": False}
 
 
 def forward(
-    field: Field, step: Callable[..., SolverState], state: SolverState, on: Stretch
+    field: VectorField, step: Callable[..., SolverState], state: SolverState, block: StepBlock
 ) -> tuple[list[Tensor], SolverState]:
     """The solution after each step, and the state after the last one."""
     zs = []
-    for i, dt in enumerate(on.dts):
-        state = step(field, state, on.times[i], on.times[i + 1], dt, on.dWs[i])
+    for i, dt in enumerate(block.dts):
+        state = step(field, state, block.times[i], block.times[i + 1], dt, block.dWs[i])
         zs.append(state[0])
     return zs, state
 
 
 def backward(
-    field: Field,
+    field: VectorField,
     reversal: Reversal,
     gradients: Accumulator,
     state: SolverState,
     adjoint: SolverState,
     received: Tensor | Sequence[Tensor],
-    on: Stretch,
+    block: StepBlock,
 ) -> tuple[SolverState, SolverState]:
     """The state and the adjoint before the first step. received: the gradient that reaches the solution after each
     step from the outputs. field.f_and_g records."""
-    state, adjoint = reversal.resume(field, on.times[-1], state), tuple(a.clone() for a in adjoint)
-    for i in reversed(range(len(on.dts))):
+    state, adjoint = reversal.resume(field, block.times[-1], state), tuple(a.clone() for a in adjoint)
+    for i in reversed(range(len(block.dts))):
         a_z, *others = adjoint
         adjoint = (a_z + received[i], *others)
-        before, after = on.times[i], on.times[i + 1]
-        state, adjoint = reversal.pull(field, gradients.vjp, state, adjoint, before, after, on.dts[i], on.dWs[i])
+        before, after = block.times[i], block.times[i + 1]
+        state, adjoint = reversal.pull(field, gradients.vjp, state, adjoint, before, after, block.dts[i], block.dWs[i])
     return tuple(x.detach() for x in state), adjoint
 
 
 def finish(
-    field: Field, reversal: Reversal, gradients: Accumulator, state: SolverState, adjoint: SolverState, times: Tensor
+    field: VectorField,
+    reversal: Reversal,
+    gradients: Accumulator,
+    state: SolverState,
+    adjoint: SolverState,
+    times: Tensor,
 ) -> Tensor:
     """The gradient in y0, of the state and the adjoint at times[0], the initial time. field.f_and_g records."""
     return reversal.finish(gradients.vjp, reversal.resume(field, times[0], state), adjoint)
 
 
-def _keeping_dtype(field: Field, dtype: torch.dtype) -> Field:
+def _keeping_dtype(field: VectorField, dtype: torch.dtype) -> VectorField:
     """The lengths of the steps are tensors of float64, which must not show in the dtype of the times made with them.
     The field gets a copy of a time, for the times are kept for other solves."""
 
@@ -106,13 +111,13 @@ class Blocks:
         self, solve: Solve, state: SolverState, start: int, stop: int
     ) -> Iterator[tuple[list[Tensor], SolverState]]:
         """From grid time `start` to `stop`, by blocks: the solution after each step, and the state after the last."""
-        field, step, state = _keeping_dtype(solve.field, solve.walk.dtype), solve.scheme.step, _alike(solve, state)
+        field, step, state = _keeping_dtype(solve.field, solve.steps.dtype), solve.scheme.step, _alike(solve, state)
         with self._compiler() as call:
             for k, length in _spans(start, stop):
-                zs, state = call(forward, field, step, state, stretch(solve.walk, k, length))
+                zs, state = call(forward, field, step, state, step_block(solve.steps, k, length))
                 yield zs, state
-                if solve.walk.progress:
-                    solve.walk.progress(k + length, solve.walk.grid.steps)
+                if solve.steps.progress:
+                    solve.steps.progress(k + length, solve.steps.grid.steps)
 
     def retrace(
         self,
@@ -124,18 +129,18 @@ class Blocks:
     ) -> tuple[SolverState, SolverState]:
         """Undo all steps: the state at the start, and the gradient in y0, or in all of the state if that was given.
         grads: by grid index, those that outputs give."""
-        reversal, field = solve.scheme.reversal, _keeping_dtype(solve.field, solve.walk.dtype)
+        reversal, field = solve.scheme.reversal, _keeping_dtype(solve.field, solve.steps.dtype)
         field = replace(field, f_and_g=recorded(field.f_and_g))
         state, adjoint = (tuple(x.detach().contiguous() for x in xs) for xs in (state, adjoint))
         nothing = torch.zeros_like(state[0])
         nothings = nothing.expand(LENGTH, *nothing.shape).unbind()  # tensors of their own
         with self._compiler() as call:
-            for k, length in _spans(0, solve.walk.grid.steps, backwards=True):
+            for k, length in _spans(0, solve.steps.grid.steps, backwards=True):
                 received = joined([grads.get(k + i + 1, nothings[i]) for i in range(length)])
-                on = stretch(solve.walk, k, length)
-                state, adjoint = call(backward, field, reversal, gradients, state, adjoint, received, on)
+                block = step_block(solve.steps, k, length)
+                state, adjoint = call(backward, field, reversal, gradients, state, adjoint, received, block)
             if not solve.extra:
-                times, _ = clock(solve.walk, 0, 0)
+                times, _ = block_times(solve.steps, 0, 0)
                 adjoint = (call(finish, field, reversal, gradients, state, adjoint, times),)
         return state, adjoint
 

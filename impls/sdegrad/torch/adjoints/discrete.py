@@ -32,7 +32,7 @@ def backprop(solve: Solve, y0: State) -> tuple[Outputs, SolverState]:
 
 def checkpoint(solve: Solve, y0: State) -> tuple[Outputs, SolverState]:
     """Keep the state at about sqrt(n) of the n steps, and compute the steps between two of them once more."""
-    steps = solve.walk.grid.steps
+    steps = solve.steps.grid.steps
     length = math.isqrt(steps - 1) + 1
     ys, state = solve.begin(y0)
     with set_checkpoint_early_stop(False):  # so that the end is reached again, and compared
@@ -173,17 +173,17 @@ def _retrace(
 ) -> tuple[SolverState, SolverState]:
     """Undo the steps from the state at the end; the state at the start, as it is arrived at, and the gradient in y0, or
     in all of the state if that was given."""
-    reversal, walk, weights = solve.scheme.reversal, solve.walk, solve.weights()
+    reversal, steps, weights = solve.scheme.reversal, solve.steps, solve.weights()
     assert reversal is not None
     field = replace(solve.field, f_and_g=recorded(solve.field.f_and_g))
-    t1 = next(walk.times([walk.grid.steps]))
+    t1 = next(steps.times([steps.grid.steps]))
     resumed = solve.kept.evaluate(lambda: reversal.resume(field, t1, state), state) if reversal.tells else state
     if solve.blocks is not None:
         received = {k: sum(w * grad_ys[i] for i, w in pairs) for k, pairs in weights.items()}
         return solve.blocks.retrace(solve, gradients, state, adjoint, received)
     state = resumed
     adjoint = tuple(a.clone() for a in adjoint)  # to be overwritten, here and by the method
-    for k, t0, t1, dt, dW in walk.backward():
+    for k, t0, t1, dt, dW in steps.backward():
         for i, w in weights.get(k + 1, ()):
             adjoint[0].add_(grad_ys[i], alpha=w)
         state, adjoint = reversal.pull(field, gradients.vjp, state, adjoint, t0, t1, dt, dW)

@@ -11,17 +11,17 @@ from torch.autograd.graph import get_gradient_edge
 
 from sdegrad.torch.start import Start
 
-_LOOKED_AT: WeakSet[Any] = WeakSet()
+_CHECKED: WeakSet[Any] = WeakSet()
 
 
-def to_look_at(sde: Any) -> bool:
-    """Whether this SDE has not been looked at: once is enough, for a graph is made for it."""
-    return torch.is_grad_enabled() and sde not in _LOOKED_AT
+def unchecked(sde: Any) -> bool:
+    """Whether this SDE has not been checked yet: once is enough, for the check needs a graph."""
+    return torch.is_grad_enabled() and sde not in _CHECKED
 
 
-def looked_at(sde: Any, start: Start, params: Sequence[Tensor]) -> Start:
+def check_reached(sde: Any, start: Start, params: Sequence[Tensor]) -> Start:
     """`start` without its graph. A warning if that leads to leaves which are not among the parameters."""
-    _LOOKED_AT.add(sde)
+    _CHECKED.add(sde)
     unreached = _leaves((start.f0, start.g0), params)
     if unreached:
         shapes = ", ".join(str(tuple(x.shape)) for x in unreached[:3])

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from sdegrad.torch.methods import ees25, ees27, euler_heun, heun, midpoint, shark, sra1
-from sdegrad.torch.sde import Field
+from sdegrad.torch.sde import VectorField
 from sdegrad.torch.types import Reversal, Scheme, SolverState
 
 ANY_NOISE = {
@@ -36,13 +36,13 @@ def scheme(sde_type: str, noise_type: str, *, base: str = "midpoint", coupling: 
         raise ValueError(f"the coupling must be a number in (0, 1], got {coupling}; the usual one is 0.999.")
     one = bases[base].step
 
-    def step(field: Field, state: SolverState, t0: Any, t1: Any, dt: float, dW: Any) -> SolverState:
+    def step(field: VectorField, state: SolverState, t0: Any, t1: Any, dt: float, dW: Any) -> SolverState:
         y, z = state
         y = coupling * (y - z) + one(field, (z,), t0, t1, dt, dW)[0]
         return y, z + y - one(field, (y,), t1, t0, -dt, -dW)[0]
 
     def pull(
-        field: Field,
+        field: VectorField,
         vjp: Callable[..., Tensor],
         after: SolverState,
         a: SolverState,

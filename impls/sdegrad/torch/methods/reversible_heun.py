@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sdegrad.torch.sde import Field, add_scaled, add_scaled_
+from sdegrad.torch.sde import VectorField, add_scaled, add_scaled_
 from sdegrad.torch.types import Noise, Reversal, Scheme, SolverState, State, Time
 
 
@@ -23,12 +23,12 @@ def start(y0: State, f0: Any, g0: Any) -> SolverState:
     return y0, f0, g0, y0
 
 
-def step(field: Field, state: SolverState, t0: Time, t1: Time, dt: float, dW: Noise) -> SolverState:  # noqa: ARG001
+def step(field: VectorField, state: SolverState, t0: Time, t1: Time, dt: float, dW: Noise) -> SolverState:  # noqa: ARG001
     z0, f0, _, _ = state
     return _step(field, add_scaled(_wide(z0), f0, 0.5 * dt), state, t1, dt, dW, 0.5)
 
 
-def _step(field: Field, z: State, state: SolverState, t: Time, dt: float, dW: Noise, half: float) -> SolverState:
+def _step(field: VectorField, z: State, state: SolverState, t: Time, dt: float, dW: Noise, half: float) -> SolverState:
     """To time t, from z = z0 + half f0 dt, which is overwritten; half: 1/2, or -1/2 for the way back. With many paths
     the passes over memory are what costs, and to memory that is new they cost twice."""
     _, _, g0, zh0 = state
@@ -48,14 +48,14 @@ def _as(like: Tensor, x: Tensor) -> Tensor:
     return x if x.dtype == like.dtype else x.to(like.dtype)
 
 
-def resume(field: Field, t: Time, state: SolverState) -> SolverState:
+def resume(field: VectorField, t: Time, state: SolverState) -> SolverState:
     z, _, _, zh = state
     zh = zh.detach()
     return z.clone(), *field.f_and_g(t, zh), zh
 
 
 def pull(
-    field: Field,
+    field: VectorField,
     vjp: Callable[..., Tensor],
     state: SolverState,
     adjoint: SolverState,

@@ -1,4 +1,4 @@
-"""The walk over the grid: which times and increments a pass meets, the same bitwise in both directions."""
+"""Steps over a grid: their times and increments, bitwise the same forward and backward."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from sdegrad.grid import Grid
 from sdegrad.torch.brownian.interval import BrownianInterval
 from sdegrad.torch.brownian.levy import LevyArea
 from sdegrad.torch.returned import differ
-from sdegrad.torch.sde import Field
+from sdegrad.torch.sde import VectorField
 from sdegrad.torch.start import Start, field_at
 from sdegrad.torch.stepping.adaptive import AcceptedGrid
 from sdegrad.torch.types import Area, Progress, Scheme, SolverState, SpaceTime, Time
@@ -30,7 +30,7 @@ class Step(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Walk:
+class Steps:
     """The grid, and the Brownian motion on it: increment(k) is that of [grid.time(k), grid.time(k + 1)], with the Levy
     area that the scheme asks for. progress is told of the steps forward."""
 
@@ -70,18 +70,19 @@ class Walk:
 class Solve:
     """A solve, checked and ready to run. outputs: for each output time (k, w) as `Grid.outputs` gives them.
 
-    start: the field at the initial time. walk_over: the same Brownian motion over another grid, with another Levy area.
+    start: the vector field at the initial time. steps_over(grid, levy_area): the steps of the same Brownian motion over
+    another grid, with another Levy area.
     extra: the state at the start beside the solution, if it is given. blocks: `compiled.Blocks` to go through, if any.
     kept, first: for a pass that runs the SDE again: what it is made of; and of a Brownian motion that is not ours the
     query by index and its first answer.
     """
 
     scheme: Scheme
-    field: Field
-    walk: Walk
+    field: VectorField
+    steps: Steps
     outputs: tuple[tuple[int, float], ...]
     start: Start
-    walk_over: Callable[[Grid | AcceptedGrid, LevyArea], Walk]
+    steps_over: Callable[[Grid | AcceptedGrid, LevyArea], Steps]
     extra: SolverState | None = None
     blocks: Any = None
     kept: Any = None
@@ -90,12 +91,12 @@ class Solve:
     def run(self, y0: Tensor) -> tuple[Tensor, SolverState]:
         """The outputs [outputs, *paths, dim] and the state at the end; autograd sees every step of it."""
         ys, state = self.begin(y0)
-        later, state = self.advance(state, 0, self.walk.grid.steps)
+        later, state = self.advance(state, 0, self.steps.grid.steps)
         return torch.stack(ys + later), state
 
     def check_start(self, y0: Tensor) -> None:
         """RuntimeError if the SDE is no longer what it was at the start."""
-        (t0,) = self.walk.times([0])
+        (t0,) = self.steps.times([0])
         self.kept.evaluate(lambda: field_at(self.field, t0, y0.detach(), self.start.noise), self.start[:2])
 
     def check_bm(self) -> None:
@@ -144,7 +145,7 @@ class Solve:
 def _one_by_one(solve: Solve, state: SolverState, start: int, stop: int) -> Iterator[tuple[tuple[Tensor], SolverState]]:
     """The solution and the state after each step."""
     step, field = solve.scheme.step, solve.field
-    for _, t0, t1, dt, dW in solve.walk.forward(start, stop):
+    for _, t0, t1, dt, dW in solve.steps.forward(start, stop):
         state = step(field, state, t0, t1, dt, dW)
         yield (state[0],), state
 

@@ -26,7 +26,7 @@ def check_parted(solve: Solve, ys: Outputs, state: SolverState) -> None:
     if copy is None or f0 is None:
         return
     distance, size, rate = torch.stack([_largest(x) for x in (state[0] - state[copy], ys, f0)]).tolist()
-    size = max(size, rate * solve.walk.grid.step(0))
+    size = max(size, rate * solve.steps.grid.step(0))
     if not distance <= LIMIT * size:
         warnings.warn(
             "the two copies of the solution that this reversible method carries have parted, by "
