@@ -1,99 +1,26 @@
-"""From what the user asks to a solve that is ready to run, and from what it gives to what the user gets."""
+"""From checked arguments to a `Solve` that is ready to run, and from its solution to what `sdeint` returns."""
 
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from sdegrad.grid import Grid, make_grid
 from sdegrad.torch import checks
-from sdegrad.torch.brownian.foreign import Foreign, as_ours
+from sdegrad.torch.arguments import Setup
+from sdegrad.torch.brownian.foreign import Foreign
 from sdegrad.torch.brownian.interval import BrownianInterval
 from sdegrad.torch.brownian.levy import LEVY_AREAS, LevyArea
-from sdegrad.torch.logqp import LogRatioSDE, split_log_ratio, with_log_ratio
+from sdegrad.torch.logqp import split_log_ratio
 from sdegrad.torch.methods import make_scheme
-from sdegrad.torch.sde import Counts, VectorField, make_vector_field
 from sdegrad.torch.start import Start, evaluate_start
 from sdegrad.torch.stepping.adaptive import AcceptedGrid, Tolerances, check_steps, plan
 from sdegrad.torch.stepping.fixed import Solve, Steps, increments
 from sdegrad.torch.stepping.parted import check_parted
-from sdegrad.torch.types import Number, Outputs, Progress, Scheme, SolverState, State, Stats, Times
-
-
-class Setup(NamedTuple):
-    """The arguments of `sdeint`, the method chosen; with `logqp` y0 has the log-ratio as its last component."""
-
-    sde: Any
-    y0: Tensor
-    ts: Times
-    bm: Any
-    method: str
-    dt: Number
-    options: Mapping[str, Any]
-    field: VectorField
-    logqp: bool
-    extra: bool
-    extra_solver_state: SolverState | None
-    tolerances: Tolerances | None
-    counts: Counts | None
-    progress: Progress | None
-    blocks: Any
-    max_steps: float | int
-
-
-def read_arguments(
-    sde: Any,
-    y0: Tensor,
-    ts: Times,
-    bm: Any,
-    method: str | None,
-    dt: Number,
-    options: Mapping[str, Any] | None,
-    names: Mapping[str, str] | None,
-    logqp: bool,
-    extra: bool,
-    extra_solver_state: Sequence[Tensor] | None,
-    tolerances: Tolerances | None,
-    return_stats: bool,
-    progress: Progress | None,
-    compile: bool,
-    max_steps: float | int,
-) -> Setup:
-    checks.check_sde(sde)
-    checks.check_mappings(options=options, names=names)
-    checks.check_flags(logqp=logqp, extra=extra, return_stats=return_stats, compile=compile)
-    if tolerances and (method or checks.default_method(sde.sde_type, sde.noise_type)) == "euler":
-        _warn_of_euler(sde.noise_type)
-    method = checks.check_method(method, sde.sde_type, sde.noise_type)
-    checks.check_state(y0)
-    checks.check_callable(bm)
-    checks.check_progress(progress)
-    if bm is not None:
-        checks.check_callable(bm)
-        bm = as_ours(bm, y0.device)
-    blocks = _blocks(sde, y0, return_stats) if compile else None
-    counts = Counts() if return_stats else None
-    shape = getattr(bm, "shape", None)
-    channels = shape[-1] if shape else None
-    own, names = (LogRatioSDE(sde, names or {}), {}) if logqp else (sde, names or {})
-    field = make_vector_field(own, names, channels, counts)
-    y0 = with_log_ratio(y0) if logqp else y0
-    given = None if extra_solver_state is None else checks.as_state(extra_solver_state)
-    told = None if progress is None else _each_step_once(progress)
-    rest = tolerances, counts, told, blocks, max_steps
-    return Setup(sde, y0, ts, bm, method, dt, options or {}, field, logqp, extra, given, *rest)
-
-
-def _warn_of_euler(noise_type: str) -> None:
-    if noise_type != "additive":
-        warnings.warn(
-            "adaptive steps of euler converge to the solution for additive noise only; use milstein or srk.",
-            stacklevel=5,
-        )
+from sdegrad.torch.types import Outputs, Scheme, SolverState, State, Stats
 
 
 def prepare(setup: Setup, levy_area: LevyArea = "none") -> Solve:
@@ -101,17 +28,17 @@ def prepare(setup: Setup, levy_area: LevyArea = "none") -> Solve:
 
     levy_area: what the way back needs of the Brownian motion.
     """
-    sde, y0, bm, field = setup.sde, setup.y0, setup.bm, setup.field
-    times = checks.read_times(setup.ts, setup.dt, y0.dtype)
-    scheme = make_scheme(setup.method, sde.sde_type, sde.noise_type, setup.options)
+    given, y0, bm = setup.given, setup.y0, setup.bm
+    times = checks.read_times(given.ts, given.dt, y0.dtype)
+    scheme = make_scheme(setup.method, given.sde.sde_type, given.sde.noise_type, given.options or {})
     grid = make_grid(times.ts[0], times.ts[-1], times.dt, times.eps)
-    if setup.tolerances is None:
-        check_steps(grid.steps, setup.max_steps)
+    if given.tolerances is None:
+        check_steps(grid.steps, given.max_steps)
     t0 = torch.tensor(grid.t0, dtype=times.dtype, device=y0.device)
-    start = evaluate_start(field, sde.noise_type, t0, y0, bm)
+    start = evaluate_start(setup.field, given.sde.noise_type, t0, y0, bm)
     if start.dtype != y0.dtype:
         wide = None if bm is None else _Each(bm, lambda x: x.to(start.dtype))
-        return prepare(setup._replace(y0=y0.to(start.dtype), bm=wide), levy_area)
+        return prepare(replace(setup, y0=y0.to(start.dtype), bm=wide), levy_area)
     if bm is None:
         enough = LEVY_AREAS.index(scheme.levy_area) >= LEVY_AREAS.index(levy_area)
         bm = _own_noise(y0, times, start.noise, scheme.levy_area if enough else levy_area)
@@ -127,12 +54,12 @@ def prepare(setup: Setup, levy_area: LevyArea = "none") -> Solve:
     checks.check_noise(increment, start.noise, y0)
     _check_extra(setup, scheme, start)
     outputs = grid.outputs(times.ts, times.eps)
-    solve = Solve(scheme, field, steps, outputs, start, steps_over, setup.extra_solver_state, setup.blocks)
+    solve = Solve(scheme, setup.field, steps, outputs, start, steps_over, setup.extra_solver_state, setup.blocks)
     if isinstance(bm, Foreign):
         solve = replace(solve, first=(steps.increment, increment))
-    if setup.tolerances is None:
+    if given.tolerances is None:
         return replace(solve, steps=replace(steps, progress=setup.progress))
-    return _with_adaptive_steps(solve, setup, setup.tolerances, times)
+    return _with_adaptive_steps(solve, setup, given.tolerances, times)
 
 
 def _own_noise(y0: State, times: checks.Times, size: tuple[int, ...], levy_area: LevyArea) -> Any:
@@ -179,35 +106,14 @@ def _with_adaptive_steps(solve: Solve, setup: Setup, tolerances: Tolerances, tim
     return replace(solve, steps=steps, outputs=grid.outputs(times.ts))
 
 
-def _blocks(sde: Any, y0: Tensor, return_stats: bool) -> Any:
-    from sdegrad.torch.adjoints.compiled import (
-        make_blocks,  # here, for it imports torch's compiler, which takes seconds
-    )
-
-    return make_blocks(sde, y0, return_stats)
-
-
-def _each_step_once(progress: Progress) -> Progress:
-    """A checkpoint takes steps twice, the second time on the way back."""
-    last = 0
-
-    def told(step: int, steps: int) -> None:
-        nonlocal last
-        if step > last:
-            last = step
-            progress(step, steps)
-
-    return told
-
-
-def parts(setup: Setup, solve: Solve, ys: Outputs, state: SolverState) -> Any:
+def result(setup: Setup, solve: Solve, ys: Outputs, state: SolverState) -> Any:
     """ys, and the log-ratio, the rest of the state and the statistics, each if asked for."""
     log_ratio = ()
     _check_kept_kind(state[0], setup.y0, solve.start.dtype)
     check_parted(solve, ys, state)
-    if setup.logqp:
+    if setup.given.logqp:
         ys, *log_ratio = split_log_ratio(ys)
-    answer = (ys, *log_ratio, *((state[1:],) if setup.extra else ()), *_stats(setup, solve))
+    answer = (ys, *log_ratio, *((state[1:],) if setup.given.extra else ()), *_stats(setup, solve))
     return answer if len(answer) > 1 else ys
 
 

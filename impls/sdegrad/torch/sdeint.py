@@ -1,23 +1,16 @@
-"""`sdeint` and `sdeint_adjoint`: check the arguments, choose the adjoint, and run."""
+"""`sdeint` and `sdeint_adjoint`: the two functions that solve an SDE."""
 
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from sdegrad.methods import METHODS
 from sdegrad.torch import checks
-from sdegrad.torch.adjoints.backsolve import BacksolveOptions, backsolve, predictions
-from sdegrad.torch.adjoints.discrete import backprop, checkpoint, reversible
-from sdegrad.torch.adjoints.replay import Kept
-from sdegrad.torch.adjoints.unreached import check_reached, unchecked
+from sdegrad.torch.arguments import Arguments, read_arguments
 from sdegrad.torch.eager import eager
-from sdegrad.torch.methods import make_scheme
-from sdegrad.torch.prepare import Setup, parts, prepare, read_arguments
-from sdegrad.torch.stepping.adaptive import Tolerances, check_tolerances
+from sdegrad.torch.run import backsolve_options, run
+from sdegrad.torch.stepping.adaptive import check_tolerances
 from sdegrad.torch.types import Number, Progress, Times
 
 MAX_STEPS = 10_000_000  # hours, for most
@@ -101,10 +94,28 @@ def sdeint(
     checks.check_no_gradient(rtol=rtol, atol=atol, dt_min=dt_min)
     checks.check_flags(adaptive=adaptive)
     tolerances = check_tolerances(rtol, atol, dt_min, max_steps) if adaptive else None
-    more = logqp, extra, extra_solver_state, tolerances, return_stats, progress, compile, max_steps
-    setup = read_arguments(sde, y0, ts, bm, method, dt, options, names, *more)
+    setup = read_arguments(
+        Arguments(
+            sde=sde,
+            y0=y0,
+            ts=ts,
+            bm=bm,
+            method=method,
+            dt=dt,
+            tolerances=tolerances,
+            options=options,
+            names=names,
+            logqp=logqp,
+            extra=extra,
+            extra_solver_state=extra_solver_state,
+            return_stats=return_stats,
+            progress=progress,
+            compile=compile,
+            max_steps=max_steps,
+        )
+    )
     checks.check_adjoint(adjoint, setup.method)
-    return _run(setup, adjoint, adjoint_params, _backsolve_options(setup) if adjoint == "backsolve" else None)
+    return run(setup, adjoint, adjoint_params, backsolve_options(setup) if adjoint == "backsolve" else None)
 
 
 @eager
@@ -157,74 +168,34 @@ def sdeint_adjoint(
     own_steps = (
         check_tolerances(adjoint_rtol, adjoint_atol, dt_min, max_steps, "adjoint_") if adjoint_adaptive else None
     )
-    more = logqp, extra, extra_solver_state, tolerances, return_stats, progress, compile, max_steps
-    setup = read_arguments(sde, y0, ts, bm, method, dt, options, names, *more)
+    setup = read_arguments(
+        Arguments(
+            sde=sde,
+            y0=y0,
+            ts=ts,
+            bm=bm,
+            method=method,
+            dt=dt,
+            tolerances=tolerances,
+            options=options,
+            names=names,
+            logqp=logqp,
+            extra=extra,
+            extra_solver_state=extra_solver_state,
+            return_stats=return_stats,
+            progress=progress,
+            compile=compile,
+            max_steps=max_steps,
+        )
+    )
     if adjoint_method not in (None, f"adjoint_{setup.method}") or not checks.has_reversal(setup.method):
-        options = _backsolve_options(setup, adjoint_method, adjoint_options or {}, own_steps)
-        return _run(setup, "backsolve", adjoint_params, options)
+        backwards = backsolve_options(setup, adjoint_method, adjoint_options or {}, own_steps)
+        return run(setup, "backsolve", adjoint_params, backwards)
     if adjoint_options:
         raise ValueError(f"the reversible adjoint has no options, got adjoint_options={adjoint_options}; leave it out.")
     if adjoint_adaptive:
         warnings.warn("adjoint_adaptive has no effect: the reversible adjoint retraces its steps.", stacklevel=3)
-    return _run(setup, "reversible", adjoint_params, None)
-
-
-def _run(setup: Setup, adjoint: str, adjoint_params: Iterable[Tensor] | None, options: BacksolveOptions | None) -> Any:
-    y0, kept = setup.y0, None if adjoint == "backprop" else Kept(setup.sde)
-    if adjoint in ("backprop", "checkpoint"):
-        solve = replace(prepare(setup), kept=kept)
-        y0 = y0.to(solve.start.dtype)
-        return parts(setup, solve, *{"backprop": backprop, "checkpoint": checkpoint}[adjoint](solve, y0))
-    params = _params(setup.sde, adjoint_params)
-    check = adjoint_params is None and unchecked(setup.sde)
-    with torch.set_grad_enabled(check):
-        solve = prepare(setup._replace(y0=y0.detach()), options.scheme.levy_area if options else "none")
-    if torch.is_grad_enabled():
-        checks.check_constant(solve.steps.increment(0))
-    if check:
-        solve = replace(solve, start=check_reached(setup.sde, solve.start, params))
-    solve, y0 = replace(solve, kept=kept), y0.to(solve.start.dtype)
-    run = reversible(solve, y0, params) if options is None else backsolve(solve, y0, params, options)
-    return parts(setup, solve, *run)
-
-
-def _params(sde: Any, adjoint_params: Iterable[Tensor] | None) -> list[Tensor]:
-    if adjoint_params is None and not isinstance(sde, nn.Module):
-        raise ValueError(
-            f"the adjoint must know its parameters, but {type(sde).__name__} is no nn.Module; derive from "
-            "nn.Module, or pass adjoint_params: the tensors that gradients shall reach, () for none."
-        )
-    if isinstance(adjoint_params, Tensor):
-        raise ValueError("adjoint_params is a tensor, but must be a sequence of tensors; pass (it,).")
-    params = list(sde.parameters() if adjoint_params is None else adjoint_params)
-    for p in params:
-        if not isinstance(p, Tensor):
-            raise ValueError(f"adjoint_params must be tensors, got a {type(p).__name__} among them; leave it out.")
-    return list({id(p): p for p in params if p.requires_grad}.values())  # each once
-
-
-def _backsolve_options(
-    setup: Setup,
-    adjoint_method: str | None = None,
-    options: Mapping[str, Any] | None = None,
-    tolerances: Tolerances | None = None,
-) -> BacksolveOptions:
-    """The method that solves the continuous adjoint: the forward one if it can, else that for general noise."""
-    sde_type, noise_type = setup.sde.sde_type, setup.sde.noise_type
-    usable = [name for name in checks.fitting(sde_type, noise_type) if not METHODS[name].reversible]
-    method = adjoint_method or (setup.method if setup.method in usable else checks.default_method(sde_type, "general"))
-    if method not in usable:
-        raise ValueError(
-            f"adjoint_method {method!r} cannot solve the continuous adjoint of a {sde_type} SDE with {noise_type} "
-            f"noise; use one of {', '.join(usable)}, or method='reversible_heun' with its own, exact adjoint."
-        )
-    if adjoint_method and METHODS[setup.method].reversible:
-        warnings.warn(
-            f"the adjoint of {setup.method!r} by {method!r} is approximate; its own, adjoint_method=None, is exact.",
-            stacklevel=4,
-        )
-    scheme = make_scheme(method, sde_type, noise_type, options or {})
-    return BacksolveOptions(scheme, predictions(method, noise_type), tolerances, setup.dt)
+    return run(setup, "reversible", adjoint_params, None)
 
 
 def _warn_unused(function: str, unused: Mapping[str, Any]) -> None:
