@@ -216,7 +216,7 @@ REFUSED = {
     "max_steps must be a positive number, got nan": lambda: check_steps(3, math.nan),
     "hold numbers, but is on the device meta": lambda: solve(y0=torch.ones(3, 2, device="meta")),
     "dense and hold numbers, but is of the layout torch.sparse_coo": lambda: solve(y0=torch.eye(2).to_sparse()),
-    "bm is the class BrownianInterval; pass an object": lambda: solve(bm=sd.BrownianInterval),
+    "got the class BrownianInterval; make an object of it": lambda: solve(bm=sd.BrownianInterval),
 }
 
 

@@ -1,7 +1,9 @@
 """Brownian motions made of the Brownian Interval: a path without end, a tree for points, time reversed."""
 
+from collections.abc import Sequence
 from typing import Any, SupportsIndex
 
+import torch
 from torch import Tensor
 
 from sdegrad.torch.brownian.base import BaseBrownian, SampledBrownian, TimeLike
@@ -116,3 +118,17 @@ class ReverseBrownian(_Wrapper):
         if return_A and areas[-1] is not None:
             areas[-1] = -areas[-1]
         return (W, *areas)
+
+
+def brownian_interval_like(
+    y: Tensor,
+    t0: TimeLike = 0.0,
+    t1: TimeLike = 1.0,
+    size: Sequence[SupportsIndex] | None = None,
+    dtype: torch.dtype | None = None,
+    device: str | torch.device | None = None,
+    **kwargs: Any,
+) -> BrownianInterval:
+    """A `BrownianInterval` of the size, dtype and device of `y`, where these are not given."""
+    at = y.device if device is None else device
+    return BrownianInterval(t0, t1, y.shape if size is None else size, dtype or y.dtype, at, **kwargs)
