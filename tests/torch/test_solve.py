@@ -12,7 +12,7 @@ from scipy import stats
 
 import sdegrad.torch as sd
 from sdegrad.methods import METHODS, NOISE_TYPES
-from sdegrad.torch.methods import SOLVERS, make_scheme
+from sdegrad.torch.methods import SOLVERS, make_scheme, reversible_heun
 from sdegrad.torch.sde import make_vector_field
 from tests.torch.sdes import GBM, Rotation, channels, motion, neural, state
 
@@ -164,6 +164,22 @@ def test_a_step_and_back(method, power):
             state = SOLVERS[method].step(field, state, t, t, dt, torch.zeros(1, 1))
         misses.append(abs(state[0].item() - 1))
     assert slope(hs, misses) == pytest.approx(power, abs=0.2)
+
+
+@pytest.mark.parametrize("noise_type", NOISE_TYPES)
+def test_the_fused_step_of_reversible_heun_is_that_of_the_paper(noise_type):
+    field, t, dt = make_vector_field(neural(noise_type).double(), {}), torch.linspace(0.0, 1.0, 11), 0.1
+    dWs = dt**0.5 * torch.randn(10, *state().shape[:-1], channels(noise_type), generator=torch.manual_seed(1))
+    y0 = state().double()
+    known = reversible_heun.start(y0, *field.f_and_g(t[0], y0))
+    for k, dW in enumerate(dWs):
+        fused, plain = (
+            step(field, known, t[k], t[k + 1], dt, dW)
+            for step in (SOLVERS["reversible_heun"].step, reversible_heun.step)
+        )
+        assert max((a - b).abs().max() for a, b in zip(fused, plain, strict=True)) < 4e-15
+        assert (fused[0] - known[0]).abs().max() > 1e-2
+        known = fused
 
 
 @pytest.mark.parametrize(("method", "sde_type"), with_calculi("diagonal"))
