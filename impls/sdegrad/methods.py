@@ -1,4 +1,4 @@
-"""What is true of each solver, whatever the framework: the one table of calculus, strong order and cost.
+"""The properties of each solver, the same in every framework: one table of calculus, strong order and cost.
 
 Strong orders are theoretical, for constant steps. With commuting diffusion columns (scalar noise always, and diagonal
 noise whose entry i depends on y_i alone) the one-increment Stratonovich schemes gain half an order. For reversible

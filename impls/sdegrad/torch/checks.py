@@ -1,4 +1,4 @@
-"""What is asked of a solve before it starts. Every function here raises ValueError for what it refuses."""
+"""Checks of arguments before a solve starts. Every function here raises ValueError for what it refuses."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple

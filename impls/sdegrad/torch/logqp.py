@@ -51,7 +51,7 @@ class LogRatioSDE:
         return torch.cat((f, rate), -1), self._extended(g)
 
     def _extended(self, g: Tensor) -> Tensor:
-        """With a component that has no noise."""
+        """`g` with one more component, that has no noise."""
         axis = -1 if self.noise_type == "diagonal" else -2
         return torch.cat((g, torch.zeros_like(g.narrow(axis, 0, 1))), axis)
 

@@ -26,7 +26,7 @@ from sdegrad.torch.types import Outputs, Scheme, SolverState, State, Stats
 def prepare(setup: Setup, levy_area: LevyArea = "none") -> Solve:
     """Check the numbers and the shapes, and put together what the loop over the steps needs.
 
-    levy_area: what the way back needs of the Brownian motion.
+    levy_area: the least that the backward pass needs of the Brownian motion. ValueError for what does not fit.
     """
     given, y0, bm = setup.given, setup.y0, setup.bm
     times = checks.read_times(given.ts, given.dt, y0.dtype)
@@ -63,7 +63,7 @@ def prepare(setup: Setup, levy_area: LevyArea = "none") -> Solve:
 
 
 def _own_noise(y0: State, times: checks.Times, size: tuple[int, ...], levy_area: LevyArea) -> Any:
-    """With cells of length dt. One path alone has a Levy area too, though a Brownian motion of that shape has none."""
+    """A `BrownianInterval` with cells of length dt. A y0 without paths gets a Levy area too, by an axis of one path."""
     alone = len(size) == 1 and levy_area == "foster"
     bm = BrownianInterval(
         *times.ends,
@@ -77,7 +77,7 @@ def _own_noise(y0: State, times: checks.Times, size: tuple[int, ...], levy_area:
 
 
 class _Each:
-    """A Brownian motion, with `change` made to all that it gives: the first path taken, say, or another dtype."""
+    """A Brownian motion with `change` applied to all that it returns: to another dtype, say."""
 
     def __init__(self, bm: Any, change: Callable[[Tensor], Tensor]) -> None:
         self._bm, self._change = bm, change
@@ -91,7 +91,7 @@ class _Each:
 
 
 def _with_adaptive_steps(solve: Solve, setup: Setup, tolerances: Tolerances, times: checks.Times) -> Solve:
-    """The same over the times that `plan` accepts."""
+    """`solve` over the times that `plan` accepts."""
     scheme = solve.scheme
 
     def step(state: SolverState, a: float, b: float) -> SolverState:
@@ -107,7 +107,7 @@ def _with_adaptive_steps(solve: Solve, setup: Setup, tolerances: Tolerances, tim
 
 
 def result(setup: Setup, solve: Solve, ys: Outputs, state: SolverState) -> Any:
-    """ys, and the log-ratio, the rest of the state and the statistics, each if asked for."""
+    """ys [outputs, *paths, dim]; and, in a tuple, the log-ratio, the rest of the state and `Stats`, where wanted."""
     log_ratio = ()
     _check_kept_kind(state[0], setup.y0, solve.start.dtype)
     check_parted(solve, ys, state)
@@ -139,7 +139,7 @@ def _check_extra(setup: Setup, scheme: Scheme, start: Start) -> None:
     got = [_kind(x) for x in setup.extra_solver_state]
     if got != expected:
         raise ValueError(
-            f"the extra_solver_state of {setup.method!r} is to hold tensors of {expected}, got {got}; pass what a "
+            f"the extra_solver_state of {setup.method!r} must hold tensors of {expected}, got {got}; pass what a "
             "solve with extra=True returned last, or leave it out."
         )
 

@@ -1,4 +1,4 @@
-"""The SDE as a method uses it: a `VectorField`, made of what its author defined.
+"""The SDE as a solver uses it: a `VectorField`, made from the methods that its author defined.
 
 With noise_type "diagonal" the diffusion is [*paths, dim] and acts entry by entry; with "scalar" it is
 [*paths, dim, 1], with "additive" and "general" [*paths, dim, noise], and acts as a matrix. What depends on
@@ -36,7 +36,7 @@ def add_scaled_(x: Tensor, y: Tensor, by: Any) -> Tensor:
 
 
 def add_scaled(x: Tensor, y: Tensor, by: Any) -> Tensor:
-    """The same as a new tensor: what a user made may be needed again."""
+    """x + by y as a new tensor, for an x that may be needed again."""
     return x + by * y if isinstance(by, Tensor) else torch.add(x, y, alpha=by)
 
 
@@ -75,7 +75,7 @@ _PRODUCTS: dict[NoiseType, tuple[Callable[..., Tensor], Callable[..., Tensor], C
 
 @dataclass(frozen=True)
 class VectorField:
-    """The vector field, in the forms that the methods ask for.
+    """The vector field, in the forms that solvers use.
 
     f_and_g(t, y) -> (f, g); increment(t, y, dt, dW) -> f dt + g dW; drift(t, y, dt) -> f dt; noise(t, y, dW) -> g dW;
     g(t, y) -> g; entries(t, y) -> g as it is multiplied with dW entry by entry, if the noise is diagonal or scalar;
@@ -102,7 +102,7 @@ CALLED = ("f_and_g", "increment", "drift", "noise", "g", "entries")
 
 @dataclass
 class Counts:
-    """Of evaluations so far."""
+    """How often drift and diffusion were evaluated so far."""
 
     drift: int = 0
     diffusion: int = 0
@@ -142,7 +142,7 @@ def make_vector_field(
 
 
 def own_methods(sde: Any, names: Mapping[str, str]) -> dict[str, Callable[..., Any]]:
-    """What the SDE defines itself, by role."""
+    """The methods that the SDE defines, by role: f, g, f_and_g, g_prod, f_and_g_prod, h."""
     for key, name in names.items():
         if key not in ROLES:
             raise ValueError(f"unknown key {key!r} in names; the keys are {', '.join(ROLES)}.")

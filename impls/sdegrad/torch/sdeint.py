@@ -13,7 +13,7 @@ from sdegrad.torch.run import backsolve_options, run
 from sdegrad.torch.stepping.adaptive import check_tolerances
 from sdegrad.torch.types import Number, Progress, Times
 
-MAX_STEPS = 10_000_000  # hours, for most
+MAX_STEPS = 10_000_000  # hours, for most SDEs
 
 
 @eager
@@ -68,8 +68,8 @@ def sdeint(
         (z,) of mccallum_foster, () of others. extra_solver_state: the same at ts[0], to go on from another solve.
     adjoint: how gradients are computed. "backprop": autograd through every step. "checkpoint": the same, in
         memory that grows like the square root of the number of steps. "reversible" (reversible_heun and
-        mccallum_foster): the same to round-off, in constant memory; with ees25 and ees27 only nearly the same, for
-        their way back misses the way there, but by a high power of the step. "backsolve": the continuous adjoint,
+        mccallum_foster): the same to round-off, in constant memory; with ees25 and ees27 only nearly the same, since
+        they undo a step up to a high power of dt. "backsolve": the continuous adjoint,
         approximate, in constant memory. The last two reach y0 and adjoint_params only; the reversible one is
         differentiable once, backsolve twice (the second time in memory that grows with the steps), the others always.
     adjoint_params: what these two reach beside y0; the parameters of `sde` by default, with a warning, once for an sde,
@@ -83,10 +83,10 @@ def sdeint(
         `progress` is then called after each block. It pays for many solves with small networks: the first call takes
         tens of seconds, later ones reuse it for every seed, dt, ts, number of steps and value of the parameters. f and
         g must be of torch alone and not depend on the values of tensors in Python. Needs torch's compiler, and on the
-        CPU one for C++. Without effect on the search for adaptive steps and on the way back of "backsolve".
+        CPU one for C++. No effect on the search for adaptive steps and on the backward pass of "backsolve".
     adaptive: choose the steps, from dt on and not below dt_min, so that two half steps differ from a whole one by no
         more than rtol |y| + atol, in the root mean square over all entries; the solution is that of the half steps.
-        Only then rtol, atol and dt_min have an effect. Gradients take the steps as constants, all adjoints alike.
+        Only then rtol, atol and dt_min have an effect. All adjoints take the steps as constants.
 
     ValueError for bad arguments, before the first step; a warning for unknown ones.
     """
@@ -155,9 +155,9 @@ def sdeint_adjoint(
         `method` itself; or another one-step method for this calculus and noise to solve that one with.
     adjoint_options: of that method, as `options`.
     adjoint_params: the tensors, beside y0, that gradients reach; the parameters of `sde` by default.
-    adjoint_adaptive: choose the steps of the continuous adjoint anew, to adjoint_rtol and adjoint_atol, the error being
-        that of the state and of all its adjoints. Otherwise the way back is over the steps of the way there, chosen or
-        not. The reversible adjoint always retraces those: it is exact for them, and warns that it does.
+    adjoint_adaptive: choose steps for the continuous adjoint, by adjoint_rtol and adjoint_atol on the error of the
+        state and of all its adjoints. Otherwise it is solved over the steps of the forward pass. The reversible adjoint
+        always retraces those, for which it is exact, and warns if adjoint_adaptive is set.
 
     ValueError for bad arguments, before the first step; a warning for unknown ones.
     """

@@ -9,7 +9,7 @@ from sdegrad.torch.methods import SOLVERS
 
 
 class Names(SimpleNamespace):
-    """Strings by attribute; `in` asks for a string."""
+    """Strings by attribute; `name in names` tests for a string."""
 
     def all(self) -> list[str]:
         return sorted(vars(self).values())

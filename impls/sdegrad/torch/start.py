@@ -1,4 +1,4 @@
-"""The field at the initial time: evaluated once before the first step, and checked."""
+"""The vector field at the initial time: evaluated once before the first step, and checked."""
 
 from typing import Any, NamedTuple
 

@@ -25,7 +25,8 @@ MIRRORED = ("ees25", "ees27", "euler_heun", "heun", "midpoint")
 
 
 class BacksolveOptions(NamedTuple):
-    """How the adjoint SDE is solved: with which scheme, and, if there are tolerances, over steps of its own from dt on.
+    """How the adjoint SDE is solved: by `scheme`, over the steps of the forward pass, or, if there are tolerances, over
+    steps of its own, the first of length dt.
 
     predictions: how often the state at the left end of a step is predicted before the step is transposed there; 0 for
     the methods that know f dt + g dW alone and are Stratonovich, which take the adjoint SDE itself.
@@ -97,7 +98,7 @@ class _Backsolve(torch.autograd.Function):
 
 
 def _field(solve: Solve) -> VectorField:
-    """That of the forward pass, for second derivatives too, which come later."""
+    """The vector field of the forward pass, put back at each call if second derivatives may come later."""
     if not torch.is_grad_enabled():
         return solve.field
     return replace(solve.field, **{name: solve.kept.around(getattr(solve.field, name)) for name in CALLED})
@@ -106,7 +107,7 @@ def _field(solve: Solve) -> VectorField:
 def _over_the_steps(
     solve: Solve, options: BacksolveOptions, step_back: StepBack, x: Bundle, ys: Tensor, grad_ys: Tensor
 ) -> Bundle:
-    """Over the steps of the way there, the last one first."""
+    """Solve over the steps of the forward pass, the last one first."""
     weights = solve.weights()
     for step in solve.steps_over(solve.steps.grid, options.scheme.levy_area).backward():
         x = step_back(_collect(x, weights.get(step.k + 1, ()), ys, grad_ys), step)
@@ -116,7 +117,7 @@ def _over_the_steps(
 def _over_own_steps(
     solve: Solve, options: BacksolveOptions, step_back: StepBack, x: Bundle, ys: Tensor, grad_ys: Tensor
 ) -> Bundle:
-    """Over steps chosen anew between the grid times that the outputs are made of."""
+    """Solve over steps of its own, chosen between the grid times that the outputs are made of."""
     assert options.tolerances is not None
     grid, weights = solve.steps.grid, solve.weights()
 
@@ -136,7 +137,7 @@ def _flat(state: SolverState) -> Tensor:
 
 
 def _collect(x: Bundle, weights: Iterable[tuple[int, float]], ys: Tensor, grad_ys: Tensor) -> Bundle:
-    """Add what the outputs hand to the adjoint; where one lies on the grid, go on from the state itself."""
+    """Add the gradients of the outputs to the adjoint; where an output lies on the grid, continue from its value."""
     y, a, *totals = x.parts
     for i, w in weights:
         a = torch.add(a, grad_ys[i], alpha=w)
@@ -145,7 +146,7 @@ def _collect(x: Bundle, weights: Iterable[tuple[int, float]], ys: Tensor, grad_y
 
 
 def _mirrored(options: BacksolveOptions, field: VectorField, params: Sequence[Tensor]) -> StepBack:
-    """The Stratonovich calculus is that of smooth paths: time runs backwards with the signs of (dt, dW)."""
+    """A step back with (-dt, -dW): Stratonovich calculus is that of smooth paths, which run backwards so."""
 
     def augment(increment: Callable[..., Tensor]) -> Callable[..., Bundle]:
         """An increment F(t, y, ...) of y, with those of the adjoints, - a dF/dy and - a dF/dparams."""
@@ -166,8 +167,8 @@ def _mirrored(options: BacksolveOptions, field: VectorField, params: Sequence[Te
 
 
 def _transposed(options: BacksolveOptions, field: VectorField, params: Sequence[Tensor]) -> StepBack:
-    """With y1 = S(y0) the step of the method, y0 = y1 - (S(y0) - y0) by iteration, and the adjoint by the transpose of
-    dS at a predicted y0. It is right for every calculus, noise and Levy area that S is right for.
+    """A step back by iteration. Where y1 = S(y0) is the step of the method, y0 = y1 - (S(y0) - y0), and the adjoint is
+    pulled back by the transpose of dS at the predicted y0: for every calculus, noise and Levy area that S is for.
 
     In the Ito sense, with the field taken at the right end of the step, it would need the corrections + (dg_k) g_k dt
     in y and - a (d^2 g_k) g_k dt in a, summed over the columns g_k. Each prediction gains half an order in the error of
@@ -196,7 +197,7 @@ def _pull(function: Callable[[Tensor], Tensor], y: Tensor, a: Tensor, params: Se
 
 
 def _pulled(function: Any, y: Tensor, a: Tensor, *params: Tensor, keep: bool = False) -> tuple[Tensor, ...]:
-    """With y as a leaf, so that the products do not go on through what it was made of, which may be the parameters."""
+    """`_pull` without derivatives. y is made a leaf: what it was made of, perhaps the parameters, gets no product."""
     with torch.enable_grad():
         y = y if keep else y.detach().requires_grad_()
         value = function(y)

@@ -22,16 +22,16 @@ from sdegrad.torch.types import Outputs, SolverState, State
 
 # Relative distance of the reconstructed from the true initial state above which the gradient is in doubt.
 DRIFT_LIMIT = {torch.float64: 1e-6, torch.float32: 1e-3}
-NEAR_LIMIT = 1e-3  # at least, where the way back is only nearly the way there
+NEAR_LIMIT = 1e-3  # at least, for a method that is only nearly reversible
 
 
 def backprop(solve: Solve, y0: State) -> tuple[Outputs, SolverState]:
-    """The outputs and the state at the end, as do the others."""
+    """Returns (outputs [outputs, *paths, dim], state at the end), as all adjoints do; autograd keeps every step."""
     return solve.run(y0)
 
 
 def checkpoint(solve: Solve, y0: State) -> tuple[Outputs, SolverState]:
-    """Keep the state at about sqrt(n) of the n steps, and compute the steps between two of them once more."""
+    """Keep the state at about sqrt(n) of the n steps, and compute the steps between two of them again when needed."""
     steps = solve.steps.grid.steps
     length = math.isqrt(steps - 1) + 1
     ys, state = solve.begin(y0)
@@ -68,8 +68,8 @@ class _Segment:
 def reversible(solve: Solve, y0: State, params: Sequence[Tensor]) -> tuple[Outputs, SolverState]:
     """The solution, whose backward pass retraces the steps exactly; between the outputs nothing is stored.
 
-    Exact to round-off, which on the way back grows exponentially in (Lipschitz constant x time span): a
-    warning says when the way back does not end at the initial state. Differentiable once.
+    Exact to round-off, which in the backward pass grows exponentially in (Lipschitz constant x time span):
+    a warning says when that pass does not end at the initial state. Differentiable once.
     """
     extra = solve.extra or ()
     ys, *state = _Reversible.apply(solve, len(extra), y0, *extra, *params)  # pyright: ignore[reportGeneralTypeIssues]
@@ -119,8 +119,8 @@ class _Refused(torch.autograd.Function):
 
 
 def once_differentiable(message: str) -> Callable[..., Any]:
-    """As torch's, but the error says what to do, and is raised for gradients of linear losses too: torch's takes their
-    second derivatives for zero."""
+    """A decorator like torch's `once_differentiable`, but the error is `message`, and is raised for gradients of linear
+    losses too, whose second derivatives torch's takes for zero."""
 
     def decorate(backward: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
         def run(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
@@ -171,8 +171,8 @@ class _Reversible(torch.autograd.Function):
 def _retrace(
     solve: Solve, state: SolverState, adjoint: SolverState, grad_ys: Tensor, gradients: Accumulator
 ) -> tuple[SolverState, SolverState]:
-    """Undo the steps from the state at the end; the state at the start, as it is arrived at, and the gradient in y0, or
-    in all of the state if that was given."""
+    """Undo the steps from the state at the end. Returns the state that is reached at the start, and the gradient in y0,
+    or in all of the state if that was given."""
     reversal, steps, weights = solve.scheme.reversal, solve.steps, solve.weights()
     assert reversal is not None
     field = replace(solve.field, f_and_g=recorded(solve.field.f_and_g))

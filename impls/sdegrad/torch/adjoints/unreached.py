@@ -1,4 +1,4 @@
-"""Whether the gradients of an adjoint that must know its parameters reach all that an SDE depends on."""
+"""A check for the adjoints that must know their parameters: do gradients reach everything the SDE depends on?"""
 
 import warnings
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ _CHECKED: WeakSet[Any] = WeakSet()
 
 
 def unchecked(sde: Any) -> bool:
-    """Whether this SDE has not been checked yet: once is enough, for the check needs a graph."""
+    """True if `sde` was not checked before. Once is enough, and the check costs a graph."""
     return torch.is_grad_enabled() and sde not in _CHECKED
 
 
 def check_reached(sde: Any, start: Start, params: Sequence[Tensor]) -> Start:
-    """`start` without its graph. A warning if that leads to leaves which are not among the parameters."""
+    """Return `start` without its graph. Warn if the graph leads to leaves that are not among `params`."""
     _CHECKED.add(sde)
     unreached = _leaves((start.f0, start.g0), params)
     if unreached:
@@ -39,7 +39,7 @@ def _detached(x: Tensor | None) -> Tensor | None:
 
 
 def _leaves(values: Sequence[Tensor | None], known: Sequence[Tensor]) -> list[Tensor]:
-    """Those that the values lead to without passing through a known tensor, which may be made of others."""
+    """The leaves of the graph of `values` that are reached without passing through a tensor in `known`."""
     edges: list[Any] = [tuple(get_gradient_edge(x)[:2]) for x in values if x is not None and x.requires_grad]
     seen = {tuple(get_gradient_edge(x)[:2]) for x in known}
     leaves = []

@@ -1,4 +1,4 @@
-"""What every Brownian motion offers to a solver, and the checks of what makes one."""
+"""The interface of Brownian motions, and the checks of their arguments."""
 
 import math
 import operator
@@ -59,7 +59,7 @@ class BaseBrownian(ABC):
 
 
 class SampledBrownian(BaseBrownian):
-    """The Brownian motions of this library: they know what their sample is."""
+    """A Brownian motion of this library, which knows the shape, dtype and device of its sample."""
 
     _sample: Sample
     _levy_area: LevyArea = "none"

@@ -156,7 +156,7 @@ class BrownianInterval(SampledBrownian):
                 W = None if return_U or return_A else self._rows.get(k)
                 return self.cell(k, return_U, return_A) if W is None else W
         if tb is None:
-            warnings.warn("a Brownian interval is asked for intervals; bm(t) costs what bm(t0, t) does.", stacklevel=2)
+            warnings.warn("a Brownian interval is queried by intervals; bm(t) costs what bm(t0, t) does.", stacklevel=2)
             ta, tb = self.t0, ta
         start, end = self._located(ta, tb)
         if start.on_grid and end.on_grid and end.k == start.k + 1:

@@ -88,7 +88,7 @@ class VirtualBrownianTree(SampledBrownian):
         return self._terms.sum(0)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Made anew: copied apart, the rows would not be views of the terms any more."""
+        """Pickle by arguments: in a copy of the attributes the rows would not be views of the terms."""
         return type(self), (self.t0, self.t1, self.shape, self.dtype, self.device, self.entropy, self.tol)
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""What a compiled block is told of its steps, in as few tensors as pay: each one that is passed costs time."""
+"""The steps of a compiled block as its arguments, in few tensors: each one that is passed costs time."""
 
 import functools
 from collections.abc import Sequence
@@ -28,8 +28,8 @@ def step_block(steps: Steps, k: int, length: int) -> StepBlock:
 
 
 def block_times(steps: Steps, k: int, length: int) -> tuple[Tensor, Tensor]:
-    """The grid times from number k on, and the lengths of the steps between them. They may be kept: not to be written
-    to."""
+    """The grid times from number k on, and the lengths of the steps between them. They may be shared: do not write
+    to them."""
     of = _cached_block_times if isinstance(steps.grid, Grid) else _new_block_times
     return of(steps.grid, k, length, steps.dtype, steps.device)
 
@@ -54,5 +54,5 @@ def _increments(steps: Steps, k: int, length: int) -> Tensor | Sequence[Any]:
 
 
 def joined(rows: list[Any]) -> Tensor | Sequence[Any]:
-    """As one tensor [rows, ...] where they are tensors and small."""
+    """The rows as one tensor [rows, ...], if they are small tensors; else as they are."""
     return torch.stack(rows) if isinstance(rows[0], Tensor) and rows[0].numel() <= SMALL else rows

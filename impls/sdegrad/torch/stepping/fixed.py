@@ -20,7 +20,7 @@ _CHUNK = 64  # grid times made at once: few enough to be held for any number of 
 
 
 class Step(NamedTuple):
-    """From grid time k to grid time k + 1."""
+    """The step from grid time k to k + 1: its end times, length dt and Brownian increment dW (see `Scheme`)."""
 
     k: int
     t0: Time
@@ -32,7 +32,7 @@ class Step(NamedTuple):
 @dataclass(frozen=True)
 class Steps:
     """The grid, and the Brownian motion on it: increment(k) is that of [grid.time(k), grid.time(k + 1)], with the Levy
-    area that the scheme asks for. progress is told of the steps forward."""
+    area that the scheme asks for. progress is called after each step forward."""
 
     grid: Grid | AcceptedGrid
     increment: Callable[[int], Any]
@@ -73,8 +73,8 @@ class Solve:
     start: the vector field at the initial time. steps_over(grid, levy_area): the steps of the same Brownian motion over
     another grid, with another Levy area.
     extra: the state at the start beside the solution, if it is given. blocks: `compiled.Blocks` to go through, if any.
-    kept, first: for a pass that runs the SDE again: what it is made of; and of a Brownian motion that is not ours the
-    query by index and its first answer.
+    kept, first: for a pass that runs the SDE again: `replay.Kept`, and for a Brownian motion of another library the
+    query by index with its first answer.
     """
 
     scheme: Scheme
@@ -100,11 +100,11 @@ class Solve:
         self.kept.evaluate(lambda: field_at(self.field, t0, y0.detach(), self.start.noise), self.start[:2])
 
     def check_bm(self) -> None:
-        """RuntimeError if a Brownian motion that is not ours gives another increment than at first."""
+        """RuntimeError if a Brownian motion of another library gives another increment than at first."""
         if self.first is None:
             return
-        ask, known = self.first
-        again = ask(0)
+        increment, known = self.first
+        again = increment(0)
         if any(map(differ, again, known) if isinstance(known, tuple) else [differ(again, known)]):
             raise RuntimeError(
                 "bm gave another increment for the same times than before the solve, so that the backward pass would "
@@ -112,14 +112,14 @@ class Solve:
             )
 
     def begin(self, y0: Tensor) -> tuple[list[Tensor], SolverState]:
-        """The outputs at the initial time, and the state there."""
+        """Returns (outputs at the initial time, state there)."""
         ys = [y0 for k, _ in self.outputs if k == 0]
         if self.extra is not None:
             return ys, (y0, *self.extra)
         return ys, self.scheme.start(y0, self.start.f0, self.start.g0)
 
     def advance(self, state: SolverState, start: int, stop: int) -> tuple[list[Tensor], SolverState]:
-        """The outputs after grid time `start` and up to `stop`, and the state there, from that at `start`."""
+        """Step from the state at grid time `start` to `stop`. Returns (outputs after start, state at stop)."""
         ys, at, z0 = [], start, state[0]
         pending = [(k, w) for k, w in reversed(self.outputs) if start < k <= stop]
         steps = _one_by_one if self.blocks is None else self.blocks.steps
@@ -155,7 +155,7 @@ def increments(bm: Any, grid: Grid | AcceptedGrid, eps: float, levy_area: LevyAr
     dtype of the times.
 
     A `BrownianInterval` with the same cells is asked for them by index, any other Brownian motion by the grid times as
-    floats: a subclass too that answers calls in a way of its own.
+    floats; so is a subclass with a `__call__` of its own.
     """
     ask = _by_time(bm, grid)
     plain = isinstance(bm, BrownianInterval) and type(bm).__call__ is BrownianInterval.__call__
@@ -176,7 +176,7 @@ def increments(bm: Any, grid: Grid | AcceptedGrid, eps: float, levy_area: LevyAr
 
 
 def _by_time(bm: Any, grid: Grid | AcceptedGrid) -> Callable[..., Any]:
-    """A float32 end may be an ulp beyond that of a Brownian motion, which is the end then."""
+    """The increment of `bm` by index. A float32 end may be an ulp beyond that of `bm`, and is then taken for it."""
     first, last = max(grid.t0, float(getattr(bm, "t0", grid.t0))), min(grid.t1, float(getattr(bm, "t1", grid.t1)))
     ends = {0: first, grid.steps: last}
     return lambda k, **areas: bm(ends.get(k, grid.time(k)), ends.get(k + 1, grid.time(k + 1)), **areas)
