@@ -544,6 +544,16 @@ def test_every_way_to_define_an_sde(method, which):
         assert (solve(which) - solve("f, g")).abs().max() < 1e-14
 
 
+@pytest.mark.parametrize("method", STRATONOVICH)
+def test_g_beside_the_product_tells_the_noise_dimension(method):
+    """And the drift alone is f_and_g_prod without noise; no Brownian motion is passed."""
+    solutions = []
+    for which in ("g, f_and_g_prod", "f, g"):
+        torch.manual_seed(3)
+        solutions.append(sd.sdeint(Bare(variants()[which]), state(), (0.0, 1.0), method=method, dt=0.1))
+    assert (solutions[0] - solutions[1]).abs().max() < 1e-14
+
+
 class Product:
     """An SDE that knows its drift and its diffusion together and in products alone."""
 

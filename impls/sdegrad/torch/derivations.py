@@ -61,6 +61,15 @@ def _product_of(noise: _Noise, g: Form) -> Form:
     return lambda t, y, dW: product(g(t, y), dW)
 
 
+def _pair_without_noise(_: _Noise, g: Form, f_and_g_prod: Form) -> Form:
+    def f_and_g(t: Any, y: State) -> tuple[State, Tensor]:
+        diffusion = g(t, y)
+        dW = y.new_zeros((*y.shape[:-1], diffusion.shape[-1]))
+        return f_and_g_prod(t, y, dW)[0], diffusion
+
+    return f_and_g
+
+
 def _first_without_noise(noise: _Noise, f_and_g_prod: Form) -> Form:
     fill = noise.fill
     return lambda t, y: f_and_g_prod(t, y, fill(y, 0.0))[0]
@@ -99,6 +108,7 @@ class Derivation(NamedTuple):
 DERIVATIONS = (
     Derivation("f_and_g_prod", ("f", "g_prod"), _pair),
     Derivation("f_and_g", ("f", "g"), _pair),
+    Derivation("f_and_g", ("g", "f_and_g_prod"), _pair_without_noise),
     Derivation("f_and_g_prod", ("f_and_g",), _product_of_second),
     Derivation("f", ("f_and_g",), _first),
     Derivation("g", ("f_and_g",), _second),

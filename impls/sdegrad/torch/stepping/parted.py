@@ -14,10 +14,10 @@ LIMIT = 1.0
 first step of the drift where that is larger (for a solution that is zero at the outputs).
 
 While all is well the distance is about that of a step. It is random: for geometric Brownian motion on [0, 1], the
-largest of 1000 paths, it was mostly below 0.3 of the size for sigma = 1 and 0.5 for sigma = 2 at dt up to 0.5, where the
-solution itself is off by more, but a run with sigma = 2 and dt = 0.1 reached 1.04. For y' = -L y it grows
+largest of 1000 paths, it was mostly below 0.3 of the size for sigma = 1 and 0.5 for sigma = 2 at dt up to 0.5, where
+the solution itself is off by more, but a run with sigma = 2 and dt = 0.1 reached 1.04. For y' = -L y the distance grows
 like e^(L t), while the copy that is returned feels (L dt)^2 / 4 of it, since the other one is off on alternating sides;
-of a drift that bends it feels the square. So a solve is hardly affected below 1, and not to be trusted above."""
+of a drift that bends it feels the square. So a solve is hardly affected below 1, and not to be trusted far above."""
 
 
 @torch.no_grad()
