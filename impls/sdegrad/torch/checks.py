@@ -36,7 +36,7 @@ def check_sde(sde: Any) -> None:
 
 
 def check_method(method: str | None, sde_type: SDEType, noise_type: NoiseType) -> str:
-    """The method, by default one for the calculus and the noise of the SDE."""
+    """The method that is used: `method`, or if None the default for the calculus and the noise of the SDE."""
     method = default_method(sde_type, noise_type) if method is None else method
     if not isinstance(method, str) or method not in SOLVERS:
         raise ValueError(f"unknown method {method!r}; the methods are {', '.join(SOLVERS)}.")
@@ -56,7 +56,7 @@ def check_method(method: str | None, sde_type: SDEType, noise_type: NoiseType) -
 
 
 def fitting(sde_type: SDEType, noise_type: NoiseType) -> list[str]:
-    """The methods for this calculus and noise."""
+    """The names of the methods for this calculus and noise."""
     return [name for name in SOLVERS if sde_type in METHODS[name].sde_types and noise_type in METHODS[name].order]
 
 
@@ -143,7 +143,7 @@ def as_state(extra: Any) -> tuple[Any, ...]:
 
 
 def check_span(bm: Any, grid: Grid, eps: float) -> None:
-    """A Brownian motion that tells its ends must reach from ts[0] to ts[-1]."""
+    """`bm` must reach from ts[0] to ts[-1], if it has the attributes t0 and t1."""
     t0, t1 = float(getattr(bm, "t0", grid.t0)), float(getattr(bm, "t1", grid.t1))
     if not (covers(t0, t1, grid.t0, eps) and covers(t0, t1, grid.t1, eps)):
         raise ValueError(
@@ -185,7 +185,7 @@ def check_progress(progress: Any) -> None:
 
 
 def check_noise(noise: Any, shape: tuple[int, ...], y0: State) -> None:
-    """`noise`, the first increment, [*paths, noise], and its Levy area, of the dtype and on the device of the state."""
+    """`noise`, the first increment [*paths, noise] with its Levy area, must have the dtype and device of the state."""
     parts = noise if isinstance(noise, tuple) else (noise,)
     shapes = (shape, (*shape, shape[-1]) if isinstance(noise, Area) else shape)
     for dW, needed in zip(parts, shapes, strict=False):

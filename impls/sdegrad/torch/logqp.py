@@ -57,13 +57,14 @@ class LogRatioSDE:
 
 
 def with_log_ratio(y0: State) -> Extended:
+    """`y0` with the log-ratio at the start, zero, as its last component."""
     return torch.cat((y0, torch.zeros_like(y0[..., :1])), -1)
 
 
 def split_log_ratio(
     ys: Float[Tensor, "outputs *paths extended"],
 ) -> tuple[Outputs, Float[Tensor, "intervals *paths"]]:
-    """The solution, and the log-ratio over each interval between two outputs."""
+    """Returns (solution, log-ratio over each interval between two outputs)."""
     return ys[..., :-1], ys[..., -1].diff(dim=0)
 
 

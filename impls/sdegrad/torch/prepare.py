@@ -24,7 +24,7 @@ from sdegrad.torch.types import Outputs, Scheme, SolverState, State, Stats
 
 
 def prepare(setup: Setup, levy_area: LevyArea = "none") -> Solve:
-    """Check the numbers and the shapes, and put together what the loop over the steps needs.
+    """Check the numbers and the shapes, evaluate the SDE at the start, and return what the loop over the steps needs.
 
     levy_area: the least that the backward pass needs of the Brownian motion. ValueError for what does not fit.
     """

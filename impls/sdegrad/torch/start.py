@@ -23,7 +23,8 @@ class Start(NamedTuple):
 
 
 def evaluate_start(field: VectorField, noise_type: str, t0: Time, y0: State, bm: Any) -> Start:
-    """ValueError unless the shapes fit the state and the noise type, and the SDE leaves y as it is."""
+    """Evaluate the vector field at y0. ValueError if a shape does not fit the state and the noise type, or if the SDE
+    writes into y."""
     y = y0.clone()  # so that an SDE that writes to it does no harm
     version = y._version
     start = _start(field, noise_type, t0, y, bm)

@@ -98,7 +98,7 @@ class Scheme:
 
 
 def solution_only(y0: Any, f0: Any, g0: Any) -> SolverState:  # noqa: ARG001
-    """The start of a method whose state is the solution alone."""
+    """`Scheme.start` of a method whose state is the solution alone."""
     return (y0,)
 
 

@@ -149,7 +149,7 @@ def _mirrored(options: BacksolveOptions, field: VectorField, params: Sequence[Te
     """A step back with (-dt, -dW): Stratonovich calculus is that of smooth paths, which run backwards so."""
 
     def augment(increment: Callable[..., Tensor]) -> Callable[..., Bundle]:
-        """An increment F(t, y, ...) of y, with those of the adjoints, - a dF/dy and - a dF/dparams."""
+        """The increments of y, F(t, y, ...), and of the adjoints, - a dF/dy and - a dF/dparams."""
 
         def augmented(t: Tensor, x: Bundle, *increments: Any) -> Bundle:
             y, a, *_ = x.parts

@@ -78,8 +78,8 @@ def finish(
 
 
 def _keeping_dtype(field: VectorField, dtype: torch.dtype) -> VectorField:
-    """The lengths of the steps are tensors of float64, which must not show in the dtype of the times made with them.
-    The field gets a copy of a time, for the times are kept for other solves."""
+    """`field`, called with times of `dtype`: the lengths of the steps are float64 tensors, and so are times that are
+    computed with them. The times are copied, since other solves use them too."""
 
     def of(function: Callable[..., Any]) -> Callable[..., Any]:
         return lambda t, *rest: function(t.to(dtype, copy=True), *rest)

@@ -45,7 +45,7 @@ def checkpoint(solve: Solve, y0: State) -> tuple[Outputs, SolverState]:
 
 
 class _Segment:
-    """Some steps, which must end as before when they are taken once more."""
+    """Some steps, which must end at the same state when they are computed again."""
 
     def __init__(self, solve: Solve) -> None:
         self._solve, self._end = solve, None
@@ -84,7 +84,7 @@ class Accumulator:
         self.totals = [torch.zeros_like(p) for p in params]
 
     def vjp(self, outputs: Sequence[Tensor], y: Tensor, cotangents: Sequence[Tensor]) -> Tensor:
-        """The part in `y`. Outputs that depend on nothing (constant noise, say) contribute nothing."""
+        """The product with the Jacobian in `y`. Outputs that depend on nothing add nothing."""
         pairs = [(o, c) for o, c in zip(outputs, cotangents, strict=True) if o.requires_grad]
         if not pairs:
             return torch.zeros_like(y)
@@ -96,7 +96,7 @@ class Accumulator:
 
 
 def recorded(f_and_g: Callable[..., Any]) -> Callable[..., Any]:
-    """The same, with `y` made a leaf and the graph kept, inside a pass that runs without gradients."""
+    """`f_and_g` that keeps its graph and makes `y` a leaf, inside a pass that runs without gradients."""
 
     def record(t: Tensor, y: Tensor) -> Any:
         with torch.enable_grad():
@@ -106,7 +106,7 @@ def recorded(f_and_g: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Refused(torch.autograd.Function):
-    """The last of its inputs, unchanged, and depending on all of them; but their derivative is refused."""
+    """Returns the last inputs unchanged, as functions of all inputs, whose derivative raises RuntimeError(message)."""
 
     @staticmethod
     def forward(ctx: Any, message: str, outputs: int, *inputs: Tensor) -> tuple[Tensor, ...]:

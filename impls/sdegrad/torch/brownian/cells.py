@@ -123,6 +123,7 @@ class GridCells:
         return self.rows[k]
 
     def cell(self, k: int) -> Increment:
+        """W, and H if tracked, over cell k."""
         start, W, H = self.block(k)
         return Increment(self._grid.step(k), W[k - start], None if H is None else H[k - start])
 

@@ -144,7 +144,7 @@ class BrownianInterval(SampledBrownian):
         return W[i - start : j - start] if j <= start + len(W) else None
 
     def __call__(self, ta: TimeLike, tb: TimeLike | None = None, return_U: bool = False, return_A: bool = False) -> Any:
-        """W(tb) - W(ta) [*shape], and if asked U [*shape], A [*shape, noise]; bm(t) is bm(t0, t), and warns.
+        """W(tb) - W(ta) [*shape], and in a tuple U [*shape], A [*shape, noise] where wanted; bm(t) is bm(t0, t).
 
         ValueError if ta > tb, or if a time is beyond [t0, t1] by more than four ulp of its dtype, as `outside` says.
         """
@@ -206,7 +206,7 @@ class BrownianInterval(SampledBrownian):
         return reduce(join, (self._cell(k, True) for k in range(i, j))) if area else self._cells.union(i, j)
 
     def _inside(self, k: int, ta: float, tb: float, area: bool) -> Increment:
-        """Over [ta, tb] within cell k."""
+        """The increment over [ta, tb] within cell k."""
         ends = self.grid.time(k), self.grid.time(k + 1)
         piece = self._tree.increment(self._cells.cell(k), *ends, self._cell_seed(1, k), ta, tb)
         if not area:

@@ -68,7 +68,7 @@ def root_seed(entropy: int) -> int:
 
 
 class Sample(NamedTuple):
-    """What one sample of a Brownian motion is."""
+    """Shape, dtype and device of one sample of a Brownian motion."""
 
     shape: tuple[int, ...]
     dtype: torch.dtype
@@ -80,7 +80,7 @@ class Sample(NamedTuple):
 
 
 class Lock(RLock):  # pyright: ignore[reportGeneralTypeIssues] (it is not final)
-    """Held while an object draws and changes what it keeps, for threads may share it; a copy has its own."""
+    """A lock to hold while an object draws and stores, since threads may share the object; a copy has its own."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Lock, ()

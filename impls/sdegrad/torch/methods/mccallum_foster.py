@@ -28,7 +28,7 @@ ADDITIVE_NOISE = ANY_NOISE | {"shark": shark.SCHEME, "sra1": sra1.SCHEME}
 
 
 def scheme(sde_type: str, noise_type: str, *, base: str = "midpoint", coupling: float = 0.999) -> Scheme:  # noqa: ARG001
-    """base: the one-step method; coupling: l, in (0, 1]."""
+    """The scheme of this base, the name of a one-step method, and this coupling, l in (0, 1]. ValueError for others."""
     bases = ADDITIVE_NOISE if noise_type == "additive" else ANY_NOISE
     if base not in [*bases]:
         raise ValueError(f"the base {base!r} is not for {noise_type} noise; use one of {', '.join(bases)}.")

@@ -54,7 +54,7 @@ def _without_derivative(field: VectorField, t0: Any, y: Tensor, k: Any, dt: floa
 
 
 def scheme(sde_type: str, noise_type: str, *, grad_free: bool = False) -> Scheme:
-    """grad_free: two evaluations of the diffusion in place of one and its derivative."""
+    """The scheme for these types. grad_free: two evaluations of the diffusion in place of one and its derivative."""
     if noise_type == "additive":
         return euler.SCHEME  # nothing to differentiate
     steps = {

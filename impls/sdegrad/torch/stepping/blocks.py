@@ -23,7 +23,7 @@ class StepBlock(NamedTuple):
 
 
 def step_block(steps: Steps, k: int, length: int) -> StepBlock:
-    """The steps from number k to k + length - 1."""
+    """The block of the steps k to k + length - 1."""
     return StepBlock(*block_times(steps, k, length), _increments(steps, k, length))
 
 

@@ -41,7 +41,7 @@ class Steps:
     progress: Progress | None = None
 
     def forward(self, start: int = 0, stop: int | None = None) -> Iterator[Step]:
-        """The steps from grid time `start` to grid time `stop` (the end, if None)."""
+        """Yields the steps from grid time `start` to grid time `stop` (the end, if None)."""
         stop = self.grid.steps if stop is None else stop
         times = self.times(range(start, stop + 1))
         t0 = next(times)
@@ -52,7 +52,7 @@ class Steps:
                 self.progress(k + 1, self.grid.steps)
 
     def backward(self) -> Iterator[Step]:
-        """All steps, the last one first."""
+        """Yields all steps, the last one first."""
         times = self.times(range(self.grid.steps, -1, -1))
         t1 = next(times)
         for k, t0 in zip(range(self.grid.steps - 1, -1, -1), times, strict=True):
@@ -95,7 +95,7 @@ class Solve:
         return torch.stack(ys + later), state
 
     def check_start(self, y0: Tensor) -> None:
-        """RuntimeError if the SDE is no longer what it was at the start."""
+        """RuntimeError if the SDE returns other values at the start than before the solve."""
         (t0,) = self.steps.times([0])
         self.kept.evaluate(lambda: field_at(self.field, t0, y0.detach(), self.start.noise), self.start[:2])
 
@@ -143,7 +143,7 @@ class Solve:
 
 
 def _one_by_one(solve: Solve, state: SolverState, start: int, stop: int) -> Iterator[tuple[tuple[Tensor], SolverState]]:
-    """The solution and the state after each step."""
+    """Yields for each step ((solution after it,), state after it)."""
     step, field = solve.scheme.step, solve.field
     for _, t0, t1, dt, dW in solve.steps.forward(start, stop):
         state = step(field, state, t0, t1, dt, dW)
@@ -154,22 +154,22 @@ def increments(bm: Any, grid: Grid | AcceptedGrid, eps: float, levy_area: LevyAr
     """The increments of `bm` over the cells of `grid`, by index, with what `levy_area` names; `eps` is that of the
     dtype of the times.
 
-    A `BrownianInterval` with the same cells is asked for them by index, any other Brownian motion by the grid times as
+    A `BrownianInterval` with the same cells is queried by index, any other Brownian motion by the grid times as
     floats; so is a subclass with a `__call__` of its own.
     """
-    ask = _by_time(bm, grid)
+    query = _by_time(bm, grid)
     plain = isinstance(bm, BrownianInterval) and type(bm).__call__ is BrownianInterval.__call__
     if plain and bm.grid.dt == grid.dt:
         ends = bm.grid.locate(grid.t0, eps), bm.grid.locate(grid.t1, eps)
         if ends == ((0, True), (grid.steps, True)):
-            ask = bm.cell
+            query = bm.cell
     if levy_area == "none":
-        return ask
+        return query
     if levy_area == "foster":
-        return lambda k: Area(*ask(k, return_A=True))
+        return lambda k: Area(*query(k, return_A=True))
 
     def space_time(k: int) -> SpaceTime:
-        W, U = ask(k, return_U=True)
+        W, U = query(k, return_U=True)
         return SpaceTime(W, U / grid.step(k) - 0.5 * W)
 
     return space_time
