@@ -91,7 +91,7 @@ def _said(quotes: Iterable[Quotation]) -> str:
 
 
 def _orders(name: str) -> Iterator[Claim]:
-    methods = dict.fromkeys([*THEORY, *quotations.FACTS])
+    methods = dict.fromkeys([*THEORY, *quotations.METHODS])
     for method, sde_type, (noise_type, problem) in product(methods, _BOTH, EXACT_PROBLEMS.items()):
         quotes = quotations.strong_orders(name, method, sde_type, noise_type)
         sources: dict[float, tuple[Kind, str]] = {}

@@ -14,7 +14,7 @@ from typing import Any
 
 from sdegrad.contract import BrownianTask, Counts, Implementation, Run, Task, sum_of_squares
 from sdegrad.grid import make_grid
-from sdegrad.methods import FACTS
+from sdegrad.methods import METHODS
 from sdegrad.registry import GROUP, compared, known, load
 from suite import statistics as measures
 from suite.cases import Case
@@ -23,7 +23,7 @@ from suite.provenance import installed
 from suite.results import MEASURES, Row, row
 
 # What the rest of the suite needs of sdegrad, it takes from here.
-__all__ = ["FACTS", "BrownianTask", "Counts", "Run", "Task", "compared", "load", "make_grid", "sum_of_squares"]
+__all__ = ["METHODS", "BrownianTask", "Counts", "Run", "Task", "compared", "load", "make_grid", "sum_of_squares"]
 
 
 @dataclass(frozen=True)
@@ -197,10 +197,10 @@ def _ways(case: Case) -> Iterator[Case]:
     yield case
     if case.any_method:
         noise = case.make().noise_type
-        wanted = FACTS[case.method].order[noise]
-        others = [method for method in FACTS if method != case.method and noise in FACTS[method].order]
-        for method in sorted(others, key=lambda m: (FACTS[m].order[noise] < wanted, sum(FACTS[m].nfe))):
-            for sde_type in FACTS[method].sde_types:
+        wanted = METHODS[case.method].order[noise]
+        others = [method for method in METHODS if method != case.method and noise in METHODS[method].order]
+        for method in sorted(others, key=lambda m: (METHODS[m].order[noise] < wanted, sum(METHODS[m].nfe))):
+            for sde_type in METHODS[method].sde_types:
                 yield replace(case, method=method, sde_type=sde_type)
 
 

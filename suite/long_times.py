@@ -19,13 +19,13 @@ import numpy as np
 
 from suite import results
 from suite import statistics as measures
-from suite.harness import FACTS, Task, describe, load
+from suite.harness import METHODS, Task, describe, load
 from suite.paths import Path, make_path
 from suite.problems import Problem, make
 from suite.provenance import context
 
 IMPLEMENTATION = "sdegrad_jax"
-METHODS = ("reversible_heun", "mccallum_foster", "ees25", "heun")
+SHOWN = ("reversible_heun", "mccallum_foster", "ees25", "heun")
 TIMES = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
 DTS = (0.1, 0.01)
 GRADIENT_TIMES, GRADIENT_DT = (1.0, 5.0, 10.0, 20.0, 30.0, 50.0, 100.0), 0.01
@@ -48,7 +48,7 @@ def until(path: Path, t: float) -> Path:
 
 def adjoint(method: str) -> str:
     """The one with which it is compared: the exact one, in the least memory."""
-    facts = FACTS[method]
+    facts = METHODS[method]
     return "reversible" if facts.reversible or facts.near_reversible else "checkpoint"
 
 
@@ -80,7 +80,7 @@ def gradients(path: Path, t: float) -> Iterator[Columns]:
         return {name: np.asarray(g, float) for name, g in (run.outcome(run()).gradients or {}).items()}
 
     right = gradient("heun", "backprop", "float64")
-    for method in METHODS:
+    for method in SHOWN:
         given = gradient(method, adjoint(method), "float32")
         yield columns(
             *("gradient_error", method, adjoint(method), GRADIENT_DT, t),
@@ -126,7 +126,7 @@ def columns(
 
 def rows() -> Iterator[Columns]:
     path = make_path(0.0, TIMES[-1], round(TIMES[-1] / min(DTS)), PATHS, 1, seed=0)
-    for method in METHODS:
+    for method in SHOWN:
         for dt in DTS:
             yield from solutions(path, method, dt)
     for t in GRADIENT_TIMES:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from suite.harness import FACTS, diffrax_solver
+from suite.harness import METHODS, diffrax_solver
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -58,7 +58,7 @@ def _line(cls: type, pattern: str) -> tuple[str, str]:
 
 
 def _sdegrad(method: str, sde_type: str, noise_type: str) -> list[Quotation]:
-    facts = FACTS.get(method)
+    facts = METHODS.get(method)
     if facts is None or sde_type not in facts.sde_types or noise_type not in facts.order:
         return []
     order = facts.order[noise_type]  # pyright: ignore[reportArgumentType]

@@ -14,7 +14,7 @@ import torch
 import sdegrad.jax
 import sdegrad.torch
 from sdegrad.contract import Task
-from sdegrad.methods import FACTS, NOISE_TYPES
+from sdegrad.methods import METHODS, NOISE_TYPES
 from sdegrad.registry import load
 from suite.paths import Path, make_path
 from suite.problems import make
@@ -37,7 +37,7 @@ VARIANTS = {
 # Additive noise has one calculus, and for it milstein is euler; without a Levy area log_ode is midpoint.
 CASES = [
     (method, noise_type, sde_type, options)
-    for method, facts in FACTS.items()
+    for method, facts in METHODS.items()
     for noise_type in facts.order
     for sde_type in (facts.sde_types[:1] if noise_type == "additive" else facts.sde_types)
     for options in VARIANTS.get(method, ({},))
@@ -102,7 +102,7 @@ def test_every_method_is_shared_by_two_libraries():
     for case in CASES:
         assert has("sdegrad_torch", task(*case)), case
         assert has("sdegrad_jax", task(*case)), case
-    assert {method for method, *_ in CASES} | {"log_ode"} == set(FACTS)
+    assert {method for method, *_ in CASES} | {"log_ode"} == set(METHODS)
 
 
 @pytest.mark.parametrize(("method", "noise_type", "sde_type", "options"), CASES)
@@ -119,7 +119,7 @@ def test_the_same_steps(method, noise_type, sde_type, options):
 
 @pytest.mark.parametrize(("method", "other"), [("heun", "midpoint"), ("ees25", "ees27"), ("euler", "milstein")])
 def test_another_method_is_noticed(method, other):
-    sde_type = FACTS[method].sde_type
+    sde_type = METHODS[method].sde_type
     ys = [solve("sdegrad_torch", task(m, "scalar", sde_type)) for m in (method, other)]
     assert np.abs(ys[0] - ys[1]).max() > 1e-4
 

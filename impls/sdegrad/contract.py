@@ -46,7 +46,7 @@ class Problem(Protocol):
 
 
 class Path(Protocol):
-    """One Brownian path on a grid of `times` [points], given to every library: W(t) and the integral of W up to t,
+    """A Brownian path on a grid of `times` [points], the same for every library: W(t) and the integral of W up to t,
     both [points, paths, noise] in float64 and zero at times[0]."""
 
     @property
@@ -63,15 +63,15 @@ def sum_of_squares(xp: Any, ys: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One piece of work. Gradients are of `loss(xp, ys)` with respect to (y0, params).
+    """A solve to be done. Gradients are of `loss(xp, ys)` with respect to (y0, params).
 
     noise: None for the library's own Brownian motion, seeded with `seed`; a `Path` for a given one. A query of
     a given path is snapped to grid time k of the path if it is within (k + 8) ulp of it, and 1/16 of a step, and is
     an error if not.
     adjoint: None for the solve alone. rtol: None for constant steps of `dt`, else adaptive from `dt`.
-    brownian_dt: a step size told to the library's own Brownian motion beforehand, where it takes such a hint; None
-    for what the library does by default.
-    one_pass: the library's own Brownian motion is asked once for each step and never again, so that it may draw
+    brownian_dt: the step size that the library's own Brownian motion is made for, where it takes such a hint; None
+    for the library's default.
+    one_pass: the library's own Brownian motion is queried once for each step and never again, so that it may draw
     increments that it could not give a second time, where the library has such.
     compiled: compile the solve, where the library offers to (in JAX it is compiled anyway).
     dt and ts are in the time units of the problem; ts includes start and end.
@@ -118,7 +118,7 @@ class BrownianTask:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a run gave, as numpy. Solving: ys [outputs, paths, dim] and, with an adjoint, gradients {"y0": ...,
+    """The results of a run, as numpy. Solving: ys [outputs, paths, dim] and, with an adjoint, gradients {"y0": ...,
     parameter: ...}. Brownian queries: ys holds W [queries, *shape] and H the space-time Levy area or None."""
 
     ys: np.ndarray
@@ -143,11 +143,11 @@ class Run(Protocol):
     """The prepared work. Only `__call__` is timed."""
 
     def __call__(self) -> Any:
-        """Do the work once; return, in the framework's own arrays, when the device is idle."""
+        """Do the work once. Returns the framework's own arrays, when the device is idle."""
         ...
 
     def outcome(self, result: Any) -> Outcome:
-        """What a call returned, as numpy."""
+        """The result of a call, as numpy."""
         ...
 
     def count(self) -> Counts:
@@ -162,7 +162,7 @@ class Run(Protocol):
 
 @runtime_checkable
 class Implementation(Protocol):
-    """One library behind the contract. `framework` says whose numbers it is compared with first."""
+    """A library behind the contract. framework: "torch" or "jax"; libraries of one framework are compared first."""
 
     @property
     def name(self) -> str: ...

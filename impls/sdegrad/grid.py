@@ -18,12 +18,12 @@ _PART = 1 / 64  # and of a cell no more than this
 
 
 def resolution(t0: float, t1: float, eps: float = EPS64) -> float:
-    """Four ulp of the larger end: times of [t0, t1] that are further apart can be told apart."""
+    """Four ulp of the larger end, in units of time: times of [t0, t1] that are further apart are different times."""
     return _ULPS * eps * max(abs(t0), abs(t1))
 
 
 def same(t: Any, at: Any, t0: Any, eps: float) -> Any:
-    """Whether two times on a grid from t0 cannot be told apart: within four ulp of |at| or |t0|. Numbers or arrays."""
+    """True if two times on a grid from t0 count as one: within four ulp of |at| or |t0|. Numbers or arrays."""
     return _few_ulps(abs(t - at), at, t0, eps)
 
 
@@ -32,8 +32,8 @@ def _few_ulps(apart: Any, at: Any, t0: Any, eps: float) -> Any:
 
 
 def is_near(grid: Any, apart: Any, k: Any, at: Any, eps: float) -> Any:
-    """Whether a time that is `apart` from `at`, the grid time k, is taken for it: where they cannot be told apart, and
-    are no more than 1/64 of a cell beside it apart. Everything else is inside a cell. Numbers or arrays.
+    """True if a time at the distance `apart` from `at`, the grid time k, counts as it: within four ulp, and within 1/64
+    of either cell beside it. Every other time is inside a cell. Numbers or arrays.
     """
     last = grid.step(grid.steps - 1)
     small = (apart <= _PART * grid.dt) & ((k < grid.steps - 1) | (apart <= _PART * last))
@@ -41,7 +41,7 @@ def is_near(grid: Any, apart: Any, k: Any, at: Any, eps: float) -> Any:
 
 
 def covers(t0: Any, t1: Any, t: Any, eps: float = EPS64) -> Any:
-    """Whether `t` is in [t0, t1], or cannot be told from one of the ends. Numbers or arrays."""
+    """True if `t` is in [t0, t1], or counts as one of the ends. Numbers or arrays."""
     return ((t0 <= t) & (t <= t1)) | same(t, t0, t0, eps) | same(t, t1, t0, eps)
 
 
@@ -66,13 +66,13 @@ class Grid:
         return self.t1 - (self.t0 + (self.steps - 1) * self.dt)
 
     def is_time(self, t: Any, k: Any, at: Any, eps: float = EPS64) -> Any:
-        """Whether `t` is taken for `at`, the grid time k. Numbers or arrays."""
+        """True if `t` counts as `at`, the grid time k. Numbers or arrays."""
         return is_near(self, abs(t - at), k, at, eps)
 
     @property
     def surely(self) -> float:
-        """How near to a grid time, relative to its size, a float64 time is that is surely it: `is_time` in one
-        comparison, where it holds.
+        """A relative distance from a grid time within which a float64 time always counts as it. So one comparison
+        replaces `is_time` where it holds.
         """
         least = _PART * min(self.dt, self.last)
         return min(_ULPS * EPS64, least / (max(abs(self.t0), abs(self.t1)) or 1.0))
@@ -97,7 +97,7 @@ class Grid:
         return (k if t > at else k - 1), False
 
     def outputs(self, ts: Sequence[float], eps: float = EPS64) -> tuple[tuple[int, float], ...]:
-        """For each output time the pair (k, w): the output is (1 - w) z_{k-1} + w z_k; (0, 1.0) at t0."""
+        """The pair (k, w) of each output time: the output is (1 - w) z_{k-1} + w z_k; (0, 1.0) at t0."""
         return tuple(self._output(t, eps) for t in ts)
 
     def _output(self, t: float, eps: float) -> tuple[int, float]:

@@ -1,4 +1,4 @@
-"""What is true of each solver, whatever the framework: the one table of calculus, strong order and cost.
+"""The properties of each solver, the same in every framework: one table of calculus, strong order and cost.
 
 Strong orders are theoretical, for constant steps. With commuting diffusion columns (scalar noise always, and diagonal
 noise whose entry i depends on y_i alone) the one-increment Stratonovich schemes gain half an order. For reversible
@@ -46,7 +46,7 @@ _SMOOTH: dict[NoiseType, float] = {"additive": 1.5}
 
 # log_ode has order 1 for general noise with the true Levy area; with an approximate one (Davie's, Foster's) 1/2.
 # mccallum_foster has the calculus and the orders of its base, here midpoint, and twice its cost.
-FACTS: dict[str, Method] = {
+METHODS: dict[str, Method] = {
     "ees25": Method(_STRATONOVICH, _COMMUTATIVE, (3, 3), near_reversible=True),
     "ees27": Method(_STRATONOVICH, _COMMUTATIVE, (4, 4), near_reversible=True),
     "euler": Method(_ITO, _EULER, (1, 1)),
@@ -61,6 +61,3 @@ FACTS: dict[str, Method] = {
     "sra1": Method(_BOTH, _SMOOTH, (2, 3)),
     "srk": Method(_ITO, _SRK, (3, 4)),
 }
-
-# The methods that every framework has: what the suite asks of each of them.
-METHODS: dict[str, Method] = FACTS

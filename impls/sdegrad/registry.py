@@ -1,4 +1,4 @@
-"""Every implementation by name. Nothing is imported until it is asked for.
+"""Every implementation by name. An implementation is imported when it is loaded, not before.
 
 A third party adds its own through the entry point group `sdegrad.implementations`, or with `register`.
 """
@@ -17,7 +17,7 @@ IMPLEMENTATIONS: dict[str, str] = {
     "diffrax": "sdegrad.adapters.diffrax:implementation",
 }
 
-# What the others are held against. Measured where a case names them, and where they are asked for.
+# What the others are compared with. Measured only where a case or the user names them.
 YARDSTICKS: dict[str, str] = {
     "diffrax_sdegrad": "sdegrad.adapters.diffrax_sdegrad:implementation",
     "torch_tree": "sdegrad.adapters.torch_tree:implementation",
@@ -41,7 +41,7 @@ def known() -> dict[str, str]:
 
 
 def compared() -> list[str]:
-    """The names of those that are measured unless others are asked for: all but the yardsticks."""
+    """The names of the implementations that are measured by default: all but the yardsticks."""
     return [name for name in known() if name not in YARDSTICKS]
 
 

@@ -9,7 +9,7 @@ from scipy import stats
 
 from sdegrad.jax import BrownianInterval, sdeint
 from sdegrad.jax.methods.reversible_heun import ReversibleHeun
-from sdegrad.methods import FACTS
+from sdegrad.methods import METHODS
 from tests.jax.sdes import DIFFUSION, DIM, NOISE_DIM, PATHS, HashPath, TablePath, drift, initial, parameters
 
 EXACT = 1e-13
@@ -79,19 +79,19 @@ def test_own_path_is_walked_both_ways_over_the_same_increments():
 @pytest.mark.parametrize(("method", "noise_type"), [("mccallum_foster", "diagonal"), ("midpoint", "general")])
 def test_gradients_over_steps_in_halves(method, noise_type):
     """The steps of methods without an error estimate of their own. Room for 180 steps is no square of an integer."""
-    adjoint = "reversible" if FACTS[method].reversible else "checkpoint"
+    adjoint = "reversible" if METHODS[method].reversible else "checkpoint"
     path = TablePath.sample((PATHS, NOISE_DIM[noise_type]))
     (_, made), exact = gradient(noise_type, "backprop", path, method=method, max_steps=90)
     assert distance(gradient(noise_type, adjoint, path, method=method, max_steps=90)[1], exact) < EXACT
     assert made.num_steps % 2 == 0
     tried = int(made.num_steps) // 2 + int(made.num_rejected)
-    assert made.drift_evaluations == 3 * tried * FACTS[method].nfe[0]
+    assert made.drift_evaluations == 3 * tried * METHODS[method].nfe[0]
 
 
 @pytest.mark.parametrize(("method", "noise_type"), [("srk", "diagonal"), ("sra1", "additive"), ("shark", "additive")])
 def test_methods_with_areas_over_rejected_steps(method, noise_type):
     shape = PATHS, NOISE_DIM[noise_type]
-    options = {"method": method, "sde_type": FACTS[method].sde_type, "max_steps": 90, "dt": 1.0, "rtol": 1e-3}
+    options = {"method": method, "sde_type": METHODS[method].sde_type, "max_steps": 90, "dt": 1.0, "rtol": 1e-3}
     bm = BrownianInterval(0, 1, shape, jax.random.key(3), levy_area="space-time")
     (_, made), exact = gradient(noise_type, "backprop", bm, **options)
     assert made.num_rejected >= 1
@@ -127,7 +127,7 @@ def test_memory_grows_by_the_times_alone():
 
 def geometric(bm, method="reversible_heun", paths=1, **options):
     """(outputs, `Stats`) of dy = y / 10 dt + 0.8 y dW, Stratonovich or Ito as the method has it, from 1."""
-    sde_type = FACTS[method].sde_type
+    sde_type = METHODS[method].sde_type
     field = lambda t, y, args: 0.1 * y, lambda t, y, args: 0.8 * y
     options = {"dt": 0.1, "adaptive": True, "return_stats": True, **options}
     return sdeint(*field, jnp.ones(paths), (0.0, 1.0), bm=bm, method=method, sde_type=sde_type, **options)
@@ -140,7 +140,7 @@ def test_a_smaller_tolerance_is_a_smaller_error(method):
     solution of order h, and the ratio 4.
     """
     path = TablePath.sample((200, 1), points=2**14, seed=5)
-    correction = 0.32 if FACTS[method].sde_type == "ito" else 0.0
+    correction = 0.32 if METHODS[method].sde_type == "ito" else 0.0
     exact = jnp.exp(0.1 - correction + 0.8 * path.W[-1])
 
     @jax.jit

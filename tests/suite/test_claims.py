@@ -7,7 +7,7 @@ import pytest
 
 from suite import quotations
 from suite.claims import EXACT_PROBLEMS, OURS, THEORY, claims_of
-from suite.harness import FACTS, compared
+from suite.harness import METHODS, compared
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +50,8 @@ def test_torchsde_claims_half_an_order_for_reversible_heun(claims):
 def test_we_claim_our_own_table(claims):
     for name in OURS:
         claimed = Counter(c.subject.partition(",")[0] for c in claims[name] if c.check == "order" and c.kind == "claim")
-        assert set(claimed) == set(FACTS)
-        stated = [noise for facts in FACTS.values() for _ in facts.sde_types for noise in facts.order]
+        assert set(claimed) == set(METHODS)
+        stated = [noise for facts in METHODS.values() for _ in facts.sde_types for noise in facts.order]
         assert sum(claimed.values()) == sum(noise in EXACT_PROBLEMS for noise in stated)
 
 

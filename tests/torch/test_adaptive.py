@@ -5,7 +5,7 @@ import torch
 import torchsde
 
 import sdegrad.torch as sd
-from sdegrad.methods import FACTS, NOISE_TYPES
+from sdegrad.methods import METHODS, NOISE_TYPES
 from sdegrad.torch.methods import make_scheme
 from sdegrad.torch.stepping import adaptive
 from tests.torch.sdes import GBM, channels, neural, state
@@ -44,7 +44,8 @@ def planned(monkeypatch):
 @pytest.mark.parametrize("method", ["midpoint", "heun", "euler_heun", "reversible_heun", "srk", "milstein"])
 def test_torchsde_takes_the_same_steps(method, planned):
     """So the ends agree; in between they differ, for our chords are those of the half steps."""
-    noise_type, sde_type = ("general" if method in ("heun", "reversible_heun") else "additive"), FACTS[method].sde_type
+    noise_type = "general" if method in ("heun", "reversible_heun") else "additive"
+    sde_type = METHODS[method].sde_type
     sde, ts = neural(noise_type, sde_type), torch.tensor([0.0, 0.5, 1.0])
     bm = motion(method, sde_type, noise_type)
     with torch.no_grad():

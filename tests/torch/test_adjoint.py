@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
 import sdegrad.torch as sd
-from sdegrad.methods import FACTS, NOISE_TYPES
+from sdegrad.methods import METHODS, NOISE_TYPES
 from sdegrad.torch import methods
 from sdegrad.torch.adjoints import backsolve
 from sdegrad.torch.adjoints import discrete as adjoints
@@ -21,7 +21,7 @@ from sdegrad.torch.methods.low_storage import low_storage
 from tests.torch.sdes import GBM, channels, neural, state
 
 TOLERANCE = 1e-13
-PAIRS = [(name, noise_type) for name, facts in FACTS.items() for noise_type in facts.order]
+PAIRS = [(name, noise_type) for name, facts in METHODS.items() for noise_type in facts.order]
 DTS = (1.0, 0.5, 0.1, 0.07, 0.05, 0.02, 0.01, 2.0**-7)
 TS = (
     *(tuple(np.linspace(0, 1, n).tolist()) for n in (2, 5, 11)),
@@ -113,7 +113,7 @@ def test_near_reversible_adjoint_nears_backprop(method, noise, rate):
 
 def test_the_check_of_near_reversibility_sees_a_method_that_is_not(monkeypatch):
     """Heun's step back misses by the fourth power."""
-    monkeypatch.setitem(methods.SCHEMES, "ees25", low_storage((0.0, -1.0), (1.0, 0.5), (0.0, 1.0)))
+    monkeypatch.setitem(methods.SOLVERS, "ees25", low_storage((0.0, -1.0), (1.0, 0.5), (0.0, 1.0)))
     assert near_reversible_rate("ees25", 0.0)[1] < 4
 
 
@@ -160,7 +160,7 @@ def test_the_check_sees_unfaithful_noise():
 def test_the_check_sees_a_wrong_adjoint(entry, monkeypatch):
     sde, y0, ts = neural("diagonal"), state(), (0.0, 0.5, 1.0)
     expected = gradients(sde, y0, ts, 0.1, "backprop")
-    right = methods.SCHEMES["reversible_heun"]
+    right = methods.SOLVERS["reversible_heun"]
 
     def pull(*arguments):
         before, adjoint = right.reversal.pull(*arguments)
@@ -169,13 +169,13 @@ def test_the_check_sees_a_wrong_adjoint(entry, monkeypatch):
         return before, tuple(adjoint)
 
     wrong = replace(right, reversal=replace(right.reversal, pull=pull))
-    monkeypatch.setitem(methods.SCHEMES, "reversible_heun", wrong)
+    monkeypatch.setitem(methods.SOLVERS, "reversible_heun", wrong)
     assert distance(gradients(sde, y0, ts, 0.1, "reversible"), expected) > TOLERANCE
 
 
 @pytest.mark.parametrize(("method", "noise_type"), PAIRS)
 def test_checkpoint_is_backprop(method, noise_type):
-    sde, y0 = neural(noise_type, FACTS[method].sde_type), state()
+    sde, y0 = neural(noise_type, METHODS[method].sde_type), state()
     for ts, dt in itertools.product(TS[3:], (1.0, 0.07)):
         expected = gradients(sde, y0, ts, dt, "backprop", method)
         assert distance(gradients(sde, y0, ts, dt, "checkpoint", method), expected) < TOLERANCE
@@ -187,7 +187,7 @@ def test_checkpoint_is_backprop(method, noise_type):
 )
 def test_adjoint_agrees_with_finite_differences(method, noise_type, adjoint):
     """In y0 and in the largest weights of the diffusion, whose derivatives some methods themselves use."""
-    sde, y0, ts, h = neural(noise_type, FACTS[method].sde_type), state(), (0.0, 0.37, 1.0), 1e-6
+    sde, y0, ts, h = neural(noise_type, METHODS[method].sde_type), state(), (0.0, 0.37, 1.0), 1e-6
     levy_area = methods.make_scheme(method, sde.sde_type, noise_type, {}).levy_area
     size = (3, channels(noise_type))
     bm = sd.BrownianInterval(0.0, 1.0, size, dt=0.1, entropy=3, levy_area_approximation=levy_area)
@@ -242,7 +242,7 @@ def test_the_check_sees_a_backsolve_without_ito_correction(monkeypatch):
 
 
 def _backsolve_rate(method, noise_type):
-    sde, y0 = neural(noise_type, FACTS[method].sde_type), state(batch=(64,))
+    sde, y0 = neural(noise_type, METHODS[method].sde_type), state(batch=(64,))
     exponents, errors = np.arange(2, 8), []
     for exponent in exponents:
         size = (64, channels(noise_type))
@@ -340,13 +340,13 @@ def test_a_second_way_back_is_the_same():
 
 @pytest.mark.filterwarnings("ignore:the way back")
 def test_the_check_sees_a_way_back_that_overwrites_what_it_starts_from(monkeypatch):
-    right = methods.SCHEMES["reversible_heun"]
+    right = methods.SOLVERS["reversible_heun"]
 
     def resume(field, t, state):
         return state[0], *right.reversal.resume(field, t, state)[1:]
 
     wrong = replace(right, reversal=replace(right.reversal, resume=resume))
-    monkeypatch.setitem(methods.SCHEMES, "reversible_heun", wrong)
+    monkeypatch.setitem(methods.SOLVERS, "reversible_heun", wrong)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         twice()
 

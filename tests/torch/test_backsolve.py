@@ -9,7 +9,7 @@ import torch
 from scipy import stats
 
 import sdegrad.torch as sd
-from sdegrad.methods import FACTS
+from sdegrad.methods import METHODS
 from sdegrad.torch.adjoints import backsolve
 from sdegrad.torch.stepping import adaptive
 from tests.torch.sdes import channels, neural, state
@@ -109,7 +109,7 @@ def order(method, noise_type, sde_type):
 
 TRIPLES = [
     (method, noise_type, sde_type)
-    for method, facts in FACTS.items()
+    for method, facts in METHODS.items()
     if not facts.reversible
     for noise_type in facts.order
     for sde_type in facts.sde_types
@@ -120,7 +120,7 @@ TRIPLES = [
 def test_order_of_the_gradients(method, noise_type, sde_type):
     """A 99.9 % interval for each: no less than the strong order within 0.3, and not an order more. The general noise
     of this problem commutes, and so its order is 1 for the Stratonovich methods."""
-    expected = 1.0 if noise_type == "general" and sde_type == "stratonovich" else FACTS[method].order[noise_type]
+    expected = 1.0 if noise_type == "general" and sde_type == "stratonovich" else METHODS[method].order[noise_type]
     low, high = order(method, noise_type, sde_type)
     assert expected - 0.3 < low < high < expected + 1
 

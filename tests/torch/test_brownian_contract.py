@@ -8,7 +8,8 @@ import torch
 import torchsde
 
 import sdegrad.torch
-from sdegrad.torch.brownian.interval import BrownianInterval, brownian_interval_like
+from sdegrad.torch.brownian.derived import brownian_interval_like
+from sdegrad.torch.brownian.interval import BrownianInterval
 from tests.torch.sdes import neural, state
 
 

@@ -15,7 +15,7 @@ from torch import nn
 from torch._inductor.exc import CppCompileError
 
 import sdegrad.torch as sd
-from sdegrad.methods import FACTS
+from sdegrad.methods import METHODS
 from sdegrad.torch.adjoints import compiled
 from tests.torch.sdes import channels, neural, state
 
@@ -157,9 +157,9 @@ def test_the_count_of_graphs_sees_a_compilation():
 
 def _cases():
     """Every method once, reversible Heun with every noise type, and those that differentiate g with what that meets."""
-    more = {"reversible_heun": list(FACTS["reversible_heun"].order), "milstein": ["diagonal", "scalar"]}
+    more = {"reversible_heun": list(METHODS["reversible_heun"].order), "milstein": ["diagonal", "scalar"]}
     more["log_ode"] = ["general"]
-    for method, fact in FACTS.items():
+    for method, fact in METHODS.items():
         for noise_type in more.get(method, list(fact.order)[:1]):
             yield pytest.param(method, noise_type, {}, id=f"{method}-{noise_type}")
     yield pytest.param("milstein", "diagonal", {"grad_free": True}, id="milstein-grad_free")
@@ -169,8 +169,8 @@ def _cases():
 @pytest.mark.parametrize(("method", "noise_type", "options"), list(_cases()))
 def test_every_method(method, noise_type, options):
     """Another dt shows that none is frozen in the code."""
-    adjoint = "reversible" if FACTS[method].reversible else "backprop"
-    for sde_type in FACTS[method].sde_types:
+    adjoint = "reversible" if METHODS[method].reversible else "backprop"
+    for sde_type in METHODS[method].sde_types:
         sde = neural(noise_type, sde_type).double()
         for dt in (0.4, 0.33):
             assert agree(sde, method=method, adjoint=adjoint, dt=dt, options=options)

@@ -80,7 +80,7 @@ REFUSED = {
     "'milstein' does not take the option a=1; its options are grad_free": lambda: sd.sdeint(
         DIAGONAL, Y0, TS, method="milstein", options={"a": 1}
     ),
-    r"extra_solver_state of 'midpoint' is to hold tensors of \[\], got \[\(\(3, 2\), torch.float32\)\]": lambda: (
+    r"extra_solver_state of 'midpoint' must hold tensors of \[\], got \[\(\(3, 2\), torch.float32\)\]": lambda: (
         sd.sdeint(DIAGONAL, Y0, TS, extra_solver_state=(Y0,))
     ),
     "logqp needs the drift f, the diffusion g and the prior drift h, but Neural has no h": lambda: sd.sdeint(
@@ -89,7 +89,7 @@ REFUSED = {
     "rtol must be finite and not negative, got -1": lambda: sd.sdeint(DIAGONAL, Y0, TS, adaptive=True, rtol=-1),
     "dt_min must be finite .* got inf": lambda: sd.sdeint(DIAGONAL, Y0, TS, adaptive=True, dt_min=math.inf),
     "dt_min and rtol or atol must be positive": lambda: sd.sdeint(DIAGONAL, Y0, TS, adaptive=True, rtol=0, atol=0),
-    "the base 'shark' is none for diagonal noise; use one of ees25": lambda: sd.sdeint(
+    "the base 'shark' is not for diagonal noise; use one of ees25": lambda: sd.sdeint(
         DIAGONAL, Y0, TS, method="mccallum_foster", options={"base": "shark"}
     ),
     r"coupling must be a number in \(0, 1\], got 1.5": lambda: sd.sdeint(

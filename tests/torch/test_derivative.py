@@ -4,13 +4,13 @@ import pytest
 import torch
 
 import sdegrad.torch as sd
-from sdegrad.methods import FACTS
+from sdegrad.methods import METHODS
 from tests.torch.sdes import DIM, channels, neural, state
 
 TS = torch.tensor([0.0, 0.5])
 CASES = [
     (name, calculus, noise, options)
-    for name, facts in FACTS.items()
+    for name, facts in METHODS.items()
     for calculus in facts.sde_types
     for noise in facts.order
     for options in ([{}, {"grad_free": True}] if name == "milstein" else [{}])

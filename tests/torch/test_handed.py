@@ -8,7 +8,7 @@ import torch
 import torchsde
 
 import sdegrad.torch as sd
-from sdegrad.methods import FACTS, NOISE_TYPES
+from sdegrad.methods import METHODS, NOISE_TYPES
 from sdegrad.torch import checks
 from sdegrad.torch.stepping.adaptive import check_steps
 from tests.torch.sdes import channels, state
@@ -139,19 +139,19 @@ def to(dtype, noise_type, which):
     return lambda sde_type: Returning(f, g, noise_type, sde_type)
 
 
-METHODS = [(name, noise_type) for name, facts in FACTS.items() for noise_type in facts.order]
+PAIRS = [(name, noise_type) for name, facts in METHODS.items() for noise_type in facts.order]
 PROMOTED = [(torch.float32, torch.float64), (torch.float32, torch.bfloat16), (torch.float64, torch.float32)]
 
 
 @pytest.mark.parametrize(("of_state", "of_values"), PROMOTED)
-@pytest.mark.parametrize(("method", "noise_type"), METHODS)
+@pytest.mark.parametrize(("method", "noise_type"), PAIRS)
 def test_the_solution_has_the_dtype_that_all_are_promoted_to(method, noise_type, of_state, of_values):
     """For each adjoint, and adaptive steps: as torchsde. Values of a lower precision count as the state's."""
     wide, levy_area = torch.promote_types(of_state, of_values), "foster" if method == "log_ode" else "space-time"
     for which, adjoint in itertools.product("fg", ("backprop", "checkpoint", "reversible", "backsolve")):
         if adjoint == "reversible" and not checks.has_reversal(method):
             continue
-        sde, y0 = to(of_values, noise_type, which)(FACTS[method].sde_type), state().to(of_state).requires_grad_()
+        sde, y0 = to(of_values, noise_type, which)(METHODS[method].sde_type), state().to(of_state).requires_grad_()
         size = (3, 2 if noise_type == "diagonal" else 1)
         bm = sd.BrownianInterval(0.0, 1.0, size, of_state, dt=0.5, levy_area_approximation=levy_area)
         options = {"method": method, "dt": 0.5, "adjoint": adjoint, "adjoint_params": ()}
@@ -216,7 +216,7 @@ REFUSED = {
     "max_steps must be a positive number, got nan": lambda: check_steps(3, math.nan),
     "hold numbers, but is on the device meta": lambda: solve(y0=torch.ones(3, 2, device="meta")),
     "dense and hold numbers, but is of the layout torch.sparse_coo": lambda: solve(y0=torch.eye(2).to_sparse()),
-    "bm is the class BrownianInterval; pass an object": lambda: solve(bm=sd.BrownianInterval),
+    "got the class BrownianInterval; make an object of it": lambda: solve(bm=sd.BrownianInterval),
 }
 
 

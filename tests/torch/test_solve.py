@@ -11,9 +11,9 @@ import torchsde
 from scipy import stats
 
 import sdegrad.torch as sd
-from sdegrad.methods import FACTS, NOISE_TYPES
-from sdegrad.torch.methods import SCHEMES, make_scheme
-from sdegrad.torch.sde import make_field
+from sdegrad.methods import METHODS, NOISE_TYPES
+from sdegrad.torch.methods import SOLVERS, make_scheme, reversible_heun
+from sdegrad.torch.sde import make_vector_field
 from tests.torch.sdes import GBM, Rotation, channels, motion, neural, state
 
 # Of general noise, and of no Levy area.
@@ -34,19 +34,19 @@ ODE_ORDERS = {
 
 
 def methods_for(noise_type):
-    return [name for name, facts in FACTS.items() if noise_type in facts.order]
+    return [name for name, facts in METHODS.items() if noise_type in facts.order]
 
 
 def with_calculi(noise_type):
     """All (method, sde_type) that are for this noise."""
-    return [(name, sde_type) for name in methods_for(noise_type) for sde_type in FACTS[name].sde_types]
+    return [(name, sde_type) for name in methods_for(noise_type) for sde_type in METHODS[name].sde_types]
 
 
 PAIRS = [(name, noise_type) for noise_type in NOISE_TYPES for name in methods_for(noise_type)]
 
 
 def test_every_method_of_the_table_is_there():
-    assert set(SCHEMES) == set(FACTS)
+    assert set(SOLVERS) == set(METHODS)
 
 
 @pytest.fixture(autouse=True)
@@ -117,7 +117,7 @@ def exact_order(problem, sde_type, method, exact_type=None, **options):
 def test_strong_order_of_geometric_brownian_motion(method, sde_type):
     """99.9 % interval for each method and calculus; it must lie within 0.15 of the theoretical order."""
     low, high = exact_order(GBM, sde_type, method)
-    order = FACTS[method].order["diagonal"]
+    order = METHODS[method].order["diagonal"]
     assert order - 0.15 < low < high < order + 0.15
 
 
@@ -125,7 +125,7 @@ def test_strong_order_of_geometric_brownian_motion(method, sde_type):
 def test_strong_order_of_a_rotation(method, sde_type):
     """Scalar noise in two dimensions, whose matrix is not symmetric. Again 99.9 %, within 0.15."""
     low, high = exact_order(Rotation, sde_type, method)
-    order = FACTS[method].order["scalar"]
+    order = METHODS[method].order["scalar"]
     assert order - 0.15 < low < high < order + 0.15
 
 
@@ -156,14 +156,30 @@ def test_strong_order_of_mccallum_foster_is_that_of_its_base(base, problem, orde
 @pytest.mark.parametrize(("method", "power"), [("ees25", 6), ("ees27", 8), ("heun", 4)])
 def test_a_step_and_back(method, power):
     """y' = y: forward by h and back by -h misses the start by this power of h, for y' = y (Heun's by the fourth)."""
-    field = make_field(Sde(lambda _, y: y, lambda _, y: torch.zeros_like(y)), {})
+    field = make_vector_field(Sde(lambda _, y: y, lambda _, y: torch.zeros_like(y)), {})
     hs, misses, t = 2.0 ** -np.arange(1, 4), [], torch.tensor(0.0)
     for h in hs:
         state = (torch.ones(1, 1),)
         for dt in (h, -h):
-            state = SCHEMES[method].step(field, state, t, t, dt, torch.zeros(1, 1))
+            state = SOLVERS[method].step(field, state, t, t, dt, torch.zeros(1, 1))
         misses.append(abs(state[0].item() - 1))
     assert slope(hs, misses) == pytest.approx(power, abs=0.2)
+
+
+@pytest.mark.parametrize("noise_type", NOISE_TYPES)
+def test_the_fused_step_of_reversible_heun_is_that_of_the_paper(noise_type):
+    field, t, dt = make_vector_field(neural(noise_type).double(), {}), torch.linspace(0.0, 1.0, 11), 0.1
+    dWs = dt**0.5 * torch.randn(10, *state().shape[:-1], channels(noise_type), generator=torch.manual_seed(1))
+    y0 = state().double()
+    known = reversible_heun.start(y0, *field.f_and_g(t[0], y0))
+    for k, dW in enumerate(dWs):
+        fused, plain = (
+            step(field, known, t[k], t[k + 1], dt, dW)
+            for step in (SOLVERS["reversible_heun"].step, reversible_heun.step)
+        )
+        assert max((a - b).abs().max() for a, b in zip(fused, plain, strict=True)) < 4e-15
+        assert (fused[0] - known[0]).abs().max() > 1e-2
+        known = fused
 
 
 @pytest.mark.parametrize(("method", "sde_type"), with_calculi("diagonal"))
@@ -210,14 +226,14 @@ def order_by_reference(problem, sde_type, method, **options):
 def test_strong_order_of_additive_noise(method, sde_type):
     """A 99.9 % interval for each method and calculus, within 0.15."""
     low, high = order_by_reference(additive, sde_type, method)
-    order = FACTS[method].order["additive"]
+    order = METHODS[method].order["additive"]
     assert order - 0.15 < low < high < order + 0.15
 
 
 @pytest.mark.parametrize("method", [name for name in methods_for("general") if name != "log_ode"])
 def test_strong_order_of_noise_that_does_not_commute(method):
     """No method that knows the increments alone sees the Levy area; a 99.9 % interval for each: 1/2, within 0.15."""
-    low, high = order_by_reference(bent, FACTS[method].sde_type, method)
+    low, high = order_by_reference(bent, METHODS[method].sde_type, method)
     assert 0.35 < low < high < 0.65
 
 
@@ -292,7 +308,7 @@ THEIRS = ("euler", "euler_heun", "heun", "log_ode", "midpoint", "milstein", "rev
 @pytest.mark.parametrize(("method", "noise_type"), [pair for pair in PAIRS if pair[0] in THEIRS])
 def test_torchsde_takes_the_same_steps(method, noise_type):
     """Milstein: where torchsde's is right, see `test_the_order_check_sees_a_transposed_derivative`."""
-    for sde_type in FACTS[method].sde_types:
+    for sde_type in METHODS[method].sde_types:
         sde = OwnNoise(sde_type) if noise_type == "diagonal" else neural(noise_type, sde_type)
         same, other = differences_from_torchsde(sde, method)
         if (method, noise_type) == ("milstein", "scalar"):
@@ -359,10 +375,10 @@ def test_torchsde_has_the_same_reversible_gradient(noise_type):
     assert (results[0] - results[1]).abs().max() < 1e-12 * results[0].abs().max()
 
 
-@pytest.mark.parametrize("method", FACTS)
+@pytest.mark.parametrize("method", METHODS)
 def test_evaluations_are_those_of_the_table(method):
     """Per step: what 20 steps take more than 10."""
-    facts = FACTS[method]
+    facts = METHODS[method]
     noise_type = "diagonal" if "diagonal" in facts.order else "additive"
     network, counts = neural(noise_type, facts.sde_type), collections.Counter()
 
@@ -381,7 +397,7 @@ def test_evaluations_are_those_of_the_table(method):
 
 @pytest.mark.parametrize(("method", "noise_type"), PAIRS)
 def test_any_batch_shape(method, noise_type):
-    sde, flat = neural(noise_type, FACTS[method].sde_type), state(batch=(6,))
+    sde, flat = neural(noise_type, METHODS[method].sde_type), state(batch=(6,))
     noise = channels(noise_type)
     levy_area = make_scheme(method, sde.sde_type, noise_type, {}).levy_area
     path = sd.BrownianInterval(0.0, 1.0, (6, noise), dt=0.1, entropy=2, levy_area_approximation=levy_area)
@@ -500,6 +516,7 @@ def variants():
         "f, g_prod": {"f": f, "g_prod": product},
         "f, g, g_prod": {"f": f, "g": g, "g_prod": product},
         "f_and_g_prod": {"f_and_g_prod": lambda t, y, v: (f(t, y), product(t, y, v))},
+        "g, f_and_g_prod": {"g": g, "f_and_g_prod": lambda t, y, v: (f(t, y), product(t, y, v))},
     }
 
 
@@ -520,18 +537,28 @@ def test_every_way_to_define_an_sde(method, which):
     def solve(which):
         return sd.sdeint(Bare(variants()[which]), state(), (0.0, 1.0), bm=bm, method=method, dt=0.1)
 
-    if method == "reversible_heun" and "g" not in variants()[which] and which != "f_and_g":
+    if method == "reversible_heun" and not variants()[which].keys() & {"g", "f_and_g"}:
         with pytest.raises(ValueError, match="needs"):
             solve(which)
     else:
         assert (solve(which) - solve("f, g")).abs().max() < 1e-14
 
 
+@pytest.mark.parametrize("method", STRATONOVICH)
+def test_g_beside_the_product_tells_the_noise_dimension(method):
+    """And the drift alone is f_and_g_prod without noise; no Brownian motion is passed."""
+    solutions = []
+    for which in ("g, f_and_g_prod", "f, g"):
+        torch.manual_seed(3)
+        solutions.append(sd.sdeint(Bare(variants()[which]), state(), (0.0, 1.0), method=method, dt=0.1))
+    assert (solutions[0] - solutions[1]).abs().max() < 1e-14
+
+
 class Product:
     """An SDE that knows its drift and its diffusion together and in products alone."""
 
     def __init__(self, sde):
-        self.noise_type, self.sde_type, self._field = sde.noise_type, sde.sde_type, make_field(sde, {})
+        self.noise_type, self.sde_type, self._field = sde.noise_type, sde.sde_type, make_vector_field(sde, {})
 
     def f_and_g_prod(self, t, y, v):
         return self._field.drift(t, y, 1.0), self._field.noise(t, y, v)
@@ -548,7 +575,7 @@ NEED_G = {
 @pytest.mark.parametrize(("method", "noise_type"), PAIRS)
 def test_an_sde_of_products_alone(method, noise_type):
     """Every method solves it that does not need the matrix g itself; entry by entry g is its product with one."""
-    for sde_type in FACTS[method].sde_types:
+    for sde_type in METHODS[method].sde_types:
         sde, size = neural(noise_type, sde_type), (3, channels(noise_type))
         levy_area = make_scheme(method, sde_type, noise_type, {}).levy_area
         bm = sd.BrownianInterval(0.0, 1.0, size, dt=0.1, entropy=2, levy_area_approximation=levy_area)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import sdegrad.torch as sd
-from sdegrad.methods import FACTS
+from sdegrad.methods import METHODS
 from sdegrad.torch.methods import make_scheme, reversible_heun
 from tests.torch.sdes import NOISE, channels, motion, neural, state
 
@@ -41,11 +41,11 @@ def test_gradients_of_any_batch_shape(adjoint, method):
     assert (gradient((), 0) - expected[0]).abs().max() < 1e-14
 
 
-@pytest.mark.parametrize("method", FACTS)
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("batch", [(), (2, 1, 3)])
 def test_own_noise_of_any_batch_shape(batch, method):
     """With the log-ratio, and with adaptive steps."""
-    facts = FACTS[method]
+    facts = METHODS[method]
     for noise_type in facts.order:
         sde, y0 = neural(noise_type, facts.sde_type), torch.ones(*batch, 2, requires_grad=True)
         sde.h = lambda t, y: -y
@@ -100,10 +100,10 @@ def test_the_check_of_half_precision_sees_sums_that_are_rounded_often(monkeypatc
     assert errors(torch.bfloat16, "backprop", "general")[0] > 8
 
 
-@pytest.mark.parametrize("method", FACTS)
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("dtype", ROUNDING)
 def test_every_method_in_half_precision(dtype, method):
-    facts = FACTS[method]
+    facts = METHODS[method]
     noise_type = "general" if "general" in facts.order else "additive"
     y0 = state().to(dtype).requires_grad_()
     ys = sd.sdeint(neural(noise_type, facts.sde_type).to(dtype), y0, (0.0, 1.0), method=method, dt=0.1)

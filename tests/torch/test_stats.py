@@ -8,14 +8,14 @@ import torch
 
 import sdegrad.torch as sd
 from sdegrad.contract import Task
-from sdegrad.methods import FACTS
+from sdegrad.methods import METHODS
 from sdegrad.registry import load
 from suite.problems import make
 from tests.torch.sdes import neural, state
 
 
 def solve(method="midpoint", function=sd.sdeint, noise_type="diagonal", **options):
-    sde = neural(noise_type, FACTS[method].sde_type)
+    sde = neural(noise_type, METHODS[method].sde_type)
     return function(sde, state(), (0.0, 0.3, 1.0), method=method, **{"dt": 0.1} | options)
 
 
@@ -33,10 +33,10 @@ class Counting(sd.SDEStratonovich):
         return torch.cos(y)
 
 
-@pytest.mark.parametrize("method", FACTS)
+@pytest.mark.parametrize("method", METHODS)
 def test_counts_are_those_of_the_table(method):
-    noise_type = "diagonal" if "diagonal" in FACTS[method].order else "additive"
-    (ys, stats), drifts, diffusions = solve(method, noise_type=noise_type, return_stats=True), *FACTS[method].nfe
+    noise_type = "diagonal" if "diagonal" in METHODS[method].order else "additive"
+    (ys, stats), drifts, diffusions = solve(method, noise_type=noise_type, return_stats=True), *METHODS[method].nfe
     assert ys.shape == (3, 3, 2)
     assert stats == sd.Stats(10, 10 * drifts + 1, 10 * diffusions + 1 + (noise_type == "additive"), 0)
 

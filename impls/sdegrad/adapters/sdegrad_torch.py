@@ -9,9 +9,9 @@ import sdegrad.torch
 from sdegrad.adapters import torch_run
 from sdegrad.adapters.torch_run import GivenBrownian, ProblemSDE, TorchBrownianRun, TorchRun
 from sdegrad.contract import BrownianTask, LevyArea, Task
-from sdegrad.methods import FACTS
+from sdegrad.methods import METHODS
 from sdegrad.torch.checks import has_reversal
-from sdegrad.torch.methods import SCHEMES, make_scheme
+from sdegrad.torch.methods import SOLVERS, make_scheme
 
 
 def levy_area(task: Task) -> LevyArea:
@@ -33,9 +33,9 @@ class SdegradTorch:
     def unsupported(self, task: Task | BrownianTask) -> str | None:
         if isinstance(task, BrownianTask):
             return None if task.kind == "interval" else "sdegrad.torch has no Brownian tree."
-        if task.method not in SCHEMES or task.problem.sde_type not in FACTS[task.method].sde_types:
+        if task.method not in SOLVERS or task.problem.sde_type not in METHODS[task.method].sde_types:
             return f"sdegrad.torch has no {task.problem.sde_type} method {task.method!r}."
-        if task.problem.noise_type not in FACTS[task.method].order:
+        if task.problem.noise_type not in METHODS[task.method].order:
             return f"{task.method!r} is not for {task.problem.noise_type} noise."
         if task.adjoint == "reversible" and not has_reversal(task.method):
             return f"{task.method!r} has no reversible adjoint: its step has no closed inverse."

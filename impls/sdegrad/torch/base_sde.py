@@ -1,4 +1,4 @@
-"""The SDE as its author writes it."""
+"""Base classes for SDEs."""
 
 from typing import Any, get_args
 

@@ -1,4 +1,4 @@
-"""What is asked of a solve before it starts. Every function here raises ValueError for what it refuses."""
+"""Checks of arguments before a solve starts. Every function here raises ValueError for what it refuses."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from sdegrad.grid import EPS64, Grid, check_times, covers
-from sdegrad.methods import FACTS, NoiseType, SDEType
+from sdegrad.methods import METHODS, NoiseType, SDEType
 from sdegrad.torch.base_sde import check_types
 from sdegrad.torch.brownian.levy import LEVY_AREAS, LevyArea
-from sdegrad.torch.methods import SCHEMES
+from sdegrad.torch.methods import SOLVERS
 from sdegrad.torch.types import Area, Number, State
 
 ADJOINTS = ("backprop", "reversible", "checkpoint", "backsolve")
@@ -36,11 +36,11 @@ def check_sde(sde: Any) -> None:
 
 
 def check_method(method: str | None, sde_type: SDEType, noise_type: NoiseType) -> str:
-    """The method, by default one for the calculus and the noise of the SDE."""
+    """The method that is used: `method`, or if None the default for the calculus and the noise of the SDE."""
     method = default_method(sde_type, noise_type) if method is None else method
-    if not isinstance(method, str) or method not in SCHEMES:
-        raise ValueError(f"unknown method {method!r}; the methods are {', '.join(SCHEMES)}.")
-    known = FACTS[method]
+    if not isinstance(method, str) or method not in SOLVERS:
+        raise ValueError(f"unknown method {method!r}; the methods are {', '.join(SOLVERS)}.")
+    known = METHODS[method]
     names = ", ".join(fitting(sde_type, noise_type))
     if sde_type not in known.sde_types:
         raise ValueError(
@@ -56,12 +56,12 @@ def check_method(method: str | None, sde_type: SDEType, noise_type: NoiseType) -
 
 
 def fitting(sde_type: SDEType, noise_type: NoiseType) -> list[str]:
-    """The methods for this calculus and noise."""
-    return [name for name in SCHEMES if sde_type in FACTS[name].sde_types and noise_type in FACTS[name].order]
+    """The names of the methods for this calculus and noise."""
+    return [name for name in SOLVERS if sde_type in METHODS[name].sde_types and noise_type in METHODS[name].order]
 
 
 def has_reversal(method: str) -> bool:
-    return FACTS[method].reversible or FACTS[method].near_reversible
+    return METHODS[method].reversible or METHODS[method].near_reversible
 
 
 def default_method(sde_type: SDEType, noise_type: NoiseType) -> str:
@@ -84,7 +84,7 @@ def check_adjoint(adjoint: str, method: str) -> None:
     if adjoint not in ADJOINTS:
         raise ValueError(f"unknown adjoint {adjoint!r}; it must be one of {', '.join(ADJOINTS)}.")
     if adjoint == "reversible" and not has_reversal(method):
-        having = ", ".join(filter(has_reversal, SCHEMES))
+        having = ", ".join(filter(has_reversal, SOLVERS))
         raise ValueError(f"method {method!r} has no reversible adjoint; use {having}, or another adjoint.")
 
 
@@ -143,7 +143,7 @@ def as_state(extra: Any) -> tuple[Any, ...]:
 
 
 def check_span(bm: Any, grid: Grid, eps: float) -> None:
-    """A Brownian motion that tells its ends must reach from ts[0] to ts[-1]."""
+    """`bm` must reach from ts[0] to ts[-1], if it has the attributes t0 and t1."""
     t0, t1 = float(getattr(bm, "t0", grid.t0)), float(getattr(bm, "t1", grid.t1))
     if not (covers(t0, t1, grid.t0, eps) and covers(t0, t1, grid.t1, eps)):
         raise ValueError(
@@ -185,7 +185,7 @@ def check_progress(progress: Any) -> None:
 
 
 def check_noise(noise: Any, shape: tuple[int, ...], y0: State) -> None:
-    """`noise`, the first increment, [*paths, noise], and its Levy area, of the dtype and on the device of the state."""
+    """`noise`, the first increment [*paths, noise] with its Levy area, must have the dtype and device of the state."""
     parts = noise if isinstance(noise, tuple) else (noise,)
     shapes = (shape, (*shape, shape[-1]) if isinstance(noise, Area) else shape)
     for dW, needed in zip(parts, shapes, strict=False):

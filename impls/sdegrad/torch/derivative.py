@@ -1,4 +1,4 @@
-"""Directional derivatives of what an SDE defines, for the methods that need them."""
+"""Directional derivatives of the functions of an SDE, for the methods that need them."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -35,7 +35,7 @@ def with_derivative(
 def _forward_mode(
     function: Callable[[Tensor], Tensor], y: Tensor, along: Callable[[Tensor], Iterable[tuple[Tensor, Tensor]]]
 ) -> tuple[Tensor, Tensor]:
-    """What is the same in the evaluations of `function` here, the compiler computes once."""
+    """The same for torch's compiler, which computes once what the evaluations of `function` here have in common."""
     value = function(y)
     slope = torch.zeros_like(y)
     for i, (_, direction) in enumerate(along(value)):
@@ -59,7 +59,7 @@ def _slope(pairs: list[tuple[Tensor, Tensor]], y: Tensor, keep: bool) -> Tensor:
 
 
 def _leads_beyond(leaf: Tensor, *results: Tensor) -> bool:
-    """Whether autograd leads from the results to another leaf than this one, such as a parameter."""
+    """True if the graph of the results has another leaf than this one, such as a parameter."""
     nodes = [get_gradient_edge(x).node for x in results if x.requires_grad]
     seen = set()
     while nodes:

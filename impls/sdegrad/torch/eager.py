@@ -1,4 +1,4 @@
-"""What torch's compiler must leave as it is."""
+"""A decorator for functions that torch's compiler must not trace."""
 
 import functools
 from collections.abc import Callable
@@ -11,11 +11,11 @@ R = TypeVar("R")
 
 
 def eager(function: Callable[P, R]) -> Callable[P, R]:
-    """`function`, that a `torch.compile` around its caller does not trace: it would unroll the loop over the steps, and
-    fails on integers of 64 bits.
+    """`function`, not traced by a `torch.compile` around its caller, which would unroll the loop over the steps and
+    fail on integers of 64 bits.
 
-    torch's own decorator for that imports its compiler at the first call, which takes seconds; so it is for those alone
-    who compile.
+    torch's own decorator for that imports its compiler at the first call, which takes seconds, so it is
+    used only while compiling.
     """
     untraced = torch._disable_dynamo(function)  # pyright: ignore[reportPrivateImportUsage]
 

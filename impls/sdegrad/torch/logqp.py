@@ -51,19 +51,20 @@ class LogRatioSDE:
         return torch.cat((f, rate), -1), self._extended(g)
 
     def _extended(self, g: Tensor) -> Tensor:
-        """With a component that has no noise."""
+        """`g` with one more component, that has no noise."""
         axis = -1 if self.noise_type == "diagonal" else -2
         return torch.cat((g, torch.zeros_like(g.narrow(axis, 0, 1))), axis)
 
 
 def with_log_ratio(y0: State) -> Extended:
+    """`y0` with the log-ratio at the start, zero, as its last component."""
     return torch.cat((y0, torch.zeros_like(y0[..., :1])), -1)
 
 
 def split_log_ratio(
     ys: Float[Tensor, "outputs *paths extended"],
 ) -> tuple[Outputs, Float[Tensor, "intervals *paths"]]:
-    """The solution, and the log-ratio over each interval between two outputs."""
+    """Returns (solution, log-ratio over each interval between two outputs)."""
     return ys[..., :-1], ys[..., -1].diff(dim=0)
 
 

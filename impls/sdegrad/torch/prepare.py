@@ -1,142 +1,69 @@
-"""From what the user asks to a solve that is ready to run, and from what it gives to what the user gets."""
+"""From checked arguments to a `Solve` that is ready to run, and from its solution to what `sdeint` returns."""
 
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from sdegrad.grid import Grid, make_grid
 from sdegrad.torch import checks
-from sdegrad.torch.brownian.foreign import Foreign, as_ours
+from sdegrad.torch.arguments import Setup
+from sdegrad.torch.brownian.foreign import Foreign
 from sdegrad.torch.brownian.interval import BrownianInterval
 from sdegrad.torch.brownian.levy import LEVY_AREAS, LevyArea
-from sdegrad.torch.logqp import LogRatioSDE, split_log_ratio, with_log_ratio
+from sdegrad.torch.logqp import split_log_ratio
 from sdegrad.torch.methods import make_scheme
-from sdegrad.torch.sde import Counts, Field, make_field
 from sdegrad.torch.start import Start, evaluate_start
 from sdegrad.torch.stepping.adaptive import AcceptedGrid, Tolerances, check_steps, plan
-from sdegrad.torch.stepping.fixed import Solve, Walk, increments
+from sdegrad.torch.stepping.fixed import Solve, Steps, increments
 from sdegrad.torch.stepping.parted import check_parted
-from sdegrad.torch.types import Number, Outputs, Progress, Scheme, SolverState, State, Stats, Times
+from sdegrad.torch.types import Outputs, Scheme, SolverState, State, Stats
 
 
-class Asked(NamedTuple):
-    """The arguments of `sdeint`, the method chosen; with `logqp` y0 has the log-ratio as its last component."""
+def prepare(setup: Setup, levy_area: LevyArea = "none") -> Solve:
+    """Check the numbers and the shapes, evaluate the SDE at the start, and return what the loop over the steps needs.
 
-    sde: Any
-    y0: Tensor
-    ts: Times
-    bm: Any
-    method: str
-    dt: Number
-    options: Mapping[str, Any]
-    field: Field
-    logqp: bool
-    extra: bool
-    extra_solver_state: SolverState | None
-    tolerances: Tolerances | None
-    counts: Counts | None
-    progress: Progress | None
-    blocks: Any
-    max_steps: float | int
-
-
-def ask(
-    sde: Any,
-    y0: Tensor,
-    ts: Times,
-    bm: Any,
-    method: str | None,
-    dt: Number,
-    options: Mapping[str, Any] | None,
-    names: Mapping[str, str] | None,
-    logqp: bool,
-    extra: bool,
-    extra_solver_state: Sequence[Tensor] | None,
-    tolerances: Tolerances | None,
-    return_stats: bool,
-    progress: Progress | None,
-    compile: bool,
-    max_steps: float | int,
-) -> Asked:
-    checks.check_sde(sde)
-    checks.check_mappings(options=options, names=names)
-    checks.check_flags(logqp=logqp, extra=extra, return_stats=return_stats, compile=compile)
-    if tolerances and (method or checks.default_method(sde.sde_type, sde.noise_type)) == "euler":
-        _warn_of_euler(sde.noise_type)
-    method = checks.check_method(method, sde.sde_type, sde.noise_type)
-    checks.check_state(y0)
-    checks.check_callable(bm)
-    checks.check_progress(progress)
-    if bm is not None:
-        checks.check_callable(bm)
-        bm = as_ours(bm, y0.device)
-    blocks = _blocks(sde, y0, return_stats) if compile else None
-    counts = Counts() if return_stats else None
-    shape = getattr(bm, "shape", None)
-    channels = shape[-1] if shape else None
-    own, names = (LogRatioSDE(sde, names or {}), {}) if logqp else (sde, names or {})
-    field = make_field(own, names, channels, counts)
-    y0 = with_log_ratio(y0) if logqp else y0
-    given = None if extra_solver_state is None else checks.as_state(extra_solver_state)
-    told = None if progress is None else _each_step_once(progress)
-    rest = tolerances, counts, told, blocks, max_steps
-    return Asked(sde, y0, ts, bm, method, dt, options or {}, field, logqp, extra, given, *rest)
-
-
-def _warn_of_euler(noise_type: str) -> None:
-    if noise_type != "additive":
-        warnings.warn(
-            "adaptive steps of euler converge to the solution for additive noise only; use milstein or srk.",
-            stacklevel=5,
-        )
-
-
-def prepare(asked: Asked, levy_area: LevyArea = "none") -> Solve:
-    """Check the numbers and the shapes, and put together what the loop over the steps needs.
-
-    levy_area: what the way back needs of the Brownian motion.
+    levy_area: the least that the backward pass needs of the Brownian motion. ValueError for what does not fit.
     """
-    sde, y0, bm, field = asked.sde, asked.y0, asked.bm, asked.field
-    times = checks.read_times(asked.ts, asked.dt, y0.dtype)
-    scheme = make_scheme(asked.method, sde.sde_type, sde.noise_type, asked.options)
+    given, y0, bm = setup.given, setup.y0, setup.bm
+    times = checks.read_times(given.ts, given.dt, y0.dtype)
+    scheme = make_scheme(setup.method, given.sde.sde_type, given.sde.noise_type, given.options or {})
     grid = make_grid(times.ts[0], times.ts[-1], times.dt, times.eps)
-    if asked.tolerances is None:
-        check_steps(grid.steps, asked.max_steps)
+    if given.tolerances is None:
+        check_steps(grid.steps, given.max_steps)
     t0 = torch.tensor(grid.t0, dtype=times.dtype, device=y0.device)
-    start = evaluate_start(field, sde.noise_type, t0, y0, bm)
+    start = evaluate_start(setup.field, given.sde.noise_type, t0, y0, bm)
     if start.dtype != y0.dtype:
         wide = None if bm is None else _Each(bm, lambda x: x.to(start.dtype))
-        return prepare(asked._replace(y0=y0.to(start.dtype), bm=wide), levy_area)
+        return prepare(replace(setup, y0=y0.to(start.dtype), bm=wide), levy_area)
     if bm is None:
         enough = LEVY_AREAS.index(scheme.levy_area) >= LEVY_AREAS.index(levy_area)
         bm = _own_noise(y0, times, start.noise, scheme.levy_area if enough else levy_area)
     checks.check_span(bm, grid, times.eps)
-    checks.check_levy_area(bm, scheme.levy_area, f"method {asked.method!r}")
+    checks.check_levy_area(bm, scheme.levy_area, f"method {setup.method!r}")
     checks.check_levy_area(bm, levy_area, "the adjoint_method")
 
-    def walk_over(grid: Grid | AcceptedGrid, levy_area: LevyArea) -> Walk:
-        return Walk(grid, increments(bm, grid, times.eps, levy_area), times.dtype, y0.device)
+    def steps_over(grid: Grid | AcceptedGrid, levy_area: LevyArea) -> Steps:
+        return Steps(grid, increments(bm, grid, times.eps, levy_area), times.dtype, y0.device)
 
-    walk = walk_over(grid, scheme.levy_area)
-    increment = walk.increment(0)
+    steps = steps_over(grid, scheme.levy_area)
+    increment = steps.increment(0)
     checks.check_noise(increment, start.noise, y0)
-    _check_extra(asked, scheme, start)
+    _check_extra(setup, scheme, start)
     outputs = grid.outputs(times.ts, times.eps)
-    solve = Solve(scheme, field, walk, outputs, start, walk_over, asked.extra_solver_state, asked.blocks)
+    solve = Solve(scheme, setup.field, steps, outputs, start, steps_over, setup.extra_solver_state, setup.blocks)
     if isinstance(bm, Foreign):
-        solve = replace(solve, first=(walk.increment, increment))
-    if asked.tolerances is None:
-        return replace(solve, walk=replace(walk, progress=asked.progress))
-    return _with_adaptive_steps(solve, asked, asked.tolerances, times)
+        solve = replace(solve, first=(steps.increment, increment))
+    if given.tolerances is None:
+        return replace(solve, steps=replace(steps, progress=setup.progress))
+    return _with_adaptive_steps(solve, setup, given.tolerances, times)
 
 
 def _own_noise(y0: State, times: checks.Times, size: tuple[int, ...], levy_area: LevyArea) -> Any:
-    """With cells of length dt. One path alone has a Levy area too, though a Brownian motion of that shape has none."""
+    """A `BrownianInterval` with cells of length dt. A y0 without paths gets a Levy area too, by an axis of one path."""
     alone = len(size) == 1 and levy_area == "foster"
     bm = BrownianInterval(
         *times.ends,
@@ -150,7 +77,7 @@ def _own_noise(y0: State, times: checks.Times, size: tuple[int, ...], levy_area:
 
 
 class _Each:
-    """A Brownian motion, with `change` made to all that it gives: the first path taken, say, or another dtype."""
+    """A Brownian motion with `change` applied to all that it returns: to another dtype, say."""
 
     def __init__(self, bm: Any, change: Callable[[Tensor], Tensor]) -> None:
         self._bm, self._change = bm, change
@@ -163,51 +90,30 @@ class _Each:
         return tuple(map(self._change, answer)) if isinstance(answer, tuple) else self._change(answer)
 
 
-def _with_adaptive_steps(solve: Solve, asked: Asked, tolerances: Tolerances, times: checks.Times) -> Solve:
-    """The same over the times that `plan` accepts."""
+def _with_adaptive_steps(solve: Solve, setup: Setup, tolerances: Tolerances, times: checks.Times) -> Solve:
+    """`solve` over the times that `plan` accepts."""
     scheme = solve.scheme
 
     def step(state: SolverState, a: float, b: float) -> SolverState:
-        (at,) = solve.walk_over(AcceptedGrid((a, b)), scheme.levy_area).forward()
+        (at,) = solve.steps_over(AcceptedGrid((a, b)), scheme.levy_area).forward()
         return scheme.step(solve.field, state, at.t0, at.t1, at.dt, at.dW)
 
     with torch.no_grad():
-        _, state = solve.begin(asked.y0)
-        ends = solve.walk.grid.t0, solve.walk.grid.t1
-        grid, _ = plan(step, state, ends, times.dt, tolerances, progress=asked.progress)
-    walk = solve.walk_over(grid, scheme.levy_area)
-    return replace(solve, walk=walk, outputs=grid.outputs(times.ts))
+        _, state = solve.begin(setup.y0)
+        ends = solve.steps.grid.t0, solve.steps.grid.t1
+        grid, _ = plan(step, state, ends, times.dt, tolerances, progress=setup.progress)
+    steps = solve.steps_over(grid, scheme.levy_area)
+    return replace(solve, steps=steps, outputs=grid.outputs(times.ts))
 
 
-def _blocks(sde: Any, y0: Tensor, return_stats: bool) -> Any:
-    from sdegrad.torch.adjoints.compiled import (
-        make_blocks,  # here, for it imports torch's compiler, which takes seconds
-    )
-
-    return make_blocks(sde, y0, return_stats)
-
-
-def _each_step_once(progress: Progress) -> Progress:
-    """A checkpoint takes steps twice, the second time on the way back."""
-    last = 0
-
-    def told(step: int, steps: int) -> None:
-        nonlocal last
-        if step > last:
-            last = step
-            progress(step, steps)
-
-    return told
-
-
-def parts(asked: Asked, solve: Solve, ys: Outputs, state: SolverState) -> Any:
-    """ys, and the log-ratio, the rest of the state and the statistics, each if asked for."""
+def result(setup: Setup, solve: Solve, ys: Outputs, state: SolverState) -> Any:
+    """ys [outputs, *paths, dim]; and, in a tuple, the log-ratio, the rest of the state and `Stats`, where wanted."""
     log_ratio = ()
-    _check_kept_kind(state[0], asked.y0, solve.start.dtype)
+    _check_kept_kind(state[0], setup.y0, solve.start.dtype)
     check_parted(solve, ys, state)
-    if asked.logqp:
+    if setup.given.logqp:
         ys, *log_ratio = split_log_ratio(ys)
-    answer = (ys, *log_ratio, *((state[1:],) if asked.extra else ()), *_stats(asked, solve))
+    answer = (ys, *log_ratio, *((state[1:],) if setup.given.extra else ()), *_stats(setup, solve))
     return answer if len(answer) > 1 else ys
 
 
@@ -219,21 +125,21 @@ def _check_kept_kind(y: State, y0: State, dtype: torch.dtype) -> None:
         )
 
 
-def _stats(asked: Asked, solve: Solve) -> tuple[Stats, ...]:
-    if asked.counts is None:
+def _stats(setup: Setup, solve: Solve) -> tuple[Stats, ...]:
+    if setup.counts is None:
         return ()
-    grid, counts = solve.walk.grid, asked.counts
+    grid, counts = solve.steps.grid, setup.counts
     return (Stats(grid.steps, counts.drift, counts.diffusion, grid.rejected if isinstance(grid, AcceptedGrid) else 0),)
 
 
-def _check_extra(asked: Asked, scheme: Scheme, start: Start) -> None:
-    if asked.extra_solver_state is None:
+def _check_extra(setup: Setup, scheme: Scheme, start: Start) -> None:
+    if setup.extra_solver_state is None:
         return
-    expected = [_kind(x) for x in scheme.start(asked.y0, start.f0, start.g0)[1:]]
-    got = [_kind(x) for x in asked.extra_solver_state]
+    expected = [_kind(x) for x in scheme.start(setup.y0, start.f0, start.g0)[1:]]
+    got = [_kind(x) for x in setup.extra_solver_state]
     if got != expected:
         raise ValueError(
-            f"the extra_solver_state of {asked.method!r} is to hold tensors of {expected}, got {got}; pass what a "
+            f"the extra_solver_state of {setup.method!r} must hold tensors of {expected}, got {got}; pass what a "
             "solve with extra=True returned last, or leave it out."
         )
 

@@ -1,4 +1,4 @@
-"""What the functions of an SDE return, held to what they first returned."""
+"""A check that the functions of an SDE return the same kind of values during a solve."""
 
 from collections.abc import Callable
 from typing import Any
@@ -36,6 +36,6 @@ def of_one_kind(role: str, method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def differ(x: Tensor, known: Tensor) -> bool:
-    """By more than round-off, which may be another where the code or the device is."""
+    """True if `x` and `known` differ by more than round-off, which depends on code and device."""
     x, known = x.detach(), known.detach()
     return bool((x - known).abs().max() > torch.finfo(known.dtype).eps ** 0.5 * known.abs().max())

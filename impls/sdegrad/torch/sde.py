@@ -1,4 +1,4 @@
-"""The SDE as a method uses it: a `Field`, made of what its author defined.
+"""The SDE as a solver uses it: a `VectorField`, made from the methods that its author defined.
 
 With noise_type "diagonal" the diffusion is [*paths, dim] and acts entry by entry; with "scalar" it is
 [*paths, dim, 1], with "additive" and "general" [*paths, dim, noise], and acts as a matrix. What depends on
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from sdegrad.methods import NoiseType
+from sdegrad.torch.derivations import with_derived
 from sdegrad.torch.returned import of_one_kind
 from sdegrad.torch.types import Diffusion, Noise, State
 
@@ -35,7 +36,7 @@ def add_scaled_(x: Tensor, y: Tensor, by: Any) -> Tensor:
 
 
 def add_scaled(x: Tensor, y: Tensor, by: Any) -> Tensor:
-    """The same as a new tensor: what a user made may be needed again."""
+    """x + by y as a new tensor, for an x that may be needed again."""
     return x + by * y if isinstance(by, Tensor) else torch.add(x, y, alpha=by)
 
 
@@ -73,8 +74,8 @@ _PRODUCTS: dict[NoiseType, tuple[Callable[..., Tensor], Callable[..., Tensor], C
 
 
 @dataclass(frozen=True)
-class Field:
-    """The vector field, in the forms that the methods ask for.
+class VectorField:
+    """The vector field, in the forms that solvers use.
 
     f_and_g(t, y) -> (f, g); increment(t, y, dt, dW) -> f dt + g dW; drift(t, y, dt) -> f dt; noise(t, y, dW) -> g dW;
     g(t, y) -> g; entries(t, y) -> g as it is multiplied with dW entry by entry, if the noise is diagonal or scalar;
@@ -96,19 +97,21 @@ class Field:
 
 
 CALLED = ("f_and_g", "increment", "drift", "noise", "g", "entries")
-"""The entries of a `Field` that call the SDE."""
+"""The entries of a `VectorField` that call the SDE."""
 
 
 @dataclass
 class Counts:
-    """Of evaluations so far."""
+    """How often drift and diffusion were evaluated so far."""
 
     drift: int = 0
     diffusion: int = 0
 
 
-def make_field(sde: Any, names: Mapping[str, str], channels: int | None = None, counts: Counts | None = None) -> Field:
-    """The field of `sde`, an object with noise_type and some of f, g, f_and_g, g_prod, f_and_g_prod.
+def make_vector_field(
+    sde: Any, names: Mapping[str, str], channels: int | None = None, counts: Counts | None = None
+) -> VectorField:
+    """The vector field of `sde`, an object with noise_type and some of f, g, f_and_g, g_prod, f_and_g_prod.
 
     channels: of the Brownian motion, if known. Evaluations are added to `counts`, if given. ValueError if the SDE
     defines too little, or if `names` has an unknown key or names a method that is not there.
@@ -121,32 +124,25 @@ def make_field(sde: Any, names: Mapping[str, str], channels: int | None = None, 
             f"{type(sde).__name__} must define a drift f(t, y) and a diffusion g(t, y) (or f_and_g, g_prod, "
             f"f_and_g_prod), but defines {', '.join(own) or 'none'}; if they have other names, pass `names`."
         )
-    own |= _from_products(own, sde.noise_type, channels)
-    f, g, f_and_g, g_prod, f_and_prod = (own.get(role) for role in ROLES.values() if role != "h")
     product, add_product_, add_outer_ = _PRODUCTS[sde.noise_type]
-    f_and_g = f_and_g or (_pair(f, g) if f and g else None)
-    if not f_and_prod:
-        f_and_prod = _pair(f, g_prod) if f and g_prod else _apply(product, f_and_g) if f_and_g else None
-    f = f or (_entry(f_and_g, 0) if f_and_g else _missing("f or f_and_g"))
-    g = g or (_entry(f_and_g, 1) if f_and_g else None)
-    noise = g_prod or (_product_of(product, g) if g else _entry(f_and_prod, 1) if f_and_prod else _missing("g"))
-    g = g or _missing("g or f_and_g")
-    return Field(
-        f_and_g=f_and_g or _missing("g or f_and_g"),
-        increment=_increment(f_and_prod or _missing("f, g or f_and_g")),
+    forms = with_derived(own, sde.noise_type, product, channels)
+    f, g = (forms.get(role) or _missing(f"{role} or f_and_g") for role in ("f", "g"))
+    return VectorField(
+        f_and_g=forms.get("f_and_g") or _missing("g or f_and_g"),
+        increment=_increment(forms.get("f_and_g_prod") or _missing("f, g or f_and_g")),
         drift=lambda t, y, dt: f(t, y) * dt,
-        noise=noise,
+        noise=forms.get("g_prod") or _missing("g"),
         g=g,
         entries=(lambda t, y: g(t, y).squeeze(-1)) if sde.noise_type == "scalar" else g,
         product=product,
         add_product_=add_product_,
         add_outer_=add_outer_,
-        has_g=f_and_g is not None,
+        has_g="f_and_g" in forms,
     )
 
 
 def own_methods(sde: Any, names: Mapping[str, str]) -> dict[str, Callable[..., Any]]:
-    """What the SDE defines itself, by role."""
+    """The methods that the SDE defines, by role: f, g, f_and_g, g_prod, f_and_g_prod, h."""
     for key, name in names.items():
         if key not in ROLES:
             raise ValueError(f"unknown key {key!r} in names; the keys are {', '.join(ROLES)}.")
@@ -165,56 +161,6 @@ def _counting(counts: Counts, role: str, method: Callable[..., Any]) -> Callable
         return method(*arguments)
 
     return call
-
-
-def _from_products(
-    own: Mapping[str, Callable[..., Any]], noise_type: NoiseType, channels: int | None
-) -> dict[str, Callable[..., Any]]:
-    """What follows for an SDE that knows its diffusion in products alone: f, where the increment is zero, and, where
-    each entry of g meets one channel, g, where it is one."""
-    joint: Any = own.get("f_and_g_prod")
-    product = own.get("g_prod")
-    if "g" in own or "f_and_g" in own or not (joint or product):
-        return {}
-
-    def filled(y: State, value: float) -> Noise:
-        return y.new_full(y.shape if noise_type == "diagonal" else (*y.shape[:-1], channels or 1), value)
-
-    def entries(g: State) -> Tensor:
-        return g.unsqueeze(-1) if noise_type == "scalar" else g
-
-    def f_and_g(t: Any, y: State) -> tuple[State, Tensor]:
-        f, g = joint(t, y, filled(y, 1.0))
-        return f, entries(g)
-
-    found = {}
-    if joint and "f" not in own:
-        found["f"] = lambda t, y: joint(t, y, filled(y, 0.0))[0]
-    if noise_type in ("diagonal", "scalar"):
-        product = product or _entry(joint, 1)
-        found["g"] = lambda t, y: entries(product(t, y, filled(y, 1.0)))
-        found |= {"f_and_g": f_and_g} if joint else {}
-    return found
-
-
-def _pair(first: Callable[..., Any], second: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda t, y, *dW: (first(t, y), second(t, y, *dW))
-
-
-def _entry(joint: Callable[..., Any], i: int) -> Callable[..., Any]:
-    return lambda t, y, *dW: joint(t, y, *dW)[i]
-
-
-def _apply(product: Callable[..., Tensor], f_and_g: Callable[..., Any]) -> Callable[..., Any]:
-    def f_and_prod(t: Any, y: Any, dW: Any) -> tuple[Tensor, Tensor]:
-        f, g = f_and_g(t, y)
-        return f, product(g, dW)
-
-    return f_and_prod
-
-
-def _product_of(product: Callable[..., Tensor], g: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    return lambda t, y, dW: product(g(t, y), dW)
 
 
 def _increment(f_and_prod: Callable[..., Any]) -> Callable[..., Tensor]:

@@ -1,26 +1,19 @@
-"""`sdeint` and `sdeint_adjoint`: check what is asked, choose the adjoint, and run."""
+"""`sdeint` and `sdeint_adjoint`: the two functions that solve an SDE."""
 
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from sdegrad.methods import FACTS
 from sdegrad.torch import checks
-from sdegrad.torch.adjoints.backsolve import WayBack, backsolve, predictions
-from sdegrad.torch.adjoints.discrete import backprop, checkpoint, reversible
-from sdegrad.torch.adjoints.replay import Kept
-from sdegrad.torch.adjoints.unreached import looked_at, to_look_at
+from sdegrad.torch.arguments import Arguments, read_arguments
 from sdegrad.torch.eager import eager
-from sdegrad.torch.methods import make_scheme
-from sdegrad.torch.prepare import Asked, ask, parts, prepare
-from sdegrad.torch.stepping.adaptive import Tolerances, check_tolerances
+from sdegrad.torch.run import backsolve_options, run
+from sdegrad.torch.stepping.adaptive import check_tolerances
 from sdegrad.torch.types import Number, Progress, Times
 
-MAX_STEPS = 10_000_000  # hours, for most
+MAX_STEPS = 10_000_000  # hours, for most SDEs
 
 
 @eager
@@ -61,7 +54,7 @@ def sdeint(
     bm: called as bm(ta, tb), gives W(tb) - W(ta) [*paths, noise]. By default a `BrownianInterval` with cells
         of length dt, seeded from torch's global generator; one with the same cells is the fastest. For srk it must
         have levy_area_approximation "space-time" or more, for log_ode and general noise "davie" or "foster".
-    method: one that fits sde_type and noise_type, as `sdegrad.methods.FACTS` tells; by default "midpoint"
+    method: one that fits sde_type and noise_type, as `sdegrad.methods.METHODS` tells; by default "midpoint"
         (Stratonovich), "srk" (Ito) or, for general noise, "euler" (Ito).
     dt: the constant step; the last one is clipped to ts[-1]. Between steps y is interpolated linearly.
     options: of the method. milstein: grad_free (False), differences in place of derivatives of g. mccallum_foster: base
@@ -75,8 +68,8 @@ def sdeint(
         (z,) of mccallum_foster, () of others. extra_solver_state: the same at ts[0], to go on from another solve.
     adjoint: how gradients are computed. "backprop": autograd through every step. "checkpoint": the same, in
         memory that grows like the square root of the number of steps. "reversible" (reversible_heun and
-        mccallum_foster): the same to round-off, in constant memory; with ees25 and ees27 only nearly the same, for
-        their way back misses the way there, but by a high power of the step. "backsolve": the continuous adjoint,
+        mccallum_foster): the same to round-off, in constant memory; with ees25 and ees27 only nearly the same, since
+        they undo a step up to a high power of dt. "backsolve": the continuous adjoint,
         approximate, in constant memory. The last two reach y0 and adjoint_params only; the reversible one is
         differentiable once, backsolve twice (the second time in memory that grows with the steps), the others always.
     adjoint_params: what these two reach beside y0; the parameters of `sde` by default, with a warning, once for an sde,
@@ -90,10 +83,10 @@ def sdeint(
         `progress` is then called after each block. It pays for many solves with small networks: the first call takes
         tens of seconds, later ones reuse it for every seed, dt, ts, number of steps and value of the parameters. f and
         g must be of torch alone and not depend on the values of tensors in Python. Needs torch's compiler, and on the
-        CPU one for C++. Without effect on the search for adaptive steps and on the way back of "backsolve".
+        CPU one for C++. No effect on the search for adaptive steps and on the backward pass of "backsolve".
     adaptive: choose the steps, from dt on and not below dt_min, so that two half steps differ from a whole one by no
         more than rtol |y| + atol, in the root mean square over all entries; the solution is that of the half steps.
-        Only then rtol, atol and dt_min have an effect. Gradients take the steps as constants, all adjoints alike.
+        Only then rtol, atol and dt_min have an effect. All adjoints take the steps as constants.
 
     ValueError for bad arguments, before the first step; a warning for unknown ones.
     """
@@ -101,10 +94,28 @@ def sdeint(
     checks.check_no_gradient(rtol=rtol, atol=atol, dt_min=dt_min)
     checks.check_flags(adaptive=adaptive)
     tolerances = check_tolerances(rtol, atol, dt_min, max_steps) if adaptive else None
-    more = logqp, extra, extra_solver_state, tolerances, return_stats, progress, compile, max_steps
-    asked = ask(sde, y0, ts, bm, method, dt, options, names, *more)
-    checks.check_adjoint(adjoint, asked.method)
-    return _run(asked, adjoint, adjoint_params, _way_back(asked) if adjoint == "backsolve" else None)
+    setup = read_arguments(
+        Arguments(
+            sde=sde,
+            y0=y0,
+            ts=ts,
+            bm=bm,
+            method=method,
+            dt=dt,
+            tolerances=tolerances,
+            options=options,
+            names=names,
+            logqp=logqp,
+            extra=extra,
+            extra_solver_state=extra_solver_state,
+            return_stats=return_stats,
+            progress=progress,
+            compile=compile,
+            max_steps=max_steps,
+        )
+    )
+    checks.check_adjoint(adjoint, setup.method)
+    return run(setup, adjoint, adjoint_params, backsolve_options(setup) if adjoint == "backsolve" else None)
 
 
 @eager
@@ -144,9 +155,9 @@ def sdeint_adjoint(
         `method` itself; or another one-step method for this calculus and noise to solve that one with.
     adjoint_options: of that method, as `options`.
     adjoint_params: the tensors, beside y0, that gradients reach; the parameters of `sde` by default.
-    adjoint_adaptive: choose the steps of the continuous adjoint anew, to adjoint_rtol and adjoint_atol, the error being
-        that of the state and of all its adjoints. Otherwise the way back is over the steps of the way there, chosen or
-        not. The reversible adjoint always retraces those: it is exact for them, and warns that it does.
+    adjoint_adaptive: choose steps for the continuous adjoint, by adjoint_rtol and adjoint_atol on the error of the
+        state and of all its adjoints. Otherwise it is solved over the steps of the forward pass. The reversible adjoint
+        always retraces those, for which it is exact, and warns if adjoint_adaptive is set.
 
     ValueError for bad arguments, before the first step; a warning for unknown ones.
     """
@@ -157,74 +168,34 @@ def sdeint_adjoint(
     own_steps = (
         check_tolerances(adjoint_rtol, adjoint_atol, dt_min, max_steps, "adjoint_") if adjoint_adaptive else None
     )
-    more = logqp, extra, extra_solver_state, tolerances, return_stats, progress, compile, max_steps
-    asked = ask(sde, y0, ts, bm, method, dt, options, names, *more)
-    if adjoint_method not in (None, f"adjoint_{asked.method}") or not checks.has_reversal(asked.method):
-        way = _way_back(asked, adjoint_method, adjoint_options or {}, own_steps)
-        return _run(asked, "backsolve", adjoint_params, way)
+    setup = read_arguments(
+        Arguments(
+            sde=sde,
+            y0=y0,
+            ts=ts,
+            bm=bm,
+            method=method,
+            dt=dt,
+            tolerances=tolerances,
+            options=options,
+            names=names,
+            logqp=logqp,
+            extra=extra,
+            extra_solver_state=extra_solver_state,
+            return_stats=return_stats,
+            progress=progress,
+            compile=compile,
+            max_steps=max_steps,
+        )
+    )
+    if adjoint_method not in (None, f"adjoint_{setup.method}") or not checks.has_reversal(setup.method):
+        backwards = backsolve_options(setup, adjoint_method, adjoint_options or {}, own_steps)
+        return run(setup, "backsolve", adjoint_params, backwards)
     if adjoint_options:
         raise ValueError(f"the reversible adjoint has no options, got adjoint_options={adjoint_options}; leave it out.")
     if adjoint_adaptive:
         warnings.warn("adjoint_adaptive has no effect: the reversible adjoint retraces its steps.", stacklevel=3)
-    return _run(asked, "reversible", adjoint_params, None)
-
-
-def _run(asked: Asked, adjoint: str, adjoint_params: Iterable[Tensor] | None, way: WayBack | None) -> Any:
-    y0, kept = asked.y0, None if adjoint == "backprop" else Kept(asked.sde)
-    if adjoint in ("backprop", "checkpoint"):
-        solve = replace(prepare(asked), kept=kept)
-        y0 = y0.to(solve.start.dtype)
-        return parts(asked, solve, *{"backprop": backprop, "checkpoint": checkpoint}[adjoint](solve, y0))
-    params = _params(asked.sde, adjoint_params)
-    look = adjoint_params is None and to_look_at(asked.sde)
-    with torch.set_grad_enabled(look):
-        solve = prepare(asked._replace(y0=y0.detach()), way.scheme.levy_area if way else "none")
-    if torch.is_grad_enabled():
-        checks.check_constant(solve.walk.increment(0))
-    if look:
-        solve = replace(solve, start=looked_at(asked.sde, solve.start, params))
-    solve, y0 = replace(solve, kept=kept), y0.to(solve.start.dtype)
-    run = reversible(solve, y0, params) if way is None else backsolve(solve, y0, params, way)
-    return parts(asked, solve, *run)
-
-
-def _params(sde: Any, adjoint_params: Iterable[Tensor] | None) -> list[Tensor]:
-    if adjoint_params is None and not isinstance(sde, nn.Module):
-        raise ValueError(
-            f"the adjoint must know its parameters, but {type(sde).__name__} is no nn.Module; derive from "
-            "nn.Module, or pass adjoint_params: the tensors that gradients shall reach, () for none."
-        )
-    if isinstance(adjoint_params, Tensor):
-        raise ValueError("adjoint_params is a tensor, but must be a sequence of tensors; pass (it,).")
-    params = list(sde.parameters() if adjoint_params is None else adjoint_params)
-    for p in params:
-        if not isinstance(p, Tensor):
-            raise ValueError(f"adjoint_params must be tensors, got a {type(p).__name__} among them; leave it out.")
-    return list({id(p): p for p in params if p.requires_grad}.values())  # each once
-
-
-def _way_back(
-    asked: Asked,
-    adjoint_method: str | None = None,
-    options: Mapping[str, Any] | None = None,
-    tolerances: Tolerances | None = None,
-) -> WayBack:
-    """The method that solves the continuous adjoint: the forward one if it can, else that for general noise."""
-    sde_type, noise_type = asked.sde.sde_type, asked.sde.noise_type
-    usable = [name for name in checks.fitting(sde_type, noise_type) if not FACTS[name].reversible]
-    method = adjoint_method or (asked.method if asked.method in usable else checks.default_method(sde_type, "general"))
-    if method not in usable:
-        raise ValueError(
-            f"adjoint_method {method!r} cannot solve the continuous adjoint of a {sde_type} SDE with {noise_type} "
-            f"noise; use one of {', '.join(usable)}, or method='reversible_heun' with its own, exact adjoint."
-        )
-    if adjoint_method and FACTS[asked.method].reversible:
-        warnings.warn(
-            f"the adjoint of {asked.method!r} by {method!r} is approximate; its own, adjoint_method=None, is exact.",
-            stacklevel=4,
-        )
-    scheme = make_scheme(method, sde_type, noise_type, options or {})
-    return WayBack(scheme, predictions(method, noise_type), tolerances, asked.dt)
+    return run(setup, "reversible", adjoint_params, None)
 
 
 def _warn_unused(function: str, unused: Mapping[str, Any]) -> None:

@@ -5,11 +5,11 @@ from types import SimpleNamespace
 from sdegrad.methods import NOISE_TYPES as _NOISE_TYPES
 from sdegrad.torch.base_sde import SDE_TYPES as _SDE_TYPES
 from sdegrad.torch.brownian.levy import LEVY_AREAS
-from sdegrad.torch.methods import SCHEMES
+from sdegrad.torch.methods import SOLVERS
 
 
 class Names(SimpleNamespace):
-    """Strings by attribute; `in` asks for a string."""
+    """Strings by attribute; `name in names` tests for a string."""
 
     def all(self) -> list[str]:
         return sorted(vars(self).values())
@@ -26,7 +26,7 @@ SDE_TYPES = Names(**{name: name for name in _SDE_TYPES})
 LEVY_AREA_APPROXIMATIONS = Names(**{name.replace("-", "_"): name for name in LEVY_AREAS})
 METHOD_OPTIONS = Names(grad_free="grad_free")
 METHODS = Names(
-    **{name: name for name in SCHEMES if name != "log_ode"},
+    **{name: name for name in SOLVERS if name != "log_ode"},
     log_ode_midpoint="log_ode",
     adjoint_reversible_heun="adjoint_reversible_heun",
 )

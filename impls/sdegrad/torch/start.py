@@ -1,11 +1,11 @@
-"""The field at the initial time: evaluated once before the first step, and checked."""
+"""The vector field at the initial time: evaluated once before the first step, and checked."""
 
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from sdegrad.torch.sde import Field
+from sdegrad.torch.sde import VectorField
 from sdegrad.torch.types import State, Time
 
 
@@ -22,8 +22,9 @@ class Start(NamedTuple):
     dtype: torch.dtype
 
 
-def evaluate_start(field: Field, noise_type: str, t0: Time, y0: State, bm: Any) -> Start:
-    """ValueError unless the shapes fit the state and the noise type, and the SDE leaves y as it is."""
+def evaluate_start(field: VectorField, noise_type: str, t0: Time, y0: State, bm: Any) -> Start:
+    """Evaluate the vector field at y0. ValueError if a shape does not fit the state and the noise type, or if the SDE
+    writes into y."""
     y = y0.clone()  # so that an SDE that writes to it does no harm
     version = y._version
     start = _start(field, noise_type, t0, y, bm)
@@ -37,14 +38,14 @@ def evaluate_start(field: Field, noise_type: str, t0: Time, y0: State, bm: Any) 
     return start
 
 
-def field_at(field: Field, t: Time, y: State, noise: tuple[int, ...]) -> tuple[Tensor, Tensor | None]:
+def field_at(field: VectorField, t: Time, y: State, noise: tuple[int, ...]) -> tuple[Tensor, Tensor | None]:
     """(f0, g0) of `Start`."""
     if field.has_g:
         return field.f_and_g(t, y)
     return field.increment(t, y, 1.0, y.new_ones(noise)), None
 
 
-def _start(field: Field, noise_type: str, t0: Time, y: State, bm: Any) -> Start:
+def _start(field: VectorField, noise_type: str, t0: Time, y: State, bm: Any) -> Start:
     if not field.has_g:
         if bm is None or not hasattr(bm, "shape"):
             raise ValueError("the noise dimension is unknown: define g or f_and_g, or pass a bm with a shape.")

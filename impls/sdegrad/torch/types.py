@@ -1,4 +1,4 @@
-"""The names of the axes, and what a solver is made of.
+"""The names of axes and arrays, and the parts of a solver.
 
 paths: the batch, any number of axes; dim: the state; noise: the Brownian motion; outputs: the times in `ts`.
 """
@@ -30,7 +30,7 @@ class SpaceTime(NamedTuple):
     H: Tensor
 
     def __neg__(self) -> "SpaceTime":
-        """Of the path run backwards."""
+        """The increment of the path run backwards, under which H keeps its sign."""
         return SpaceTime(-self.W, self.H)
 
 
@@ -46,8 +46,8 @@ Progress = Callable[[int, int], None]
 
 
 class Stats(NamedTuple):
-    """What a forward solve did: its steps (half steps, if adaptive), evaluations of drift and diffusion in all, and the
-    steps that were tried and rejected."""
+    """What a forward solve did: its steps (half steps, if adaptive), all evaluations of drift and of diffusion, and the
+    rejected steps."""
 
     num_steps: int
     drift_evaluations: int
@@ -67,7 +67,7 @@ class Reversal:
     pull(field, vjp, state, adjoint, t0, t1, dt, dW) -> (state, adjoint) at t0, from those at t1, overwritten.
     finish(vjp, state, adjoint) -> the gradient in y0 through `Scheme.start`.
     vjp(outputs, y, cotangents) -> the adjoint of outputs in y, that in the parameters being added up elsewhere.
-    exact: whether the way back is, to round-off, the way there.
+    exact: whether a step is undone to round-off.
     tells: whether the state holds the drift and the diffusion, which `resume` evaluates again.
     """
 
@@ -98,7 +98,7 @@ class Scheme:
 
 
 def solution_only(y0: Any, f0: Any, g0: Any) -> SolverState:  # noqa: ARG001
-    """The start of a method whose state is the solution alone."""
+    """`Scheme.start` of a method whose state is the solution alone."""
     return (y0,)
 
 

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from sdegrad.methods import FACTS, NoiseType
+from sdegrad.methods import METHODS, NoiseType
 from sdegrad.torch.adjoints.discrete import once_differentiable
-from sdegrad.torch.sde import CALLED, Field
+from sdegrad.torch.sde import CALLED, VectorField
 from sdegrad.torch.stepping.adaptive import AcceptedGrid, Tolerances, plan
 from sdegrad.torch.stepping.fixed import Solve, Step
 from sdegrad.torch.types import Number, Outputs, Scheme, SolverState, State
@@ -24,8 +24,9 @@ from sdegrad.torch.types import Number, Outputs, Scheme, SolverState, State
 MIRRORED = ("ees25", "ees27", "euler_heun", "heun", "midpoint")
 
 
-class WayBack(NamedTuple):
-    """How the adjoint SDE is solved: with which scheme, and, if there are tolerances, over steps of its own from dt on.
+class BacksolveOptions(NamedTuple):
+    """How the adjoint SDE is solved: by `scheme`, over the steps of the forward pass, or, if there are tolerances, over
+    steps of its own, the first of length dt.
 
     predictions: how often the state at the left end of a step is predicted before the step is transposed there; 0 for
     the methods that know f dt + g dW alone and are Stratonovich, which take the adjoint SDE itself.
@@ -51,31 +52,33 @@ class Bundle:
 
 
 def predictions(method: str, noise_type: NoiseType) -> int:
-    """For `WayBack`; why so many, see `_transposed`."""
+    """The number of predictions in `BacksolveOptions`; `_transposed` says why so many."""
     if method in MIRRORED:
         return 0
-    return 3 if FACTS[method].order[noise_type] > 1 else 1
+    return 3 if METHODS[method].order[noise_type] > 1 else 1
 
 
 StepBack = Callable[[Bundle, Step], Bundle]
 
 
-def backsolve(solve: Solve, y0: State, params: Sequence[Tensor], way: WayBack) -> tuple[Outputs, SolverState]:
+def backsolve(
+    solve: Solve, y0: State, params: Sequence[Tensor], options: BacksolveOptions
+) -> tuple[Outputs, SolverState]:
     """The solution, whose backward pass solves the adjoint SDE.
 
     Differentiable twice: the second derivative is that of the numerical adjoint, by backpropagation through its steps.
     Gradients go through the outputs, not through the rest of the state at the end.
     """
-    ys, *state = _Backsolve.apply(solve, way, y0, *params)  # pyright: ignore[reportGeneralTypeIssues]
+    ys, *state = _Backsolve.apply(solve, options, y0, *params)  # pyright: ignore[reportGeneralTypeIssues]
     return ys, tuple(state)
 
 
 class _Backsolve(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, solve: Solve, way: WayBack, y0: Tensor, *params: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, solve: Solve, options: BacksolveOptions, y0: Tensor, *params: Tensor) -> tuple[Tensor, ...]:
         ys, state = solve.run(y0)
         solve.kept.settle()
-        ctx.solve, ctx.way = solve, way
+        ctx.solve, ctx.options = solve, options
         ctx.save_for_backward(ys, *params)
         state = tuple(x.view_as(x) for x in state)
         ctx.mark_non_differentiable(*state)
@@ -83,45 +86,49 @@ class _Backsolve(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_ys: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        solve, way = ctx.solve, ctx.way
+        solve, options = ctx.solve, ctx.options
         with solve.kept.restored():
             ys, *params = ctx.saved_tensors
             solve.check_bm()
             solve.check_start(ys[0])
-            step_back = (_transposed if way.predictions else _mirrored)(way, _field(solve), params)
+            step_back = (_transposed if options.predictions else _mirrored)(options, _field(solve), params)
             x = Bundle([ys[-1], *(torch.zeros_like(p) for p in (ys[-1], *params))])
-            sweep = _over_the_steps if way.tolerances is None else _over_own_steps
-            return None, None, *sweep(solve, way, step_back, x, ys, grad_ys).parts[1:]
+            sweep = _over_the_steps if options.tolerances is None else _over_own_steps
+            return None, None, *sweep(solve, options, step_back, x, ys, grad_ys).parts[1:]
 
 
-def _field(solve: Solve) -> Field:
-    """That of the forward pass, for second derivatives too, which come later."""
+def _field(solve: Solve) -> VectorField:
+    """The vector field of the forward pass, put back at each call if second derivatives may come later."""
     if not torch.is_grad_enabled():
         return solve.field
     return replace(solve.field, **{name: solve.kept.around(getattr(solve.field, name)) for name in CALLED})
 
 
-def _over_the_steps(solve: Solve, way: WayBack, step_back: StepBack, x: Bundle, ys: Tensor, grad_ys: Tensor) -> Bundle:
-    """Over the steps of the way there, the last one first."""
+def _over_the_steps(
+    solve: Solve, options: BacksolveOptions, step_back: StepBack, x: Bundle, ys: Tensor, grad_ys: Tensor
+) -> Bundle:
+    """Solve over the steps of the forward pass, the last one first."""
     weights = solve.weights()
-    for step in solve.walk_over(solve.walk.grid, way.scheme.levy_area).backward():
+    for step in solve.steps_over(solve.steps.grid, options.scheme.levy_area).backward():
         x = step_back(_collect(x, weights.get(step.k + 1, ()), ys, grad_ys), step)
     return _collect(x, weights.get(0, ()), ys, grad_ys)
 
 
-def _over_own_steps(solve: Solve, way: WayBack, step_back: StepBack, x: Bundle, ys: Tensor, grad_ys: Tensor) -> Bundle:
-    """Over steps chosen anew between the grid times that the outputs are made of."""
-    assert way.tolerances is not None
-    grid, weights = solve.walk.grid, solve.weights()
+def _over_own_steps(
+    solve: Solve, options: BacksolveOptions, step_back: StepBack, x: Bundle, ys: Tensor, grad_ys: Tensor
+) -> Bundle:
+    """Solve over steps of its own, chosen between the grid times that the outputs are made of."""
+    assert options.tolerances is not None
+    grid, weights = solve.steps.grid, solve.weights()
 
     def step(state: SolverState, b: float, a: float) -> SolverState:
-        (at,) = solve.walk_over(AcceptedGrid((a, b)), way.scheme.levy_area).backward()
+        (at,) = solve.steps_over(AcceptedGrid((a, b)), options.scheme.levy_area).backward()
         return (step_back(state[0], at),)
 
     stops = sorted({0, *weights}, reverse=True)
     for k, before in pairwise(stops):
         x = _collect(x, weights[k], ys, grad_ys)
-        _, (x,) = plan(step, (x,), (grid.time(k), grid.time(before)), float(way.dt), way.tolerances, _flat)
+        _, (x,) = plan(step, (x,), (grid.time(k), grid.time(before)), float(options.dt), options.tolerances, _flat)
     return _collect(x, weights.get(0, ()), ys, grad_ys)
 
 
@@ -130,7 +137,7 @@ def _flat(state: SolverState) -> Tensor:
 
 
 def _collect(x: Bundle, weights: Iterable[tuple[int, float]], ys: Tensor, grad_ys: Tensor) -> Bundle:
-    """Add what the outputs hand to the adjoint; where one lies on the grid, go on from the state itself."""
+    """Add the gradients of the outputs to the adjoint; where an output lies on the grid, continue from its value."""
     y, a, *totals = x.parts
     for i, w in weights:
         a = torch.add(a, grad_ys[i], alpha=w)
@@ -138,11 +145,11 @@ def _collect(x: Bundle, weights: Iterable[tuple[int, float]], ys: Tensor, grad_y
     return Bundle([y, a, *totals])
 
 
-def _mirrored(way: WayBack, field: Field, params: Sequence[Tensor]) -> StepBack:
-    """The Stratonovich calculus is that of smooth paths: time runs backwards with the signs of (dt, dW)."""
+def _mirrored(options: BacksolveOptions, field: VectorField, params: Sequence[Tensor]) -> StepBack:
+    """A step back with (-dt, -dW): Stratonovich calculus is that of smooth paths, which run backwards so."""
 
     def augment(increment: Callable[..., Tensor]) -> Callable[..., Bundle]:
-        """An increment F(t, y, ...) of y, with those of the adjoints, - a dF/dy and - a dF/dparams."""
+        """The increments of y, F(t, y, ...), and of the adjoints, - a dF/dy and - a dF/dparams."""
 
         def augmented(t: Tensor, x: Bundle, *increments: Any) -> Bundle:
             y, a, *_ = x.parts
@@ -154,14 +161,14 @@ def _mirrored(way: WayBack, field: Field, params: Sequence[Tensor]) -> StepBack:
     field = replace(field, increment=increment, drift=drift, noise=noise)
 
     def step_back(x: Bundle, step: Step) -> Bundle:
-        return way.scheme.step(field, (x,), step.t1, step.t0, -step.dt, -step.dW)[0]
+        return options.scheme.step(field, (x,), step.t1, step.t0, -step.dt, -step.dW)[0]
 
     return step_back
 
 
-def _transposed(way: WayBack, field: Field, params: Sequence[Tensor]) -> StepBack:
-    """With y1 = S(y0) the step of the method, y0 = y1 - (S(y0) - y0) by iteration, and the adjoint by the transpose of
-    dS at a predicted y0. It is right for every calculus, noise and Levy area that S is right for.
+def _transposed(options: BacksolveOptions, field: VectorField, params: Sequence[Tensor]) -> StepBack:
+    """A step back by iteration. Where y1 = S(y0) is the step of the method, y0 = y1 - (S(y0) - y0), and the adjoint is
+    pulled back by the transpose of dS at the predicted y0: for every calculus, noise and Levy area that S is for.
 
     In the Ito sense, with the field taken at the right end of the step, it would need the corrections + (dg_k) g_k dt
     in y and - a (d^2 g_k) g_k dt in a, summed over the columns g_k. Each prediction gains half an order in the error of
@@ -173,10 +180,10 @@ def _transposed(way: WayBack, field: Field, params: Sequence[Tensor]) -> StepBac
         y1, a, *totals = x.parts
 
         def forth(y: Tensor) -> Tensor:
-            return way.scheme.step(field, (y,), step.t0, step.t1, step.dt, step.dW)[0]
+            return options.scheme.step(field, (y,), step.t0, step.t1, step.dt, step.dW)[0]
 
         y = y1
-        for _ in range(way.predictions):
+        for _ in range(options.predictions):
             y = y1 - (forth(y) - y)
         reached, a, *parts = _pull(forth, y, a, params)
         return Bundle([y1 - (reached - y), a, *(t + p for t, p in zip(totals, parts, strict=True))])
@@ -190,7 +197,7 @@ def _pull(function: Callable[[Tensor], Tensor], y: Tensor, a: Tensor, params: Se
 
 
 def _pulled(function: Any, y: Tensor, a: Tensor, *params: Tensor, keep: bool = False) -> tuple[Tensor, ...]:
-    """With y as a leaf, so that the products do not go on through what it was made of, which may be the parameters."""
+    """`_pull` without derivatives. y is made a leaf: what it was made of, perhaps the parameters, gets no product."""
     with torch.enable_grad():
         y = y if keep else y.detach().requires_grad_()
         value = function(y)

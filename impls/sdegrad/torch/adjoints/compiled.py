@@ -3,7 +3,7 @@
 All that changes from call to call enters a block as tensors: the state, the times, the lengths of the steps, the
 increments, the parameters. So a block is compiled once for a vector field, a method, and shapes and dtypes, and serves
 every seed, number of steps, dt, ts and Brownian motion, and other objects of the same class. Its calls are checked
-against what it was compiled for by torch itself, which compiles it anew where a Python value in the SDE has changed.
+against what it was compiled for by torch itself, which compiles it again where a Python value in the SDE has changed.
 """
 
 import functools
@@ -22,59 +22,64 @@ from torch._inductor.cpp_builder import get_cpp_compiler
 from torch._inductor.exc import CppCompileError, InvalidCxxCompiler
 
 from sdegrad.torch.adjoints.discrete import Accumulator, recorded
-from sdegrad.torch.sde import CALLED, Field
-from sdegrad.torch.stepping.blocks import Stretch, clock, joined, stretch
+from sdegrad.torch.sde import CALLED, VectorField
+from sdegrad.torch.stepping.blocks import StepBlock, block_times, joined, step_block
 from sdegrad.torch.stepping.fixed import Solve
 from sdegrad.torch.types import Reversal, SolverState
 
 LENGTH = 25  # steps: enough to hide the cost of a call, few enough to be compiled in less than a minute
-SPECIALISATIONS = 128  # of a block, by field, method, shapes and dtypes; beyond that torch refuses to compile it anew
+SPECIALISATIONS = 128  # of a block, by field, method, shapes and dtypes; beyond that torch refuses to compile it again
 NEEDED = "trace_autograd_ops"  # by the backward blocks, of torch's compiler
 # Of the code for the CPU: kernels called from C++, and no second check of the layouts, after that of each call.
 CODE: dict[str, Any] = {"cpp_wrapper": True, "size_asserts": False}
 
 
 def forward(
-    field: Field, step: Callable[..., SolverState], state: SolverState, on: Stretch
+    field: VectorField, step: Callable[..., SolverState], state: SolverState, block: StepBlock
 ) -> tuple[list[Tensor], SolverState]:
-    """The solution after each step, and the state after the last one."""
+    """Returns ([solution after each step], state after the last one)."""
     zs = []
-    for i, dt in enumerate(on.dts):
-        state = step(field, state, on.times[i], on.times[i + 1], dt, on.dWs[i])
+    for i, dt in enumerate(block.dts):
+        state = step(field, state, block.times[i], block.times[i + 1], dt, block.dWs[i])
         zs.append(state[0])
     return zs, state
 
 
 def backward(
-    field: Field,
+    field: VectorField,
     reversal: Reversal,
     gradients: Accumulator,
     state: SolverState,
     adjoint: SolverState,
     received: Tensor | Sequence[Tensor],
-    on: Stretch,
+    block: StepBlock,
 ) -> tuple[SolverState, SolverState]:
     """The state and the adjoint before the first step. received: the gradient that reaches the solution after each
     step from the outputs. field.f_and_g records."""
-    state, adjoint = reversal.resume(field, on.times[-1], state), tuple(a.clone() for a in adjoint)
-    for i in reversed(range(len(on.dts))):
+    state, adjoint = reversal.resume(field, block.times[-1], state), tuple(a.clone() for a in adjoint)
+    for i in reversed(range(len(block.dts))):
         a_z, *others = adjoint
         adjoint = (a_z + received[i], *others)
-        before, after = on.times[i], on.times[i + 1]
-        state, adjoint = reversal.pull(field, gradients.vjp, state, adjoint, before, after, on.dts[i], on.dWs[i])
+        before, after = block.times[i], block.times[i + 1]
+        state, adjoint = reversal.pull(field, gradients.vjp, state, adjoint, before, after, block.dts[i], block.dWs[i])
     return tuple(x.detach() for x in state), adjoint
 
 
 def finish(
-    field: Field, reversal: Reversal, gradients: Accumulator, state: SolverState, adjoint: SolverState, times: Tensor
+    field: VectorField,
+    reversal: Reversal,
+    gradients: Accumulator,
+    state: SolverState,
+    adjoint: SolverState,
+    times: Tensor,
 ) -> Tensor:
     """The gradient in y0, of the state and the adjoint at times[0], the initial time. field.f_and_g records."""
     return reversal.finish(gradients.vjp, reversal.resume(field, times[0], state), adjoint)
 
 
-def _keeping_dtype(field: Field, dtype: torch.dtype) -> Field:
-    """The lengths of the steps are tensors of float64, which must not show in the dtype of the times made with them.
-    The field gets a copy of a time, for the times are kept for other solves."""
+def _keeping_dtype(field: VectorField, dtype: torch.dtype) -> VectorField:
+    """`field`, called with times of `dtype`: the lengths of the steps are float64 tensors, and so are times that are
+    computed with them. The times are copied, since other solves use them too."""
 
     def of(function: Callable[..., Any]) -> Callable[..., Any]:
         return lambda t, *rest: function(t.to(dtype, copy=True), *rest)
@@ -86,7 +91,7 @@ def _keeping_dtype(field: Field, dtype: torch.dtype) -> Field:
 def _compiled(block: Callable[..., Any], device: str) -> Callable[..., Any]:
     def backend(graph: Any, inputs: Sequence[Any]) -> Any:
         # A tensor without axes may be turned into a number in the code (as the alpha of an addition is). The block is
-        # then compiled anew for another value, but torch's cache on disk would return the code for the first one.
+        # then compiled again for another value, but torch's cache on disk would return the code for the first one.
         numbers = any(isinstance(x, Tensor) and x.dim() == 0 for x in inputs)
         with torch._functorch.config.patch(enable_autograd_cache=not numbers):
             return compile_fx(graph, inputs, config_patches=CODE if device == "cpu" else None)
@@ -97,7 +102,7 @@ def _compiled(block: Callable[..., Any], device: str) -> Callable[..., Any]:
 
 @dataclass(frozen=True)
 class Blocks:
-    """Of an SDE whose class has this `name`, on this type of device."""
+    """Runs steps in compiled blocks. name: the class of the SDE, for errors; device: its type, "cpu" or "cuda"."""
 
     name: str
     device: str
@@ -105,14 +110,14 @@ class Blocks:
     def steps(
         self, solve: Solve, state: SolverState, start: int, stop: int
     ) -> Iterator[tuple[list[Tensor], SolverState]]:
-        """From grid time `start` to `stop`, by blocks: the solution after each step, and the state after the last."""
-        field, step, state = _keeping_dtype(solve.field, solve.walk.dtype), solve.scheme.step, _alike(solve, state)
+        """Step from grid time `start` to `stop`. Yields by block ([solution after each step], state at its end)."""
+        field, step, state = _keeping_dtype(solve.field, solve.steps.dtype), solve.scheme.step, _alike(solve, state)
         with self._compiler() as call:
             for k, length in _spans(start, stop):
-                zs, state = call(forward, field, step, state, stretch(solve.walk, k, length))
+                zs, state = call(forward, field, step, state, step_block(solve.steps, k, length))
                 yield zs, state
-                if solve.walk.progress:
-                    solve.walk.progress(k + length, solve.walk.grid.steps)
+                if solve.steps.progress:
+                    solve.steps.progress(k + length, solve.steps.grid.steps)
 
     def retrace(
         self,
@@ -122,26 +127,26 @@ class Blocks:
         adjoint: SolverState,
         grads: Mapping[int, Tensor],
     ) -> tuple[SolverState, SolverState]:
-        """Undo all steps: the state at the start, and the gradient in y0, or in all of the state if that was given.
-        grads: by grid index, those that outputs give."""
-        reversal, field = solve.scheme.reversal, _keeping_dtype(solve.field, solve.walk.dtype)
+        """Undo all steps. Returns the state at the start, and the gradient in y0, or in all of the state if that was
+        given. grads: by grid index, the gradients in the solution there that come from the outputs."""
+        reversal, field = solve.scheme.reversal, _keeping_dtype(solve.field, solve.steps.dtype)
         field = replace(field, f_and_g=recorded(field.f_and_g))
         state, adjoint = (tuple(x.detach().contiguous() for x in xs) for xs in (state, adjoint))
         nothing = torch.zeros_like(state[0])
         nothings = nothing.expand(LENGTH, *nothing.shape).unbind()  # tensors of their own
         with self._compiler() as call:
-            for k, length in _spans(0, solve.walk.grid.steps, backwards=True):
+            for k, length in _spans(0, solve.steps.grid.steps, backwards=True):
                 received = joined([grads.get(k + i + 1, nothings[i]) for i in range(length)])
-                on = stretch(solve.walk, k, length)
-                state, adjoint = call(backward, field, reversal, gradients, state, adjoint, received, on)
+                block = step_block(solve.steps, k, length)
+                state, adjoint = call(backward, field, reversal, gradients, state, adjoint, received, block)
             if not solve.extra:
-                times, _ = clock(solve.walk, 0, 0)
+                times, _ = block_times(solve.steps, 0, 0)
                 adjoint = (call(finish, field, reversal, gradients, state, adjoint, times),)
         return state, adjoint
 
     @contextmanager
     def _compiler(self) -> Iterator[Callable[..., Any]]:
-        """Calls blocks, compiled; what cannot be is told as it is to the user."""
+        """Yields call(block, *arguments), which compiles. ValueError, with cause and remedy, for what cannot be."""
         with torch._dynamo.config.patch({NEEDED: True}):
             try:
                 yield lambda block, *arguments: _compiled(block, self.device)(*arguments)
@@ -160,7 +165,7 @@ class Blocks:
 
 
 def make_blocks(sde: Any, y0: Tensor, return_stats: bool) -> Blocks:
-    """ValueError where compiling is not to be had."""
+    """The `Blocks` for `sde` on the device of y0. ValueError where torch, or the machine, cannot compile."""
     if return_stats:
         raise ValueError(
             "return_stats=True counts the calls of f and g, which compiled code does not make one by one; "
@@ -185,8 +190,8 @@ def _cpp_compiler() -> str:
 
 
 def _alike(solve: Solve, state: SolverState) -> SolverState:
-    """The state laid out as blocks return it, each entry a tensor of its own, so that the first block is no special
-    case."""
+    """`state` laid out as blocks return it, each entry a tensor of its own, so that the first block is like
+    all others."""
     start = solve.start
     known = [x for x in (*state, start.f0, start.g0) if x is not None]
     recorded = torch.is_grad_enabled() and any(x.requires_grad for x in known)

@@ -22,17 +22,17 @@ from sdegrad.torch.types import Outputs, SolverState, State
 
 # Relative distance of the reconstructed from the true initial state above which the gradient is in doubt.
 DRIFT_LIMIT = {torch.float64: 1e-6, torch.float32: 1e-3}
-NEAR_LIMIT = 1e-3  # at least, where the way back is only nearly the way there
+NEAR_LIMIT = 1e-3  # at least, for a method that is only nearly reversible
 
 
 def backprop(solve: Solve, y0: State) -> tuple[Outputs, SolverState]:
-    """The outputs and the state at the end, as do the others."""
+    """Returns (outputs [outputs, *paths, dim], state at the end), as all adjoints do; autograd keeps every step."""
     return solve.run(y0)
 
 
 def checkpoint(solve: Solve, y0: State) -> tuple[Outputs, SolverState]:
-    """Keep the state at about sqrt(n) of the n steps, and compute the steps between two of them once more."""
-    steps = solve.walk.grid.steps
+    """Keep the state at about sqrt(n) of the n steps, and compute the steps between two of them again when needed."""
+    steps = solve.steps.grid.steps
     length = math.isqrt(steps - 1) + 1
     ys, state = solve.begin(y0)
     with set_checkpoint_early_stop(False):  # so that the end is reached again, and compared
@@ -45,7 +45,7 @@ def checkpoint(solve: Solve, y0: State) -> tuple[Outputs, SolverState]:
 
 
 class _Segment:
-    """Some steps, which must end as before when they are taken once more."""
+    """Some steps, which must end at the same state when they are computed again."""
 
     def __init__(self, solve: Solve) -> None:
         self._solve, self._end = solve, None
@@ -68,8 +68,8 @@ class _Segment:
 def reversible(solve: Solve, y0: State, params: Sequence[Tensor]) -> tuple[Outputs, SolverState]:
     """The solution, whose backward pass retraces the steps exactly; between the outputs nothing is stored.
 
-    Exact to round-off, which on the way back grows exponentially in (Lipschitz constant x time span): a
-    warning says when the way back does not end at the initial state. Differentiable once.
+    Exact to round-off, which in the backward pass grows exponentially in (Lipschitz constant x time span):
+    a warning says when that pass does not end at the initial state. Differentiable once.
     """
     extra = solve.extra or ()
     ys, *state = _Reversible.apply(solve, len(extra), y0, *extra, *params)  # pyright: ignore[reportGeneralTypeIssues]
@@ -84,7 +84,7 @@ class Accumulator:
         self.totals = [torch.zeros_like(p) for p in params]
 
     def vjp(self, outputs: Sequence[Tensor], y: Tensor, cotangents: Sequence[Tensor]) -> Tensor:
-        """The part in `y`. Outputs that depend on nothing (constant noise, say) contribute nothing."""
+        """The product with the Jacobian in `y`. Outputs that depend on nothing add nothing."""
         pairs = [(o, c) for o, c in zip(outputs, cotangents, strict=True) if o.requires_grad]
         if not pairs:
             return torch.zeros_like(y)
@@ -96,7 +96,7 @@ class Accumulator:
 
 
 def recorded(f_and_g: Callable[..., Any]) -> Callable[..., Any]:
-    """The same, with `y` made a leaf and the graph kept, inside a pass that runs without gradients."""
+    """`f_and_g` that keeps its graph and makes `y` a leaf, inside a pass that runs without gradients."""
 
     def record(t: Tensor, y: Tensor) -> Any:
         with torch.enable_grad():
@@ -106,7 +106,7 @@ def recorded(f_and_g: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Refused(torch.autograd.Function):
-    """The last of its inputs, unchanged, and depending on all of them; but their derivative is refused."""
+    """Returns the last inputs unchanged, as functions of all inputs, whose derivative raises RuntimeError(message)."""
 
     @staticmethod
     def forward(ctx: Any, message: str, outputs: int, *inputs: Tensor) -> tuple[Tensor, ...]:
@@ -119,8 +119,8 @@ class _Refused(torch.autograd.Function):
 
 
 def once_differentiable(message: str) -> Callable[..., Any]:
-    """As torch's, but the error says what to do, and is raised for gradients of linear losses too: torch's takes their
-    second derivatives for zero."""
+    """A decorator like torch's `once_differentiable`, but the error is `message`, and is raised for gradients of linear
+    losses too, whose second derivatives torch's takes for zero."""
 
     def decorate(backward: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
         def run(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
@@ -171,19 +171,19 @@ class _Reversible(torch.autograd.Function):
 def _retrace(
     solve: Solve, state: SolverState, adjoint: SolverState, grad_ys: Tensor, gradients: Accumulator
 ) -> tuple[SolverState, SolverState]:
-    """Undo the steps from the state at the end; the state at the start, as it is arrived at, and the gradient in y0, or
-    in all of the state if that was given."""
-    reversal, walk, weights = solve.scheme.reversal, solve.walk, solve.weights()
+    """Undo the steps from the state at the end. Returns the state that is reached at the start, and the gradient in y0,
+    or in all of the state if that was given."""
+    reversal, steps, weights = solve.scheme.reversal, solve.steps, solve.weights()
     assert reversal is not None
     field = replace(solve.field, f_and_g=recorded(solve.field.f_and_g))
-    t1 = next(walk.times([walk.grid.steps]))
+    t1 = next(steps.times([steps.grid.steps]))
     resumed = solve.kept.evaluate(lambda: reversal.resume(field, t1, state), state) if reversal.tells else state
     if solve.blocks is not None:
         received = {k: sum(w * grad_ys[i] for i, w in pairs) for k, pairs in weights.items()}
         return solve.blocks.retrace(solve, gradients, state, adjoint, received)
     state = resumed
     adjoint = tuple(a.clone() for a in adjoint)  # to be overwritten, here and by the method
-    for k, t0, t1, dt, dW in walk.backward():
+    for k, t0, t1, dt, dW in steps.backward():
         for i, w in weights.get(k + 1, ()):
             adjoint[0].add_(grad_ys[i], alpha=w)
         state, adjoint = reversal.pull(field, gradients.vjp, state, adjoint, t0, t1, dt, dW)

@@ -1,7 +1,7 @@
 """A pass that runs the SDE again must meet the SDE of the forward pass.
 
 What the SDE is made of is kept, and put back while such a pass runs: parameters, buffers, submodules, the mode
-(`training`) and all other attributes that were bound anew in between, as `torch.func.functional_call` does. What was
+(`training`) and all other attributes that were assigned in between, as `torch.func.functional_call` does. What was
 written over in place cannot be, nor can random numbers that the SDE draws, or what it has from elsewhere: these are
 detected, by the versions of the tensors and by one evaluation whose values are known, and raise a RuntimeError.
 """
@@ -21,8 +21,8 @@ REMEDY = 'call backward() first, or use adjoint="backprop", which does not run t
 
 
 class Kept:
-    """Made before the forward pass, and settled after it. What the SDE itself writes in that pass (a count of its
-    calls, running statistics) is none of the matter."""
+    """What an SDE is made of. Made before the forward pass, and settled after it: what the SDE itself writes in that
+    pass (a count of its calls, running statistics) is left as it is."""
 
     def __init__(self, sde: Any) -> None:
         self._name = type(sde).__name__
@@ -37,13 +37,13 @@ class Kept:
                         yield name, key, x
 
     def settle(self) -> None:
-        """The forward pass is over."""
+        """Call it after the forward pass: from now on, what changes is put back or detected."""
         self._places = [(name, place, _same(values, place)) for name, place, values in self._places]
         self._versions = [(name, x, known) for name, x, known in self._versions if version(x) == known]
 
     @contextmanager
     def restored(self) -> Iterator[None]:
-        """RuntimeError if a tensor was written over."""
+        """Put the SDE back, for a `with` block. RuntimeError if a tensor was written over since the forward pass."""
         for name, x, known in self._versions:
             if version(x) != known:
                 raise RuntimeError(
@@ -68,7 +68,7 @@ class Kept:
                     place[key] = value
 
     def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """`function`, for calls that may come when other things are in place."""
+        """`function`, called with the SDE put back, for calls that come later."""
 
         def call(*arguments: Any) -> Any:
             with self.restored():
@@ -77,9 +77,9 @@ class Kept:
         return call
 
     def evaluate(self, function: Callable[[], Any], known: Any) -> Any:
-        """function(), which must give the tensors `known` from the forward pass; where these are None, all is well.
+        """Return function(), which must equal the tensors `known` from the forward pass, except where these are None.
 
-        RuntimeError if it gives others, or draws random numbers.
+        RuntimeError if they differ by more than round-off, or if it draws random numbers.
         """
         of = [x for x in known if x is not None]
         states = _random_states(of)
@@ -98,7 +98,7 @@ class Kept:
 
 
 def version(x: Tensor) -> int:
-    """Of what the tensor holds: another number after each time that it is written to."""
+    """A number that changes each time that the tensor is written to."""
     return 0 if x.is_inference() else x._version
 
 
@@ -127,6 +127,6 @@ def _same(values: dict[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _random_states(tensors: list[Tensor]) -> list[Tensor]:
-    """Of the generators that are torch's own."""
+    """The states of torch's default generators, on the CPU and on the device of the tensors."""
     states = [torch.get_rng_state()]
     return states + [torch.cuda.get_rng_state(x.device) for x in tensors[:1] if x.is_cuda]

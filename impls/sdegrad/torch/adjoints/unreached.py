@@ -1,4 +1,4 @@
-"""Whether the gradients of an adjoint that must know its parameters reach all that an SDE depends on."""
+"""A check for the adjoints that must know their parameters: do gradients reach everything the SDE depends on?"""
 
 import warnings
 from collections.abc import Sequence
@@ -11,17 +11,17 @@ from torch.autograd.graph import get_gradient_edge
 
 from sdegrad.torch.start import Start
 
-_LOOKED_AT: WeakSet[Any] = WeakSet()
+_CHECKED: WeakSet[Any] = WeakSet()
 
 
-def to_look_at(sde: Any) -> bool:
-    """Whether this SDE has not been looked at: once is enough, for a graph is made for it."""
-    return torch.is_grad_enabled() and sde not in _LOOKED_AT
+def unchecked(sde: Any) -> bool:
+    """True if `sde` was not checked before. Once is enough, and the check costs a graph."""
+    return torch.is_grad_enabled() and sde not in _CHECKED
 
 
-def looked_at(sde: Any, start: Start, params: Sequence[Tensor]) -> Start:
-    """`start` without its graph. A warning if that leads to leaves which are not among the parameters."""
-    _LOOKED_AT.add(sde)
+def check_reached(sde: Any, start: Start, params: Sequence[Tensor]) -> Start:
+    """Return `start` without its graph. Warn if the graph leads to leaves that are not among `params`."""
+    _CHECKED.add(sde)
     unreached = _leaves((start.f0, start.g0), params)
     if unreached:
         shapes = ", ".join(str(tuple(x.shape)) for x in unreached[:3])
@@ -39,7 +39,7 @@ def _detached(x: Tensor | None) -> Tensor | None:
 
 
 def _leaves(values: Sequence[Tensor | None], known: Sequence[Tensor]) -> list[Tensor]:
-    """Those that the values lead to without passing through a known tensor, which may be made of others."""
+    """The leaves of the graph of `values` that are reached without passing through a tensor in `known`."""
     edges: list[Any] = [tuple(get_gradient_edge(x)[:2]) for x in values if x is not None and x.requires_grad]
     seen = {tuple(get_gradient_edge(x)[:2]) for x in known}
     leaves = []

@@ -1,4 +1,4 @@
-"""What every Brownian motion offers to a solver, and the checks of what makes one."""
+"""The interface of Brownian motions, and the checks of their arguments."""
 
 import math
 import operator
@@ -21,7 +21,7 @@ _CPU = torch.device("cpu")
 
 
 class QueryOrderError(ValueError, RuntimeError):
-    """A query with ta > tb. A RuntimeError too, for that is what torchsde raises."""
+    """Raised for a query with ta > tb. A RuntimeError too, as in torchsde."""
 
 
 class BaseBrownian(ABC):
@@ -59,7 +59,7 @@ class BaseBrownian(ABC):
 
 
 class SampledBrownian(BaseBrownian):
-    """The Brownian motions of this library: they know what their sample is."""
+    """A Brownian motion of this library, which knows the shape, dtype and device of its sample."""
 
     _sample: Sample
     _levy_area: LevyArea = "none"
@@ -91,6 +91,7 @@ def relative_spacing(t: TimeLike) -> float:
 
 
 def check_interval(t0: TimeLike, t1: TimeLike) -> tuple[float, float]:
+    """The ends as floats. ValueError unless they are finite and t0 <= t1."""
     start, end = _number("t0", t0), _number("t1", t1)
     if not (math.isfinite(start) and math.isfinite(end) and start <= end):
         raise ValueError(f"the ends must be finite with t0 <= t1, got t0={start}, t1={end}; exchange or bound them.")
@@ -107,6 +108,7 @@ def _number(name: str, value: Any) -> float:
 def check_options(
     ends: tuple[float, float], dt: TimeLike | None, tol: TimeLike, levy_area_approximation: str, outside: str
 ) -> LevyArea:
+    """The Levy area by its type. ValueError for an option out of range; `ends` set the resolution of time."""
     least = 2 * resolution(*ends)  # either end of a cell may be off so far
     if dt is not None and not least < _number("dt", dt) < math.inf:
         raise ValueError(

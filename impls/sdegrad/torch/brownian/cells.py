@@ -1,7 +1,7 @@
 """Brownian increments over the cells of a known grid. Increments are independent, so this needs no tree.
 
 Cells are drawn in blocks: one call to the generator, seeded with the number of the block. The values are a
-pure function of (seed, shape, dtype, device, grid), whatever was asked before; only the last blocks are kept.
+pure function of (seed, shape, dtype, device, grid), and not of earlier queries; only the last blocks are kept.
 """
 
 import math
@@ -34,7 +34,7 @@ def block_length(nbytes: int, itemsize: int, steps: int) -> int:
     on nothing else.
 
     A path that is kept whole is one block. Else 4096 numbers: the call to the generator costs little beside them, so
-    a longer block makes a walk no faster, and random access slower. 1024 numbers cost about as much as one.
+    a longer block makes a solve no faster, and random access slower. 1024 numbers cost about as much as one.
     """
     if steps <= kept_cells(nbytes) and steps * nbytes <= _BLOCK_BYTES:
         return steps
@@ -55,7 +55,7 @@ class GridCells:
     """The increments W, and the space-time Levy areas H if `tracks_h`, over the cells of `grid`.
 
     `W`, `H` condition on the increment and the space-time Levy area over the whole grid. `keeps`: whether blocks are
-    kept at all. `rows` holds the increments of the cells where a walk is, by number: look there first.
+    kept at all. `rows` holds the increments of the cells near the last one, by number: look there first.
     """
 
     def __init__(
@@ -116,13 +116,14 @@ class GridCells:
         enters = at in (window, window + _KEPT_CELLS - 1, length - 1) or k == steps - 1 or length == steps
         if length == 1 or not enters or not self._capacity:
             return W[at]
-        # A walk, that will come to the next cells: make views of them at once.
+        # A solve comes to the next cells soon: make views of them at once.
         self.rows.clear()
-        walk = W if length <= _KEPT_CELLS else W[window : window + _KEPT_CELLS]
-        self.rows.update(enumerate(walk.unbind(0), start + window))
+        ahead = W if length <= _KEPT_CELLS else W[window : window + _KEPT_CELLS]
+        self.rows.update(enumerate(ahead.unbind(0), start + window))
         return self.rows[k]
 
     def cell(self, k: int) -> Increment:
+        """W, and H if tracked, over cell k."""
         start, W, H = self.block(k)
         return Increment(self._grid.step(k), W[k - start], None if H is None else H[k - start])
 

@@ -1,7 +1,9 @@
 """Brownian motions made of the Brownian Interval: a path without end, a tree for points, time reversed."""
 
+from collections.abc import Sequence
 from typing import Any, SupportsIndex
 
+import torch
 from torch import Tensor
 
 from sdegrad.torch.brownian.base import BaseBrownian, SampledBrownian, TimeLike
@@ -40,7 +42,7 @@ class _Points(_Wrapper):
 
 
 class BrownianPath(_Points):
-    """Brownian motion from (t0, w0) on, without end. `window_size` is without effect, as in torchsde."""
+    """Brownian motion from (t0, w0) on, without end. `window_size` has no effect, as in torchsde."""
 
     def __init__(self, t0: TimeLike, w0: Tensor, window_size: int = 8) -> None:  # noqa: ARG002
         self._w0 = w0
@@ -52,7 +54,7 @@ class BrownianTree(_Points):
     """Brownian motion on [t0, t1] from w0 to w1, each drawn if not given: t1 is t0 + 1.
 
     Times are rounded to within `tol` on a dyadic tree, so a value depends on (entropy, t0, t1) and not on
-    other queries. `pool_size`, `cache_depth` and `safety` are without effect.
+    other queries. `pool_size`, `cache_depth` and `safety` have no effect.
     """
 
     def __init__(
@@ -96,7 +98,7 @@ class ReverseBrownian(_Wrapper):
 
     @property
     def t0(self) -> float:
-        """AttributeError where the base has no end."""
+        """The start of the reversed motion. AttributeError if the base does not say where it ends."""
         return -float(self._base.t1)  # pyright: ignore[reportAttributeAccessIssue]
 
     @property
@@ -116,3 +118,17 @@ class ReverseBrownian(_Wrapper):
         if return_A and areas[-1] is not None:
             areas[-1] = -areas[-1]
         return (W, *areas)
+
+
+def brownian_interval_like(
+    y: Tensor,
+    t0: TimeLike = 0.0,
+    t1: TimeLike = 1.0,
+    size: Sequence[SupportsIndex] | None = None,
+    dtype: torch.dtype | None = None,
+    device: str | torch.device | None = None,
+    **kwargs: Any,
+) -> BrownianInterval:
+    """A `BrownianInterval` of the size, dtype and device of `y`, where these are not given."""
+    at = y.device if device is None else device
+    return BrownianInterval(t0, t1, y.shape if size is None else size, dtype or y.dtype, at, **kwargs)

@@ -1,4 +1,4 @@
-"""Brownian motions that are not this library's: asked as their authors expect it, and held to what they first gave."""
+"""Brownian motions of other libraries: queried with tensors, and checked to return the same kind of values."""
 
 import functools
 from typing import Any
@@ -11,7 +11,7 @@ from sdegrad.torch.brownian.derived import ReverseBrownian
 
 
 class Foreign:
-    """`bm`, asked by floats: it is handed tensors without axes on `device`, of float64, in which the grid is exact.
+    """`bm`, to be queried with floats: it gets float64 tensors without axes on `device`, in which the grid is exact.
 
     ValueError if an answer is of another shape or dtype than the first one of its kind.
     """
@@ -36,6 +36,7 @@ class Foreign:
 
 
 def as_ours(bm: Any, device: torch.device) -> Any:
+    """A Brownian motion that can be queried with floats: `bm` itself, or a `Foreign` around it."""
     return bm if _takes_floats(bm) else Foreign(bm, device)
 
 

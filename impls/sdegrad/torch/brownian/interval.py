@@ -9,7 +9,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from functools import reduce
-from typing import Any, SupportsIndex
+from typing import Any, NamedTuple, SupportsIndex
 
 import torch
 from jaxtyping import Float
@@ -30,6 +30,14 @@ from sdegrad.torch.brownian.cells import GridCells
 from sdegrad.torch.brownian.levy import Increment, join, levy_area, space_time_integral
 from sdegrad.torch.brownian.rng import Lock, Normals, check_entropy, derive, root_seed, time_counter
 from sdegrad.torch.eager import eager
+
+
+class _Place(NamedTuple):
+    """A query time t: grid time k if on_grid, else a time inside cell k."""
+
+    t: float
+    k: int
+    on_grid: bool
 
 
 class BrownianInterval(SampledBrownian):
@@ -87,8 +95,7 @@ class BrownianInterval(SampledBrownian):
             nothing is kept between queries, so that each has a graph of its own.
         outside: what is done about queries outside [t0, t1]: "error", or "clamp" them to the ends, and warn. W is
             constant there then, so such an increment is too small.
-        pool_size, cache_size: without effect, accepted for torchsde's sake. Seeds need no pool of entropy,
-            and what is kept is bounded by bytes (a few MiB, or a few samples), not by entries.
+        pool_size, cache_size: no effect, as in torchsde's signature; memory is bounded by bytes (a few MiB).
 
         ValueError for anything else.
         """
@@ -137,7 +144,7 @@ class BrownianInterval(SampledBrownian):
         return W[i - start : j - start] if j <= start + len(W) else None
 
     def __call__(self, ta: TimeLike, tb: TimeLike | None = None, return_U: bool = False, return_A: bool = False) -> Any:
-        """W(tb) - W(ta) [*shape], and if asked U [*shape], A [*shape, noise]; bm(t) is bm(t0, t), and warns.
+        """W(tb) - W(ta) [*shape], and in a tuple U [*shape], A [*shape, noise] where wanted; bm(t) is bm(t0, t).
 
         ValueError if ta > tb, or if a time is beyond [t0, t1] by more than four ulp of its dtype, as `outside` says.
         """
@@ -149,38 +156,47 @@ class BrownianInterval(SampledBrownian):
                 W = None if return_U or return_A else self._rows.get(k)
                 return self.cell(k, return_U, return_A) if W is None else W
         if tb is None:
-            warnings.warn("a Brownian interval is asked for intervals; bm(t) costs what bm(t0, t) does.", stacklevel=2)
+            warnings.warn("a Brownian interval is queried by intervals; bm(t) costs what bm(t0, t) does.", stacklevel=2)
             ta, tb = self.t0, ta
-        floats = type(ta) is float and type(tb) is float
-        eps = EPS64 if floats else max(relative_spacing(ta), relative_spacing(tb))
-        a, b = float(ta), float(tb)
-        i, on_i = self._locate(a, eps)
-        j, on_j = self._locate(b, eps)
-        if a > b and not (on_i and on_j and i == j):
-            raise QueryOrderError(f"a query needs ta <= tb, got ta={a}, tb={b}; exchange the two and negate W.")
-        if on_i and on_j and j == i + 1:
-            return self.cell(i, return_U, return_A)
-        pieces = []
+        start, end = self._located(ta, tb)
+        if start.on_grid and end.on_grid and end.k == start.k + 1:
+            return self.cell(start.k, return_U, return_A)
         with self._lock:
-            if not on_i:
-                pieces.append(self._inside(i, a, b if i == j else self.grid.time(i + 1), return_A))
-                i += 1
-            if i < j:
-                pieces.append(self._union(i, j, return_A))
-            if not on_j and i <= j:
-                pieces.append(self._inside(j, self.grid.time(j), b, return_A))
+            pieces = self._pieces(start, end, return_A)
         return self._answer(reduce(join, pieces) if pieces else self._nothing(), return_U, return_A)
 
-    def _locate(self, t: float, eps: float) -> tuple[int, bool]:
-        """As `Grid.locate`, where that is allowed."""
+    def _located(self, ta: TimeLike, tb: TimeLike) -> tuple[_Place, _Place]:
+        """Both ends of a query on the grid. QueryOrderError if they are in the wrong order."""
+        floats = type(ta) is float and type(tb) is float
+        eps = EPS64 if floats else max(relative_spacing(ta), relative_spacing(tb))
+        start, end = self._locate(float(ta), eps), self._locate(float(tb), eps)
+        if start.t > end.t and not (start.on_grid and end.on_grid and start.k == end.k):
+            raise QueryOrderError(f"a query needs ta <= tb, got ta={start.t}, tb={end.t}; exchange them and negate W.")
+        return start, end
+
+    def _locate(self, t: float, eps: float) -> _Place:
+        """The place of `t` on the grid. Outside [t0, t1], ValueError or a warning, as `outside` says."""
         if not (self.t0 <= t <= self.t1 or covers(self.t0, self.t1, t, eps)):
             if math.isnan(t):
                 raise ValueError("a query time is NaN; pass finite times.")
             sentence = f"the query at {t} is outside [t0, t1] = [{self.t0}, {self.t1}]"
             if self.outside == "error":
                 raise ValueError(f'{sentence}; make a BrownianInterval that covers it, or pass outside="clamp".')
-            warnings.warn(f"{sentence}, and taken to be the end.", stacklevel=3)
-        return self.grid.locate(t, eps)
+            warnings.warn(f"{sentence}, and taken to be the end.", stacklevel=4)
+        return _Place(t, *self.grid.locate(t, eps))
+
+    def _pieces(self, start: _Place, end: _Place, area: bool) -> list[Increment]:
+        """The increments over a first part of a cell, over whole cells, and over a last part of a cell, if any."""
+        (a, i, a_on_grid), (b, j, b_on_grid) = start, end
+        pieces = []
+        if not a_on_grid:
+            pieces.append(self._inside(i, a, b if i == j else self.grid.time(i + 1), area))
+            i += 1
+        if i < j:
+            pieces.append(self._union(i, j, area))
+        if not b_on_grid and i <= j:
+            pieces.append(self._inside(j, self.grid.time(j), b, area))
+        return pieces
 
     def _cell(self, k: int, area: bool) -> Increment:
         cell = self._cells.cell(k)
@@ -190,7 +206,7 @@ class BrownianInterval(SampledBrownian):
         return reduce(join, (self._cell(k, True) for k in range(i, j))) if area else self._cells.union(i, j)
 
     def _inside(self, k: int, ta: float, tb: float, area: bool) -> Increment:
-        """Over [ta, tb] within cell k."""
+        """The increment over [ta, tb] within cell k."""
         ends = self.grid.time(k), self.grid.time(k + 1)
         piece = self._tree.increment(self._cells.cell(k), *ends, self._cell_seed(1, k), ta, tb)
         if not area:
@@ -232,17 +248,3 @@ class BrownianInterval(SampledBrownian):
             f"halfway_tree={self.halfway_tree}, levy_area_approximation={self.levy_area_approximation!r}, "
             f"outside={self.outside!r})"
         )
-
-
-def brownian_interval_like(
-    y: Tensor,
-    t0: TimeLike = 0.0,
-    t1: TimeLike = 1.0,
-    size: Sequence[SupportsIndex] | None = None,
-    dtype: torch.dtype | None = None,
-    device: str | torch.device | None = None,
-    **kwargs: Any,
-) -> BrownianInterval:
-    """A `BrownianInterval` of the size, dtype and device of `y`, where these are not given."""
-    at = y.device if device is None else device
-    return BrownianInterval(t0, t1, y.shape if size is None else size, dtype or y.dtype, at, **kwargs)

@@ -68,7 +68,7 @@ def root_seed(entropy: int) -> int:
 
 
 class Sample(NamedTuple):
-    """What one sample of a Brownian motion is."""
+    """Shape, dtype and device of one sample of a Brownian motion."""
 
     shape: tuple[int, ...]
     dtype: torch.dtype
@@ -80,14 +80,14 @@ class Sample(NamedTuple):
 
 
 class Lock(RLock):  # pyright: ignore[reportGeneralTypeIssues] (it is not final)
-    """Held while an object draws and changes what it keeps, for threads may share it; a copy has its own."""
+    """A lock to hold while an object draws and stores, since threads may share the object; a copy has its own."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Lock, ()
 
 
 class Normals:
-    """Normal numbers of mean zero, by seed, in the dtype and on the device of `sample`."""
+    """Normal numbers of mean zero and the given deviation, by seed, in the dtype and on the device of `sample`."""
 
     def __init__(self, sample: Sample) -> None:
         self.sample = sample
@@ -103,6 +103,6 @@ class Normals:
         return torch.normal(0.0, deviation, shape, generator=self._generator, dtype=dtype, device=device)
 
     def into(self, out: Tensor, seed: int, deviation: float) -> None:
-        """As a call, written to `out`."""
+        """Fill `out` with the numbers that a call with this seed returns."""
         self._generator.manual_seed(seed)
         out.normal_(0.0, deviation, generator=self._generator)

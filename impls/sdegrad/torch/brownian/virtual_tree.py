@@ -69,7 +69,7 @@ class VirtualBrownianTree(SampledBrownian):
             raise ValueError(f"the query [{a}, {b}] is not within [t0, t1] = [{self.t0}, {self.t1}].")
         with self._lock:
             W = self._point(min(b, self.t1)) - self._point(max(a, self.t0))
-        return (W, *(None for asked in (return_U, return_A) if asked)) if return_U or return_A else W
+        return (W, *(None for wanted in (return_U, return_A) if wanted)) if return_U or return_A else W
 
     def _point(self, t: float) -> Tensor:
         """W(t) - W(t0)."""
@@ -88,7 +88,7 @@ class VirtualBrownianTree(SampledBrownian):
         return self._terms.sum(0)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Made anew: copied apart, the rows would not be views of the terms any more."""
+        """Pickle by arguments: in a copy of the attributes the rows would not be views of the terms."""
         return type(self), (self.t0, self.t1, self.shape, self.dtype, self.device, self.entropy, self.tol)
 
     def __repr__(self) -> str:

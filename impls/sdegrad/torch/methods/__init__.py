@@ -1,4 +1,4 @@
-"""The methods by name; what is true of each stands in `sdegrad.methods.FACTS`."""
+"""The methods by name; what is true of each stands in `sdegrad.methods.METHODS`."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ from sdegrad.torch.methods import (
 from sdegrad.torch.types import Scheme
 
 # A scheme, or scheme(sde_type, noise_type, *, options) -> Scheme where it depends on these.
-SCHEMES: dict[str, Scheme | Callable[..., Scheme]] = {
+SOLVERS: dict[str, Scheme | Callable[..., Scheme]] = {
     "ees25": ees25.SCHEME,
     "ees27": ees27.SCHEME,
     "euler": euler.SCHEME,
@@ -41,7 +41,7 @@ SCHEMES: dict[str, Scheme | Callable[..., Scheme]] = {
 
 def make_scheme(method: str, sde_type: str, noise_type: str, options: Mapping[str, Any]) -> Scheme:
     """The scheme of `method` for an SDE of these types. ValueError for an option that it does not have."""
-    entry = SCHEMES[method]
+    entry = SOLVERS[method]
     parameters = [] if isinstance(entry, Scheme) else inspect.signature(entry).parameters.values()
     takes = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
     for name, value in options.items():

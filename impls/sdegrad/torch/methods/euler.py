@@ -5,11 +5,11 @@ Kloeden and Platen, Numerical Solution of Stochastic Differential Equations (199
 
 from typing import Any
 
-from sdegrad.torch.sde import Field
+from sdegrad.torch.sde import VectorField
 from sdegrad.torch.types import Scheme, SolverState, solution_only
 
 
-def step(field: Field, state: SolverState, t0: Any, t1: Any, dt: float, dW: Any) -> SolverState:  # noqa: ARG001
+def step(field: VectorField, state: SolverState, t0: Any, t1: Any, dt: float, dW: Any) -> SolverState:  # noqa: ARG001
     (y,) = state
     return (y + field.increment(t0, y, dt, dW),)
 

@@ -6,11 +6,11 @@ Stochastic Differential Equations (1992), section 4.9.
 
 from typing import Any
 
-from sdegrad.torch.sde import Field
+from sdegrad.torch.sde import VectorField
 from sdegrad.torch.types import Scheme, SolverState, solution_only
 
 
-def step(field: Field, state: SolverState, t0: Any, t1: Any, dt: float, dW: Any) -> SolverState:
+def step(field: VectorField, state: SolverState, t0: Any, t1: Any, dt: float, dW: Any) -> SolverState:
     (y,) = state
     n0 = field.noise(t0, y, dW)
     n1 = field.noise(t1, y + n0, dW)

@@ -6,11 +6,11 @@ overview, Proc. R. Soc. Lond. A 460 (2004), 373-402.
 
 from typing import Any
 
-from sdegrad.torch.sde import Field
+from sdegrad.torch.sde import VectorField
 from sdegrad.torch.types import Scheme, SolverState, solution_only
 
 
-def step(field: Field, state: SolverState, t0: Any, t1: Any, dt: float, dW: Any) -> SolverState:
+def step(field: VectorField, state: SolverState, t0: Any, t1: Any, dt: float, dW: Any) -> SolverState:
     (y,) = state
     k0 = field.increment(t0, y, dt, dW)
     k1 = field.increment(t1, y + k0, dt, dW)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sdegrad import tableaux
-from sdegrad.torch.sde import Field
+from sdegrad.torch.sde import VectorField
 from sdegrad.torch.types import Reversal, Scheme, SolverState, solution_only
 
 
@@ -21,7 +21,7 @@ def low_storage(tableau: tableaux.LowStorage) -> Scheme:
     """The scheme with these coefficients."""
     stages = tuple(zip(tableau.A, tableau.B, tableau.C, strict=True))
 
-    def step(field: Field, state: SolverState, t0: Any, t1: Any, dt: float, dW: Any) -> SolverState:  # noqa: ARG001
+    def step(field: VectorField, state: SolverState, t0: Any, t1: Any, dt: float, dW: Any) -> SolverState:  # noqa: ARG001
         (y,), k = state, None
         for a, b, c in stages:
             F = field.increment(t0 + c * dt, y, dt, dW)
@@ -30,7 +30,7 @@ def low_storage(tableau: tableaux.LowStorage) -> Scheme:
         return (y,)
 
     def pull(
-        field: Field,
+        field: VectorField,
         vjp: Callable[..., Tensor],
         after: SolverState,
         adjoint: SolverState,

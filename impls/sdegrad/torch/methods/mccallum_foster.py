@@ -4,7 +4,7 @@ McCallum and Foster, Efficient, accurate and stable gradients for neural ODEs, a
 The state is (y, z). With S the step of the base, and S' that of the reversed path, (-dt, -dW), from t1 to t0:
     y1 = l (y0 - z0) + S(t0, z0);    z1 = z0 + y1 - S'(t1, y1),
 where l < 1, the coupling, keeps the two together: its step matrix has the determinant l for a linear equation, so it
-has a region of stability, and round-off on the way back grows like l^-n.
+has a region of stability, and round-off in the backward pass grows like l^-n.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from sdegrad.torch.methods import ees25, ees27, euler_heun, heun, midpoint, shark, sra1
-from sdegrad.torch.sde import Field
+from sdegrad.torch.sde import VectorField
 from sdegrad.torch.types import Reversal, Scheme, SolverState
 
 ANY_NOISE = {
@@ -28,21 +28,21 @@ ADDITIVE_NOISE = ANY_NOISE | {"shark": shark.SCHEME, "sra1": sra1.SCHEME}
 
 
 def scheme(sde_type: str, noise_type: str, *, base: str = "midpoint", coupling: float = 0.999) -> Scheme:  # noqa: ARG001
-    """base: the one-step method; coupling: l, in (0, 1]."""
+    """The scheme of this base, the name of a one-step method, and this coupling, l in (0, 1]. ValueError for others."""
     bases = ADDITIVE_NOISE if noise_type == "additive" else ANY_NOISE
     if base not in [*bases]:
-        raise ValueError(f"the base {base!r} is none for {noise_type} noise; use one of {', '.join(bases)}.")
+        raise ValueError(f"the base {base!r} is not for {noise_type} noise; use one of {', '.join(bases)}.")
     if not (isinstance(coupling, float | int) and 0 < coupling <= 1):
         raise ValueError(f"the coupling must be a number in (0, 1], got {coupling}; the usual one is 0.999.")
     one = bases[base].step
 
-    def step(field: Field, state: SolverState, t0: Any, t1: Any, dt: float, dW: Any) -> SolverState:
+    def step(field: VectorField, state: SolverState, t0: Any, t1: Any, dt: float, dW: Any) -> SolverState:
         y, z = state
         y = coupling * (y - z) + one(field, (z,), t0, t1, dt, dW)[0]
         return y, z + y - one(field, (y,), t1, t0, -dt, -dW)[0]
 
     def pull(
-        field: Field,
+        field: VectorField,
         vjp: Callable[..., Tensor],
         after: SolverState,
         a: SolverState,

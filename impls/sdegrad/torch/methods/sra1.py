@@ -7,13 +7,13 @@ Numer. Anal. 48 (2010), 922-952. With W and the space-time Levy area H, U/h = W/
 from typing import Any
 
 from sdegrad import tableaux
-from sdegrad.torch.sde import Field
+from sdegrad.torch.sde import VectorField
 from sdegrad.torch.types import Scheme, SolverState, SpaceTime, solution_only
 
 C, B = tableaux.SRA1.C, tableaux.SRA1.B
 
 
-def step(field: Field, state: SolverState, t0: Any, t1: Any, dt: float, dW: SpaceTime) -> SolverState:
+def step(field: VectorField, state: SolverState, t0: Any, t1: Any, dt: float, dW: SpaceTime) -> SolverState:
     (y,) = state
     mean = 0.5 * dW.W + dW.H
     k1 = field.drift(t0, y, dt)

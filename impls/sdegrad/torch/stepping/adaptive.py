@@ -1,4 +1,4 @@
-"""Adaptive steps: step doubling under a PI controller. The times are planned first, and then solved over as any others.
+"""Adaptive steps: step doubling under a PI controller. The times are planned first, then solved over like any others.
 
 So every adjoint works as for constant steps: it is the gradient of the solution over the accepted times, which count as
 constants. What is kept of a plan is its times, a float each; the reversible adjoint retraces them exactly.
@@ -23,12 +23,12 @@ SAFETY = 0.9
 SMALLEST, LARGEST = 0.2, 1.4  # factors of the step
 PROPORTIONAL, INTEGRAL = 0.13, 1 / 4.5  # exponents after an accepted step
 INTEGRAL_REJECTED = 1 / 1.5
-THOUSAND = 1000  # of the time, by which progress is told
+THOUSAND = 1000  # parts of the time span, the unit of progress
 
 
 class Tolerances(NamedTuple):
-    """An error is accepted up to rtol |y| + atol, root mean square over all entries; or a step of dt_min. Not more than
-    max_steps steps are tried."""
+    """A step is accepted if its error is at most rtol |y| + atol, in the root mean square over all entries, or if it is
+    dt_min long. At most max_steps steps are tried."""
 
     rtol: float
     atol: float
@@ -38,10 +38,10 @@ class Tolerances(NamedTuple):
 
 @dataclass(frozen=True)
 class AcceptedGrid:
-    """Times of any spacing, with the interface of `sdegrad.grid.Grid`."""
+    """Accepted times, unevenly spaced, with the interface of `sdegrad.grid.Grid`."""
 
     times: Sequence[float]
-    dt: float = math.nan  # of no use
+    dt: float = math.nan  # steps differ
     rejected: int = 0  # steps that were tried beside the accepted ones
 
     @property
@@ -79,8 +79,8 @@ def plan(
     values: Callable[[SolverState], Tensor] = itemgetter(0),
     progress: Progress | None = None,
 ) -> tuple[AcceptedGrid, SolverState]:
-    """The times of the accepted steps, and half way between, where the solution is that of the half steps; and the
-    state at the end.
+    """Returns (grid, state at the end). The grid has the times of the accepted steps and those half way between, where
+    the solution is that of the half steps.
 
     step(state, a, b) -> the state at b, from that at a; time may run backwards. dt: the first step. values: what of the
     state the error is measured in. A warning if steps of dt_min were accepted in spite of their error;
@@ -149,7 +149,7 @@ def check_tolerances(rtol: Any, atol: Any, dt_min: Any, max_steps: float | int, 
 
 
 def check_steps(steps: float | int, max_steps: Any) -> None:
-    """Before they are taken, or as they are chosen."""
+    """ValueError if max_steps is no positive number, or less than the number of steps."""
     if not (isinstance(max_steps, Real) and float(max_steps) > 0):
         raise ValueError(f"max_steps must be a positive number, got {max_steps!r}; pass math.inf for no bound.")
     if steps > max_steps:

@@ -1,4 +1,4 @@
-"""The walk over the grid: which times and increments a pass meets, the same bitwise in both directions."""
+"""Steps over a grid: their times and increments, bitwise the same forward and backward."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from sdegrad.grid import Grid
 from sdegrad.torch.brownian.interval import BrownianInterval
 from sdegrad.torch.brownian.levy import LevyArea
 from sdegrad.torch.returned import differ
-from sdegrad.torch.sde import Field
+from sdegrad.torch.sde import VectorField
 from sdegrad.torch.start import Start, field_at
 from sdegrad.torch.stepping.adaptive import AcceptedGrid
 from sdegrad.torch.types import Area, Progress, Scheme, SolverState, SpaceTime, Time
@@ -20,7 +20,7 @@ _CHUNK = 64  # grid times made at once: few enough to be held for any number of 
 
 
 class Step(NamedTuple):
-    """From grid time k to grid time k + 1."""
+    """The step from grid time k to k + 1: its end times, length dt and Brownian increment dW (see `Scheme`)."""
 
     k: int
     t0: Time
@@ -30,9 +30,9 @@ class Step(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Walk:
+class Steps:
     """The grid, and the Brownian motion on it: increment(k) is that of [grid.time(k), grid.time(k + 1)], with the Levy
-    area that the scheme asks for. progress is told of the steps forward."""
+    area that the scheme asks for. progress is called after each step forward."""
 
     grid: Grid | AcceptedGrid
     increment: Callable[[int], Any]
@@ -41,7 +41,7 @@ class Walk:
     progress: Progress | None = None
 
     def forward(self, start: int = 0, stop: int | None = None) -> Iterator[Step]:
-        """The steps from grid time `start` to grid time `stop` (the end, if None)."""
+        """Yields the steps from grid time `start` to grid time `stop` (the end, if None)."""
         stop = self.grid.steps if stop is None else stop
         times = self.times(range(start, stop + 1))
         t0 = next(times)
@@ -52,7 +52,7 @@ class Walk:
                 self.progress(k + 1, self.grid.steps)
 
     def backward(self) -> Iterator[Step]:
-        """All steps, the last one first."""
+        """Yields all steps, the last one first."""
         times = self.times(range(self.grid.steps, -1, -1))
         t1 = next(times)
         for k, t0 in zip(range(self.grid.steps - 1, -1, -1), times, strict=True):
@@ -70,18 +70,19 @@ class Walk:
 class Solve:
     """A solve, checked and ready to run. outputs: for each output time (k, w) as `Grid.outputs` gives them.
 
-    start: the field at the initial time. walk_over: the same Brownian motion over another grid, with another Levy area.
+    start: the vector field at the initial time. steps_over(grid, levy_area): the steps of the same Brownian motion over
+    another grid, with another Levy area.
     extra: the state at the start beside the solution, if it is given. blocks: `compiled.Blocks` to go through, if any.
-    kept, first: for a pass that runs the SDE again: what it is made of; and of a Brownian motion that is not ours the
-    query by index and its first answer.
+    kept, first: for a pass that runs the SDE again: `replay.Kept`, and for a Brownian motion of another library the
+    query by index with its first answer.
     """
 
     scheme: Scheme
-    field: Field
-    walk: Walk
+    field: VectorField
+    steps: Steps
     outputs: tuple[tuple[int, float], ...]
     start: Start
-    walk_over: Callable[[Grid | AcceptedGrid, LevyArea], Walk]
+    steps_over: Callable[[Grid | AcceptedGrid, LevyArea], Steps]
     extra: SolverState | None = None
     blocks: Any = None
     kept: Any = None
@@ -90,20 +91,20 @@ class Solve:
     def run(self, y0: Tensor) -> tuple[Tensor, SolverState]:
         """The outputs [outputs, *paths, dim] and the state at the end; autograd sees every step of it."""
         ys, state = self.begin(y0)
-        later, state = self.advance(state, 0, self.walk.grid.steps)
+        later, state = self.advance(state, 0, self.steps.grid.steps)
         return torch.stack(ys + later), state
 
     def check_start(self, y0: Tensor) -> None:
-        """RuntimeError if the SDE is no longer what it was at the start."""
-        (t0,) = self.walk.times([0])
+        """RuntimeError if the SDE returns other values at the start than before the solve."""
+        (t0,) = self.steps.times([0])
         self.kept.evaluate(lambda: field_at(self.field, t0, y0.detach(), self.start.noise), self.start[:2])
 
     def check_bm(self) -> None:
-        """RuntimeError if a Brownian motion that is not ours gives another increment than at first."""
+        """RuntimeError if a Brownian motion of another library gives another increment than at first."""
         if self.first is None:
             return
-        ask, known = self.first
-        again = ask(0)
+        increment, known = self.first
+        again = increment(0)
         if any(map(differ, again, known) if isinstance(known, tuple) else [differ(again, known)]):
             raise RuntimeError(
                 "bm gave another increment for the same times than before the solve, so that the backward pass would "
@@ -111,14 +112,14 @@ class Solve:
             )
 
     def begin(self, y0: Tensor) -> tuple[list[Tensor], SolverState]:
-        """The outputs at the initial time, and the state there."""
+        """Returns (outputs at the initial time, state there)."""
         ys = [y0 for k, _ in self.outputs if k == 0]
         if self.extra is not None:
             return ys, (y0, *self.extra)
         return ys, self.scheme.start(y0, self.start.f0, self.start.g0)
 
     def advance(self, state: SolverState, start: int, stop: int) -> tuple[list[Tensor], SolverState]:
-        """The outputs after grid time `start` and up to `stop`, and the state there, from that at `start`."""
+        """Step from the state at grid time `start` to `stop`. Returns (outputs after start, state at stop)."""
         ys, at, z0 = [], start, state[0]
         pending = [(k, w) for k, w in reversed(self.outputs) if start < k <= stop]
         steps = _one_by_one if self.blocks is None else self.blocks.steps
@@ -142,9 +143,9 @@ class Solve:
 
 
 def _one_by_one(solve: Solve, state: SolverState, start: int, stop: int) -> Iterator[tuple[tuple[Tensor], SolverState]]:
-    """The solution and the state after each step."""
+    """Yields for each step ((solution after it,), state after it)."""
     step, field = solve.scheme.step, solve.field
-    for _, t0, t1, dt, dW in solve.walk.forward(start, stop):
+    for _, t0, t1, dt, dW in solve.steps.forward(start, stop):
         state = step(field, state, t0, t1, dt, dW)
         yield (state[0],), state
 
@@ -153,29 +154,29 @@ def increments(bm: Any, grid: Grid | AcceptedGrid, eps: float, levy_area: LevyAr
     """The increments of `bm` over the cells of `grid`, by index, with what `levy_area` names; `eps` is that of the
     dtype of the times.
 
-    A `BrownianInterval` with the same cells is asked for them by index, any other Brownian motion by the grid times as
-    floats: a subclass too that answers calls in a way of its own.
+    A `BrownianInterval` with the same cells is queried by index, any other Brownian motion by the grid times as
+    floats; so is a subclass with a `__call__` of its own.
     """
-    ask = _by_time(bm, grid)
+    query = _by_time(bm, grid)
     plain = isinstance(bm, BrownianInterval) and type(bm).__call__ is BrownianInterval.__call__
     if plain and bm.grid.dt == grid.dt:
         ends = bm.grid.locate(grid.t0, eps), bm.grid.locate(grid.t1, eps)
         if ends == ((0, True), (grid.steps, True)):
-            ask = bm.cell
+            query = bm.cell
     if levy_area == "none":
-        return ask
+        return query
     if levy_area == "foster":
-        return lambda k: Area(*ask(k, return_A=True))
+        return lambda k: Area(*query(k, return_A=True))
 
     def space_time(k: int) -> SpaceTime:
-        W, U = ask(k, return_U=True)
+        W, U = query(k, return_U=True)
         return SpaceTime(W, U / grid.step(k) - 0.5 * W)
 
     return space_time
 
 
 def _by_time(bm: Any, grid: Grid | AcceptedGrid) -> Callable[..., Any]:
-    """A float32 end may be an ulp beyond that of a Brownian motion, which is the end then."""
+    """The increment of `bm` by index. A float32 end may be an ulp beyond that of `bm`, and is then taken for it."""
     first, last = max(grid.t0, float(getattr(bm, "t0", grid.t0))), min(grid.t1, float(getattr(bm, "t1", grid.t1)))
     ends = {0: first, grid.steps: last}
     return lambda k, **areas: bm(ends.get(k, grid.time(k)), ends.get(k + 1, grid.time(k + 1)), **areas)
