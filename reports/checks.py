@@ -94,7 +94,7 @@ _WHOLE = (_whole, "a whole number, 0 or more, or nothing")
 _NOT_NEGATIVE = (_at_least_0, f"a number from 0 to {LARGEST:g}, or nothing")
 _NUMBER = (_drawable, f"a number of at most {LARGEST:g}, or nothing")
 _POSITIVE = (_positive, f"a number above 0, up to {LARGEST:g}, or nothing")
-_NUMBERS = dict.fromkeys(
+_NUMBERS: dict[str, tuple[Callable[[str], bool], str]] = dict.fromkeys(
     ("threads", "batch", "dim", "noise_dim", "hidden", "steps", "outputs", "seed", "samples"), _WHOLE
 )
 _NUMBERS |= {

@@ -119,7 +119,7 @@ def gradient_memory(rows: Frame, frame: Frame) -> Plot:
     plot = plotting.curves(shown, frame, "steps").facet(col="panel", order=[what for what, _ in parts], wrap=across)
     panels = plotting.draw(plot, figure, "xy", x="steps", y="peak above what was there before")
     ticks.log_axis(panels[0].xaxis)
-    ticks.bytes_axis(panels[0].yaxis, shown["value"].min(), shown["value"].max())
+    ticks.bytes_axis(panels[0].yaxis, shown["value"])
     told = [words.quantity(v, "B") for v in (rows["value"].min(), rows["value"].max())]
     steps = f"{rows['steps'].min():g} to {rows['steps'].max():g} steps"
     return plotting.finish(figure, rows, f"Peak memory over {steps}: from {told[0]} to {told[1]}; {len(rows)} values.")

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 from reports.data import Frame
 
 _NAMES = {"reversible_heun": "reversible Heun", "heun": "Heun", "euler": "Euler", "euler_heun": "Euler-Heun"}
+_NAMES |= {"mccallum_foster": "McCallum-Foster", "ees25": "EES25", "ees27": "EES27", "milstein": "Milstein"}
 _PREFIXES = {
     "s": ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")),
     "B": ((2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"), (1.0, "B")),
@@ -17,8 +18,7 @@ _PREFIXES = {
 
 def say(text: str, stream: TextIO | None = None) -> None:
     """Print it, also where the terminal cannot: what its encoding lacks is written out, as \\xd7 for the times sign."""
-    stream = stream or sys.stdout
-    encoding = stream.encoding or "utf-8"
+    encoding = (stream or sys.stdout).encoding or "utf-8"
     print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream)
 
 
