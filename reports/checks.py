@@ -123,8 +123,8 @@ def checked(rows: Sequence[Row], file: Path, where: Where = lambda k: f"row {k +
     for columns, most in MOST.items():
         number_of = len({tuple(row[c] for c in columns) for row in rows})
         if number_of > most:
-            told = f"{file} has {number_of} different values of {', '.join(columns)}, expected at most {most}"
-            raise ResultsError(f"{told}; split the file.")
+            message = f"{file} has {number_of} different values of {', '.join(columns)}, expected at most {most}"
+            raise ResultsError(f"{message}; split the file.")
     return list(found)
 
 

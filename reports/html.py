@@ -8,8 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports import figures, tables
-from reports import labels as words
+from reports import figures, labels, tables
 from reports.data import Frame, groups, settings
 from reports.readers import CLAIM, CLAIM_NUMBERS, Claims
 from suite import results
@@ -46,7 +45,7 @@ def _part(frame: Frame, suffix: str, files: dict[str, bytes]) -> Mapping[str, An
         files |= {f"{name}{suffix}.svg": svg, f"{name}{suffix}.png": plot.png()}
         plots.append({"name": name + suffix, "caption": plot.caption, "svg": b64encode(svg).decode("ascii")})
     return {
-        "place": words.place(frame),
+        "place": labels.place(frame),
         "versions": _versions(frame),
         "headline": Markup(tables.headline(frame, everything=True).html()),  # cells are escaped there
         "plots": plots,
@@ -55,8 +54,11 @@ def _part(frame: Frame, suffix: str, files: dict[str, bytes]) -> Mapping[str, An
 
 
 def _versions(frame: Frame) -> str:
-    told = [" ".join(filter(None, who.values())) for who, _ in groups(frame[frame["status"] == "ok"], results.SUBJECT)]
-    return "; ".join(told) + "."
+    texts = [
+        " ".join(filter(None, who.values()))
+        for who, _ in groups(frame[frame["status"] == "ok"], results.IMPLEMENTATION)
+    ]
+    return "; ".join(texts) + "."
 
 
 def _claims(claims: Claims) -> list[list[str]]:
@@ -64,7 +66,7 @@ def _claims(claims: Claims) -> list[list[str]]:
 
 
 def _number(text: str) -> str:
-    return words.number(float(text)) if text else ""
+    return labels.number(float(text)) if text else ""
 
 
 def _page(frame: Frame, parts: list[Mapping[str, Any]], claims: Claims) -> str:

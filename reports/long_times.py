@@ -15,8 +15,7 @@ import seaborn.objects as so
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
-from reports import labels as words
-from reports import plotting, ticks
+from reports import labels, plotting, ticks
 from reports.data import Frame, settings, tidy
 from reports.plotting import Plot
 from reports.tables import Table
@@ -89,9 +88,9 @@ def figure(frame: Frame) -> Plot:
     """Error of the solution and of the gradient against T."""
     drawn, _ = plotting.grid("A mild SDE for a long time: where each method is right", 2, width=3.9, height=3.2)
     lines = {f"{dt:g}": line for dt, line in zip(sorted(frame["dt"].unique(), reverse=True), LINES, strict=True)}
-    looks = {words.method(name): look for name, look in LOOKS.items()}
+    looks = {labels.method(name): look for name, look in LOOKS.items()}
     colours, markers, widths, sizes = zip(*looks.values(), strict=True)
-    shown = frame.assign(method=frame["method"].map(words.method), dt=frame["dt"].map("{:g}".format))
+    shown = frame.assign(method=frame["method"].map(labels.method), dt=frame["dt"].map("{:g}".format))
     plot = so.Plot(shown, x="time_solved", y="value", color="method", marker="method", linestyle="dt")
     plot = plot.facet(col="measure", order=list(ERRORS)).share(x=False, y=False)
     plot = plot.add(so.Path(edgecolor="white", edgewidth=0.4), linewidth="method", pointsize="method")
@@ -124,12 +123,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("results", type=Path)
     path = parser.parse_args(arguments).results
     try:
-        told, drawn = block(path), figure(load(path)).png()
+        text, drawn = block(path), figure(load(path)).png()
     except results.ResultsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     path.with_suffix(".png").write_bytes(drawn)
-    print(told)
+    print(text)
     print(f"figure: {path.with_suffix('.png')}")
     return 0
 

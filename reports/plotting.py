@@ -15,7 +15,7 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports import labels as words
+from reports import labels
 from reports.data import Frame, apart, groups, implementations, work_columns
 
 # Safe for the colour-blind: PyTorch warm, JAX cool, sdegrad the darker of each pair; what they are held against, grey.
@@ -91,14 +91,14 @@ class Plot:
 def panels(frame: Frame, *along: str) -> list[tuple[str, Frame]]:
     """The rows by what varies but is not shown `along` the axes, with what sets each apart, in words."""
     columns = apart(frame, work_columns(*along, "adjoint")) or ["method"]
-    return [(words.work(part.iloc[0].to_dict(), columns), part) for _, part in groups(frame, columns)]
+    return [(labels.work(part.iloc[0].to_dict(), columns), part) for _, part in groups(frame, columns)]
 
 
 def shared_work(frame: Frame) -> str:
     """What all rows have in common, in words, for the caption under the figure."""
     columns = ("problem", "noise_type", "method", "adjoint", "batch", "dim", "hidden", "dt", "steps", "dtype")
     common = [c for c in columns if frame[c].nunique(dropna=False) == 1]
-    return words.work(frame.iloc[0].to_dict(), common)
+    return labels.work(frame.iloc[0].to_dict(), common)
 
 
 def canvas(title: str, width: float, height: float) -> Figure:
@@ -119,8 +119,8 @@ def worded(rows: Frame, context: Frame) -> Frame:
     """The rows with the columns of a legend, sorted as it is; intervals are empty where there are none."""
     order = {name: k for k, name in enumerate(implementations(context))}
     rows = rows.assign(
-        **{LIBRARY: rows["implementation"], METHOD: rows["method"].map(words.method)},
-        **{ADJOINT: rows["adjoint"].map(lambda name: words.adjoint(name).removesuffix(" adjoint"))},
+        **{LIBRARY: rows["implementation"], METHOD: rows["method"].map(labels.method)},
+        **{ADJOINT: rows["adjoint"].map(lambda name: labels.adjoint(name).removesuffix(" adjoint"))},
         low=rows["low"].fillna(rows["value"]).clip(upper=rows["value"]),
         high=rows["high"].fillna(rows["value"]).clip(lower=rows["value"]),
     )
@@ -149,8 +149,8 @@ def looks(rows: Frame, context: Frame, names: Sequence[str] = ()) -> dict[str, A
         "color": so.Nominal({n: colours[n] for n in names}, order=names),
         "pointsize": so.Nominal({n: max(3.5, 7.0 - 1.0 * rank[n]) for n in names}, order=names),
         "linewidth": so.Nominal({n: max(1.0, 1.9 - 0.25 * rank[n]) for n in names}, order=names),
-        "marker": so.Nominal({words.method(m): look for m, look in markers.items()}),
-        "linestyle": so.Nominal({words.adjoint(a).removesuffix(" adjoint"): look for a, look in lines.items()}),
+        "marker": so.Nominal({labels.method(m): look for m, look in markers.items()}),
+        "linestyle": so.Nominal({labels.adjoint(a).removesuffix(" adjoint"): look for a, look in lines.items()}),
     }
 
 
@@ -169,15 +169,15 @@ def curves(
 ) -> so.Plot:
     """A curve for each library, method and adjoint, along the sweep, with the intervals of `y`, and those of a cost.
 
-    names: of the libraries in the legend, by default those of the rows. by: what is told by marker and line.
+    names: of the libraries in the legend, by default those of the rows. by: what marker and line show.
     """
     shown: Any = worded(rows, context).sort_values("dt" if x == "cost" else x, kind="stable", ignore_index=True)
     if x == "cost":
         ends = {end: shown[end].fillna(shown["cost"]) if end in shown else shown["cost"] for end in COST_ENDS}
         shown = shown.assign(**ends)
     varies = {c: c for c in by if shown[c].nunique() > 1}
-    told: Any = {"marker": varies.get(METHOD), "linestyle": varies.get(ADJOINT)}
-    plot = so.Plot(shown, x=x, y=y, color=LIBRARY, pointsize=LIBRARY, linewidth=LIBRARY, **told)
+    varying: Any = {"marker": varies.get(METHOD), "linestyle": varies.get(ADJOINT)}
+    plot = so.Plot(shown, x=x, y=y, color=LIBRARY, pointsize=LIBRARY, linewidth=LIBRARY, **varying)
     # Intervals of one group at one place are joined: hence a group for each curve, and for each of equal errors.
     interval: Any = so.Range(linewidth=0.9)
     alone: Any = {"legend": False, **dict.fromkeys(("marker", "linestyle", "pointsize", "linewidth"))}
@@ -209,7 +209,7 @@ def draw(plot: so.Plot, on: Figure | Axes, log: str = "", **labels: str) -> list
 
 def finish(figure: Figure, rows: Frame, sentence: str, work: str | None = None) -> Plot:
     """Put under the figure its work (by default what its rows share), and where it was measured."""
-    text = f"{shared_work(rows) if work is None else work}\n{words.place(rows)}"
+    text = f"{shared_work(rows) if work is None else work}\n{labels.place(rows)}"
     figure.text(0.01, -0.02, text, va="top", fontsize=7.5, color="#666666")
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # laid out once, so that all renderings are alike

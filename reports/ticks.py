@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from reports import labels as words
+from reports import labels
 
 
 def log_axis(axis: Any, unit: str | None = None) -> None:
@@ -58,5 +58,5 @@ def _raised(exponent: int) -> str:
 
 
 def unit_text(value: float, unit: str) -> str:
-    divisor, name = words.scale(value * (1 + 1e-9), unit)
+    divisor, name = labels.scale(value * (1 + 1e-9), unit)
     return f"{value / divisor:g} {name}"

@@ -1,7 +1,7 @@
 """What is measured: one table of cases. The bench, the asv classes and the head-to-heads all take their work here.
 
 A case is one comparison: the same work for every implementation. Where libraries differ in how they get a gradient,
-`adjoints` says what is asked for, in order of preference; an implementation is measured with the first it supports.
+`adjoints` names what is wanted, in order of preference; an implementation is measured with the first it supports.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -214,8 +214,8 @@ METHOD_NAMES = sorted({case.method for case in CASES})
 
 def select(preset: Preset, problems: Iterable[str] = (), methods: Iterable[str] = ()) -> list[Case]:
     """The cases of a preset; of these problems and methods only, if any are named. ValueError for an unknown name."""
-    for what, asked, known in (("problem", problems, PROBLEM_NAMES), ("method", methods, METHOD_NAMES)):
-        for name in asked:
+    for what, chosen, known in (("problem", problems, PROBLEM_NAMES), ("method", methods, METHOD_NAMES)):
+        for name in chosen:
             if name not in known:
                 raise ValueError(f"unknown {what} {name!r}; the bench has: {', '.join(known)}.")
     problems, methods = set(problems), set(methods)

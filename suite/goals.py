@@ -32,8 +32,8 @@ GOALS: tuple[tuple[str, str, Mapping[str, Any], Mapping[int, float]], ...] = (
 def goal(row: Mapping[str, Any]) -> float | None:
     """The goal for a ratio, a row of results with numbers for the sizes (NaN where empty); None if it has none."""
     for measure, implementation, work, ratios in GOALS:
-        asked = {"measure": measure, "implementation": implementation, **work}
-        if row["batch"] in ratios and all(_same(row[column], value) for column, value in asked.items()):
+        columns = {"measure": measure, "implementation": implementation, **work}
+        if row["batch"] in ratios and all(_same(row[column], value) for column, value in columns.items()):
             return ratios[int(row["batch"])]
     return None
 

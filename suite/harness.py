@@ -16,7 +16,7 @@ from sdegrad.contract import BrownianTask, Counts, Implementation, Run, Task, su
 from sdegrad.grid import make_grid
 from sdegrad.methods import FACTS
 from sdegrad.registry import GROUP, compared, known, load
-from suite import statistics as measures
+from suite import statistics
 from suite.cases import Case
 from suite.paths import Path
 from suite.provenance import installed
@@ -27,8 +27,8 @@ __all__ = ["FACTS", "BrownianTask", "Counts", "Run", "Task", "compared", "load",
 
 
 @dataclass(frozen=True)
-class Subject:
-    """An implementation at work on a case: what it was asked, and with which of the adjoints."""
+class Trial:
+    """An implementation at work on a case: its work, and with which of the adjoints."""
 
     implementation: Implementation
     case: Case
@@ -79,7 +79,7 @@ class Subject:
 
     def row(self, measure: str, value: Any = None, dt: float | None = None, **columns: Any) -> Row:
         version, framework = self.implementation.versions()
-        if isinstance(value, measures.Estimate):
+        if isinstance(value, statistics.Estimate):
             columns |= {"low": value.low, "high": value.high}
             value = value.value
         return work_row(
@@ -174,24 +174,24 @@ def why_not(name: str, device: str) -> str | None:
     return implementation.unavailable(device)
 
 
-def choose(name: str, case: Case, device: str) -> Subject | str:
+def choose(name: str, case: Case, device: str) -> Trial | str:
     """The implementation with the first method and adjoint (or Brownian kind) that it supports, or why there is
     none."""
     implementation = load(name)
     reasons: list[str] = []
-    for way in _ways(case):
+    for variant in _alternatives(case):
         for adjoint in ("interval", "tree") if case.kind == "brownian" else case.adjoints:
-            subject = Subject(implementation, way, device, adjoint)
-            work = subject.brownian_task(adjoint) if case.kind == "brownian" else subject.task(case.dts[0])
+            trial = Trial(implementation, variant, device, adjoint)
+            work = trial.brownian_task(adjoint) if case.kind == "brownian" else trial.task(case.dts[0])
             reason = implementation.unsupported(work)
             if reason is None:
-                return subject
-            if way is case or repr(way.method) not in reason:
+                return trial
+            if variant is case or repr(variant.method) not in reason:
                 reasons.append(reason)
     return " ".join(dict.fromkeys(reasons))
 
 
-def _ways(case: Case) -> Iterator[Case]:
+def _alternatives(case: Case) -> Iterator[Case]:
     """The case; then, if it may be done by any method, with each other, the best first: of no lower order if there is
     one, then of the fewest evaluations."""
     yield case
@@ -246,9 +246,9 @@ def names() -> tuple[str, ...]:
     return tuple(known())
 
 
-def taking_part(case: Case, asked: Sequence[str] = ()) -> list[str]:
-    """The implementations that a case compares; of those asked for only, if any are."""
+def taking_part(case: Case, chosen: Sequence[str] = ()) -> list[str]:
+    """The implementations that a case compares; of those chosen only, if any are."""
     compares = [*(case.implementations or compared()), *case.yardsticks]
-    if not asked:
+    if not chosen:
         return compares
-    return [name for name in asked if name in compares or not case.implementations]
+    return [name for name in chosen if name in compares or not case.implementations]

@@ -50,7 +50,7 @@ class Plan:
         self._started, self._spent, self._done = 0.0, 0.0, 0.0
 
     def left(self) -> float:
-        """Seconds until the end, as far as can be told."""
+        """Seconds until the end, as far as is known."""
         return min(self.remaining(), self._end - time.time())
 
     def remaining(self) -> float:
@@ -77,7 +77,7 @@ class Plan:
                 return work, replace(SHORT, until=self._end)
         return None
 
-    def told(self) -> Iterator[str]:
+    def shortened(self) -> Iterator[str]:
         """What was shortened, in sentences."""
         within = f"To end within {self._minutes or 0:g} minutes"
         if self.short:

@@ -14,7 +14,7 @@ SCHEMA = "2"
 
 # When and where, what was run, the work, and the value. Empty string: does not apply.
 CONTEXT = ("schema", "run", "time", "commit", "dirty", "machine", "device", "threads", "tool")
-SUBJECT = ("implementation", "version", "framework")
+IMPLEMENTATION = ("implementation", "version", "framework")
 WORK = (
     *("problem", "problem_version", "method", "adjoint", "noise_type", "noise_source"),
     *(
@@ -34,7 +34,7 @@ WORK = (
     ),
 )
 VALUE = ("measure", "value", "low", "high", "unit", "status", "reason")
-COLUMNS = CONTEXT + SUBJECT + WORK + VALUE
+COLUMNS = CONTEXT + IMPLEMENTATION + WORK + VALUE
 
 STATUSES = ("ok", "skipped", "failed")
 
@@ -136,10 +136,12 @@ def read(path: Path) -> list[Row]:
         raise ResultsError(f"{path} does not start with the columns of schema {SCHEMA}; {remedy}.")
     if not content.endswith("\n"):
         raise ResultsError(f"{path} is cut off in line {len(lines)}: {printable(lines[-1][:60])!r}; {remedy}.")
+    reader = csv.DictReader(io.StringIO(content, newline=""), strict=True)
     try:
-        rows = list(csv.DictReader(io.StringIO(content, newline=""), strict=True))
+        rows = list(reader)
     except csv.Error as error:
-        raise ResultsError(f"{path} is not a table of comma-separated values ({error}); {remedy}.") from None
+        where = f"{path}, line {reader.reader.line_num}"
+        raise ResultsError(f"{where}: {error}, expected comma-separated values; {remedy}.") from None
     for number, r in enumerate(rows, start=2):
         if None in r or None in r.values():
             raise ResultsError(f"{path}, row {number}, has not {len(COLUMNS)} fields; {remedy}.")

@@ -71,14 +71,14 @@ def wrong(claim: Claim, row: Mapping[str, str]) -> bool:
     return ours and row["verdict"] != "holds"
 
 
-def _told(row: Mapping[str, str]) -> str:
+def _summary(row: Mapping[str, str]) -> str:
     measured = f" measured {float(row['measured']):.3g}" if row.get("measured") else ""
     return f"{row['implementation']}: {row['subject']}: {row['claim']};{measured} {row.get('reason', '')}"
 
 
-def _unknown(asked: Sequence[str]) -> str | None:
+def _unknown(chosen: Sequence[str]) -> str | None:
     """Why this selection cannot be verified here."""
-    for name in asked:
+    for name in chosen:
         if name not in names():
             return f"unknown implementation {name!r}; known are: {', '.join(names())}."
         reason = why_not(name, "cpu")
@@ -126,7 +126,7 @@ def _verify_all(claims: Sequence[Claim], effort: Effort, file: Path) -> list[Row
         write(file, rows)
         mark = " (control)" if claim.kind == "control" else ""
         bad = "  <-- must not be" if wrong(claim, row) else ""
-        print(f"[{number}/{len(claims)}] {row['verdict']:>12}  {_told(row)}{mark}{bad}", flush=True)
+        print(f"[{number}/{len(claims)}] {row['verdict']:>12}  {_summary(row)}{mark}{bad}", flush=True)
     return rows
 
 

@@ -24,28 +24,28 @@ def find(kind: str, size: str | None = None, **wanted: Any) -> Case:
 
 
 @lru_cache(maxsize=4)
-def _subject(name: str, case_id: int) -> Any:
+def _trial(name: str, case_id: int) -> Any:
     # Frameworks are imported here, so that asv can discover the benchmarks without them.
     try:
         from suite.harness import choose, why_not
 
         reason = why_not(name, "cpu")
-        subject = choose(name, CASES[case_id], "cpu") if reason is None else reason
+        trial = choose(name, CASES[case_id], "cpu") if reason is None else reason
     except ImportError as missing:  # an old wheel, from before this was there
-        reason = subject = f"this commit lacks it: {missing}"
-    if isinstance(subject, str):
-        raise NotImplementedError(subject)
-    return subject
+        reason = trial = f"this commit lacks it: {missing}"
+    if isinstance(trial, str):
+        raise NotImplementedError(trial)
+    return trial
 
 
-def subject(name: str, case: Case) -> Any:
-    """The `harness.Subject` of implementation and case; NotImplementedError (asv's skip) with the reason if none."""
-    return _subject(name, CASES.index(case))
+def trial(name: str, case: Case) -> Any:
+    """The `harness.Trial` of implementation and case; NotImplementedError (asv's skip) with the reason if none."""
+    return _trial(name, CASES.index(case))
 
 
 @lru_cache(maxsize=4)
 def _run(name: str, case_id: int) -> Any:
-    run = _subject(name, case_id).implementation.prepare(_subject(name, case_id).task(CASES[case_id].dts[0]))
+    run = _trial(name, case_id).implementation.prepare(_trial(name, case_id).task(CASES[case_id].dts[0]))
     run()
     return run
 
