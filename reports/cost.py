@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from reports import labels, plotting, ticks
-from reports.data import SIZE, Frame, Row, groups, implementations, varying, work_columns
+from reports.data import CHOSEN, SIZE, Frame, Row, groups, implementations, varying, work_columns
 from reports.plotting import NoData, Plot
 from suite.goals import goal
 
@@ -25,12 +25,13 @@ def by_size(rows: Frame, frame: Frame, title: str) -> Plot:
     parts = [(what, part) for what, part in plotting.panels(rows, *SIZE) if part["size"].nunique() > 1]
     if not parts:
         raise NoData("no work was measured at two sizes or more.")
+    parts = plotting.panels(pd.concat([part for _, part in parts]), *SIZE)  # named by what is left
     rows = pd.concat([part.assign(panel=what) for what, part in parts])
     sizes, names = list(dict.fromkeys(rows.sort_values(list(SIZE))["size"])), implementations(rows)
     aside = rows["implementation"].map(lambda name: 0.09 * (names.index(name) - (len(names) - 1) / 2))
     rows = rows.assign(place=rows["size"].map(sizes.index) + aside)
     figure, across = plotting.grid(title, len(parts), width=0.9 + 0.7 * len(sizes))
-    plot = plotting.curves(rows, frame, "place", by=(plotting.ADJOINT,)).facet(
+    plot = plotting.curves(rows, frame, "place", by=(plotting.ADJOINT, plotting.BROWNIAN)).facet(
         col="panel", order=[what for what, _ in parts], wrap=across
     )
     panels = plotting.draw(plot, figure, "y", x="", y="median time")
@@ -56,7 +57,7 @@ def _range(rows: Frame) -> str:
 def ratios(rows: Frame, frame: Frame, title: str) -> Plot:
     """Times divided by those of sdegrad in the same framework, with the goals for them."""
     goals = [goal(row) for _, row in rows.iterrows()]
-    works, names = rows[work_columns("adjoint")].drop_duplicates(), implementations(rows)
+    works, names = rows[work_columns(*CHOSEN)].drop_duplicates(), implementations(rows)
     figure = plotting.canvas(title, 7.6, 1.2 + len(works) * (0.1 + 0.12 * len(names)))
     ratio_panel(figure, rows.assign(goal=pd.Series(goals, rows.index, dtype=float)), frame)
     low, high = labels.number(rows["value"].min()), labels.number(rows["value"].max())
@@ -72,9 +73,9 @@ def ratio_panel(on: Figure | Axes, rows: Frame, frame: Frame, *, legend: bool = 
 
     1 is as fast as sdegrad; alike works are beside alike.
     """
-    order = ["method", "noise_source", "compiled", "rtol", "dt", *SIZE]
+    order = ["method", "access", "noise_source", "compiled", "rtol", "dt", *SIZE]
     rows = rows.sort_values(order, kind="stable", na_position="first")
-    columns = varying(rows, work_columns("adjoint", "noise_dim")) or ["method"]
+    columns = varying(rows, work_columns(*CHOSEN, "noise_dim")) or ["method", "access"]
     columns += ["steps"] if "dt" in columns and "steps" not in columns else []
     rows = rows.assign(work=[labels.work(row, columns) for row in rows.to_dict("records")])
     shown = plotting.worded(rows, frame)

@@ -18,6 +18,8 @@ Row = Any  # pandas.Series, one row of it
 SETTING = ("machine", "device", "threads")
 SIZE = ("batch", "dim", "noise_dim", "hidden")
 STEPPING = ("dt", "steps", "rtol", "atol")
+# What each library chose of what the work allows; side by side they may differ.
+CHOSEN = ("adjoint", "brownian")
 # How a row was obtained rather than what was asked: never a reason to tell two works apart.
 PROVENANCE = ("problem_version", "seed", "samples")
 NUMBERS = ("threads", *SIZE, *STEPPING, "outputs", "seed", "samples", "value", "low", "high")

@@ -7,6 +7,7 @@ from typing import Any
 
 from reports import accuracy, cost, labels, plotting
 from reports.data import (
+    CHOSEN,
     STEPPING,
     Frame,
     apart,
@@ -42,7 +43,7 @@ class Spec:
     along: str = ""
 
 
-_BY_WORK = work_columns(*STEPPING, "method", "adjoint")
+_BY_WORK = work_columns(*STEPPING, "method", *CHOSEN)
 _BY_PROBLEM = ("problem", "noise_type")
 
 

@@ -77,9 +77,8 @@ def step_size(dt: float) -> str:
     return f"2^{power:.0f}" if power == round(power) and abs(power) > 2 else f"{dt:g}"
 
 
-def adjoint(name: str) -> str:
-    """In results of Brownian motion the kind of the object stands in this column."""
-    return {"interval": "Brownian Interval", "tree": "Virtual Brownian Tree"}.get(name, f"{name} adjoint")
+def brownian(kind: str) -> str:
+    return {"interval": "Brownian Interval", "tree": "Virtual Brownian Tree"}.get(kind, kind)
 
 
 def work(row: Mapping[str, Any], columns: Iterable[str]) -> str:
@@ -95,7 +94,9 @@ def work(row: Mapping[str, Any], columns: Iterable[str]) -> str:
     say = {
         "problem": lambda v: problem(v, _given(row.get("hidden"))),
         "method": method,
-        "adjoint": adjoint,
+        "access": lambda v: v.replace("_", " "),
+        "adjoint": lambda v: f"{v} adjoint",
+        "brownian": brownian,
         "noise_type": lambda v: f"{v} noise",
         "noise_source": lambda v: " ".join((v.partition(", ")[0], "noise", v.partition(", ")[2])).rstrip(),
         "dtype": str,

@@ -1,4 +1,7 @@
-"""Shared by all figures: colour = library, marker = method, line = adjoint; facets, legend, intervals by seaborn."""
+"""Shared by all figures: colour = library, marker = method, line = adjoint or kind of Brownian motion.
+
+Facets, legends and intervals are seaborn's.
+"""
 
 import io
 import math
@@ -16,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports import labels
-from reports.data import Frame, apart, groups, implementations, work_columns
+from reports.data import CHOSEN, Frame, apart, groups, implementations, work_columns
 
 # Safe for the colour-blind: PyTorch warm, JAX cool, sdegrad the darker of each pair; what they are held against, grey.
 _BLUE, _ORANGE, _GREEN, _RED, _PINK, _BROWN, _ROSE, _GREY, _YELLOW, _SKY = sns.color_palette("colorblind").as_hex()
@@ -38,7 +41,8 @@ _MORE = {
     "linestyle": ("-.",),
 }
 COST_ENDS = ("cost_low", "cost_high")
-LIBRARY, METHOD, ADJOINT = "library", "method", "adjoint"  # columns as they are named in a legend
+# Columns as they are named in a legend.
+LIBRARY, METHOD, ADJOINT, BROWNIAN = "library", "method", "adjoint", "Brownian motion"
 
 THEME: Any = {
     **sns.axes_style("whitegrid"),
@@ -90,13 +94,14 @@ class Plot:
 
 def panels(frame: Frame, *along: str) -> list[tuple[str, Frame]]:
     """The rows by what varies but is not shown `along` the axes, with what sets each apart, in words."""
-    columns = apart(frame, work_columns(*along, "adjoint")) or ["method"]
+    columns = apart(frame, work_columns(*along, *CHOSEN)) or ["method", "access"]
     return [(labels.work(part.iloc[0].to_dict(), columns), part) for _, part in groups(frame, columns)]
 
 
 def shared_work(frame: Frame) -> str:
     """What all rows have in common, in words, for the caption under the figure."""
-    columns = ("problem", "noise_type", "method", "adjoint", "batch", "dim", "hidden", "dt", "steps", "dtype")
+    names = ("problem", "noise_type", "method", "access", *CHOSEN)
+    columns = (*names, "batch", "dim", "hidden", "dt", "steps", "dtype")
     common = [c for c in columns if frame[c].nunique(dropna=False) == 1]
     return labels.work(frame.iloc[0].to_dict(), common)
 
@@ -120,7 +125,7 @@ def worded(rows: Frame, context: Frame) -> Frame:
     order = {name: k for k, name in enumerate(implementations(context))}
     rows = rows.assign(
         **{LIBRARY: rows["implementation"], METHOD: rows["method"].map(labels.method)},
-        **{ADJOINT: rows["adjoint"].map(lambda name: labels.adjoint(name).removesuffix(" adjoint"))},
+        **{ADJOINT: rows["adjoint"], BROWNIAN: rows["brownian"].map(labels.brownian)},
         low=rows["low"].fillna(rows["value"]).clip(upper=rows["value"]),
         high=rows["high"].fillna(rows["value"]).clip(lower=rows["value"]),
     )
@@ -128,20 +133,20 @@ def worded(rows: Frame, context: Frame) -> Frame:
 
 
 def looks(rows: Frame, context: Frame, names: Sequence[str] = ()) -> dict[str, Any]:
-    """The scales by which a library, a method and an adjoint look the same in all figures of a setting.
+    """The scales by which libraries, methods, adjoints and kinds of Brownian motion look alike in all figures.
 
     names: the libraries of the legend, by default those of the rows. Later ones are drawn smaller and thinner, so that
     those beneath are seen where they coincide.
     """
     known = implementations(context)
     names = list(names) or implementations(rows)
-    methods, adjoints = ({v: v for v in dict.fromkeys(context[c])} for c in ("method", "adjoint"))
+    methods, adjoints, kinds = (dict.fromkeys(context[c]) for c in ("method", "adjoint", "brownian"))
     colours, markers, lines = (
         _looks(values, table, _MORE[kind])
         for values, table, kind in (
             (known, COLOURS, "color"),
             (methods, MARKERS, "marker"),
-            (adjoints, LINES, "linestyle"),
+            ({**adjoints, **kinds}, LINES, "linestyle"),
         )
     )
     rank = {name: known.index(name) for name in names}
@@ -150,7 +155,7 @@ def looks(rows: Frame, context: Frame, names: Sequence[str] = ()) -> dict[str, A
         "pointsize": so.Nominal({n: max(3.5, 7.0 - 1.0 * rank[n]) for n in names}, order=names),
         "linewidth": so.Nominal({n: max(1.0, 1.9 - 0.25 * rank[n]) for n in names}, order=names),
         "marker": so.Nominal({labels.method(m): look for m, look in markers.items()}),
-        "linestyle": so.Nominal({labels.adjoint(a).removesuffix(" adjoint"): look for a, look in lines.items()}),
+        "linestyle": so.Nominal({labels.brownian(name): look for name, look in lines.items()}),
     }
 
 
@@ -165,9 +170,9 @@ def curves(
     x: str,
     y: str = "value",
     names: Sequence[str] = (),
-    by: Sequence[str] = (METHOD, ADJOINT),
+    by: Sequence[str] = (METHOD, ADJOINT, BROWNIAN),
 ) -> so.Plot:
-    """A curve for each library, method and adjoint, along the sweep, with the intervals of `y`, and those of a cost.
+    """A curve for each library, method and adjoint (or kind of Brownian motion), with the intervals of `y` and cost.
 
     names: of the libraries in the legend, by default those of the rows. by: what marker and line show.
     """
@@ -176,14 +181,14 @@ def curves(
         ends = {end: shown[end].fillna(shown["cost"]) if end in shown else shown["cost"] for end in COST_ENDS}
         shown = shown.assign(**ends)
     varies = {c: c for c in by if shown[c].nunique() > 1}
-    varying: Any = {"marker": varies.get(METHOD), "linestyle": varies.get(ADJOINT)}
+    varying: Any = {"marker": varies.get(METHOD), "linestyle": varies.get(ADJOINT, varies.get(BROWNIAN))}
     plot = so.Plot(shown, x=x, y=y, color=LIBRARY, pointsize=LIBRARY, linewidth=LIBRARY, **varying)
     # Intervals of one group at one place are joined: hence a group for each curve, and for each of equal errors.
     interval: Any = so.Range(linewidth=0.9)
     alone: Any = {"legend": False, **dict.fromkeys(("marker", "linestyle", "pointsize", "linewidth"))}
     dots: Any = {} if METHOD in varies else {"marker": "o"}
     plot = plot.add(so.Path(edgecolor="white", edgewidth=0.4, **dots))
-    plot = plot.add(interval, **alone, group=shown[METHOD] + shown[ADJOINT], ymin="low", ymax="high")
+    plot = plot.add(interval, **alone, group=shown[METHOD] + shown[ADJOINT] + shown[BROWNIAN], ymin="low", ymax="high")
     if x == "cost":
         ends: Any = {"xmin": COST_ENDS[0], "xmax": COST_ENDS[1]}
         plot = plot.add(interval, **alone, group=pd.Series(shown.index), orient="y", **ends)

@@ -8,6 +8,7 @@ from html import escape
 
 from reports import labels
 from reports.data import (
+    CHOSEN,
     SIZE,
     STEPPING,
     Frame,
@@ -26,7 +27,7 @@ Cell = tuple[str, ...]  # lines
 # The method that the headline compares, where it was measured; gradient errors and evaluations are of all.
 HEADLINE_METHOD = "reversible_heun"
 MOST = 100  # works of a measure in the table
-_WORDED = ("problem", "noise_type", "method", "adjoint", *SIZE, "dt", "steps", "rtol", "dtype")
+_WORDED = ("problem", "noise_type", "method", "access", *CHOSEN, *SIZE, "dt", "steps", "rtol", "dtype")
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def _block(row: list[Cell] | tuple[Cell, ...], widths: list[int]) -> list[str]:
 
 
 def _most_steps(frame: Frame) -> Frame:
-    columns = ["measure", *work_columns(*STEPPING, "adjoint")]
+    columns = ["measure", *work_columns(*STEPPING, *CHOSEN)]
     return frame[frame["steps"] == frame.groupby(columns, dropna=False)["steps"].transform("max")]
 
 
@@ -106,8 +107,8 @@ _LINES = (
 def headline(frame: Frame, *, everything: bool = False) -> Table:
     """The table of one setting. `everything`: all methods, not only reversible Heun, and bounds too.
 
-    Where several adjoints meet in one row each cell names its own. What was timed beside an error is left
-    to the figures.
+    Where adjoints, or kinds of Brownian motion, differ in a row each cell names its own. What was timed beside an
+    error is left to the figures.
     """
     frame = frame if everything else solvers(frame)
     names = implementations(frame)
@@ -134,14 +135,14 @@ def _rows(frame: Frame, line: _Line, names: list[str], everything: bool) -> list
     ratios = ratios[[*columns, "value", "low", "high"]]
     good = good.drop_duplicates(columns, keep="last").merge(ratios, on=columns, how="left", suffixes=("", "_ratio"))
     # Skipped and failed rows have no step size, the skipped no adjoint.
-    known = work_columns(*STEPPING, "adjoint")
+    known = work_columns(*STEPPING, *CHOSEN)
     why_not = dict(zip(keys(missing, ["implementation", *known]), missing["status"], strict=True))
     table = []
-    for work, part in itertools.islice(groups(good, work_columns("adjoint")), MOST + 1):
-        adjoints = part["adjoint"].unique()
-        shared = work | {"adjoint": adjoints[0] if len(adjoints) == 1 else ""}
+    for work, part in itertools.islice(groups(good, work_columns(*CHOSEN)), MOST + 1):
+        choices = part[list(CHOSEN)].drop_duplicates()
+        shared = work | (choices.iloc[0].to_dict() if len(choices) == 1 else dict.fromkeys(CHOSEN, ""))
         own = {who["implementation"]: lines for who, lines in groups(part, ["implementation"])}
-        cells = [_cell(own[n], len(adjoints) > 1) if n in own else () for n in names]
+        cells = [_cell(own[n], len(choices) > 1) if n in own else () for n in names]
         values = tuple(work[c] for c in known)
         reasons = [(why_not.get((n, *values), "–"),) for n in names]
         first = (f"{line.name}, {labels.work(shared, worded)}",)
@@ -149,14 +150,14 @@ def _rows(frame: Frame, line: _Line, names: list[str], everything: bool) -> list
     return table
 
 
-def _cell(rows: Frame, name_adjoint: bool) -> Cell:
+def _cell(rows: Frame, name_choice: bool) -> Cell:
     lines: list[str] = []
     for _, r in rows.iterrows():
         lines.append(labels.quantity(r["value"], r["unit"], r["low"], r["high"]))
         if r["value_ratio"] == r["value_ratio"] and not r["implementation"].startswith("sdegrad"):
             lines.append(f"{labels.number(r['value_ratio'])}×{labels.interval(r['low_ratio'], r['high_ratio'])}")
-        if name_adjoint:
-            lines.append(labels.adjoint(r["adjoint"]))
+        if name_choice:
+            lines.append(labels.work(r.to_dict(), CHOSEN))
     return tuple(lines)
 
 

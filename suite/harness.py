@@ -28,12 +28,13 @@ __all__ = ["FACTS", "BrownianTask", "Counts", "Run", "Task", "compared", "load",
 
 @dataclass(frozen=True)
 class Trial:
-    """An implementation at work on a case: its work, and with which of the adjoints."""
+    """An implementation at work on a case: with which of the adjoints, or which kind of Brownian object."""
 
     implementation: Implementation
     case: Case
     device: str
-    adjoint: Any
+    adjoint: Any = None
+    brownian: Any = None
 
     @property
     def name(self) -> str:
@@ -56,7 +57,7 @@ class Trial:
             **{name: value for name, value in rare.items() if value},
         )
 
-    def brownian_task(self, kind: Any) -> BrownianTask:
+    def brownian_task(self) -> BrownianTask:
         """Each interval of the grid once, in order or at random; doubly sequential: forwards over all of them, then
         backwards, as a solve and its adjoint do."""
         dt = self.case.dts[0]
@@ -68,9 +69,9 @@ class Trial:
             "random": tuple(Random(self.case.seed).sample(forwards, steps)),
         }
         return BrownianTask(
-            queries=queries[self.case.method],
+            queries=queries[self.case.access or "sequential"],
             shape=(self.case.sizes["paths"],),
-            kind=kind,
+            kind=self.brownian,
             t1=self.case.t1,
             dt=dt,
             seed=self.case.seed,
@@ -88,6 +89,7 @@ class Trial:
                 "version": version,
                 "framework": framework,
                 "adjoint": self.adjoint,
+                "brownian": self.brownian,
                 "value": value,
                 "status": "ok",
             }
@@ -100,6 +102,7 @@ def work_row(case: Case, device: str, name: str, measure: str, dt: float | None 
     work: dict[str, Any] = {
         "problem": case.problem,
         "method": case.method,
+        "access": case.access,
         "dtype": case.dtype,
         "seed": case.seed,
     }
@@ -174,15 +177,18 @@ def why_not(name: str, device: str) -> str | None:
     return implementation.unavailable(device)
 
 
+_CHOICES = ({"brownian": "interval"}, {"brownian": "tree"})  # the better first
+
+
 def choose(name: str, case: Case, device: str) -> Trial | str:
     """The implementation with the first method and adjoint (or Brownian kind) that it supports, or why there is
     none."""
     implementation = load(name)
     reasons: list[str] = []
     for variant in _alternatives(case):
-        for adjoint in ("interval", "tree") if case.kind == "brownian" else case.adjoints:
-            trial = Trial(implementation, variant, device, adjoint)
-            work = trial.brownian_task(adjoint) if case.kind == "brownian" else trial.task(case.dts[0])
+        for choice in _CHOICES if case.kind == "brownian" else [{"adjoint": adjoint} for adjoint in case.adjoints]:
+            trial = Trial(implementation, variant, device, **choice)
+            work = trial.brownian_task() if trial.brownian else trial.task(case.dts[0])
             reason = implementation.unsupported(work)
             if reason is None:
                 return trial

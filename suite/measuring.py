@@ -70,7 +70,7 @@ def _prepare(trial: Trial, on_progress: OnProgress) -> tuple[Run, float]:
     on_progress(trial.name, "preparing")
     begin = time.perf_counter()
     if trial.case.kind == "brownian":
-        run = trial.implementation.brownian(trial.brownian_task(trial.adjoint))
+        run = trial.implementation.brownian(trial.brownian_task())
     else:
         run = trial.implementation.prepare(trial.task(trial.case.dts[0]))
     result = run()

@@ -274,7 +274,13 @@ def test_every_goal_is_for_a_case_of_the_suite():
 
 
 def _column(case, column):
-    columns = {"method": case.method, "problem": case.problem, "rtol": case.rtol, "dt": case.dts[0]}
+    columns = {
+        "method": case.method,
+        "access": case.access,
+        "problem": case.problem,
+        "rtol": case.rtol,
+        "dt": case.dts[0],
+    }
     columns |= {"noise_source": noise_source(case), "compiled": "compiled" if case.compiled else ""}
     return columns[column] if column in columns else round(case.t1 / case.dts[0])
 
