@@ -1,4 +1,4 @@
-"""What a stranger's file has to be to be shown: text in UTF-8, numbers that can be drawn, names that can be read.
+"""Checks of files made elsewhere: text in UTF-8, numbers that can be drawn, names that can be read.
 
 Every error is one sentence that names the file, the place, what was expected and what to do.
 """
@@ -67,7 +67,7 @@ def _visible(character: str) -> str:
 
 
 def number(cell: str) -> float:
-    """As a results file writes it. ValueError for anything else, digits with underscores and of other scripts too."""
+    """The number in a cell. ValueError unless it is written as in results files: no underscores, no other digits."""
     if not cell.isascii() or "_" in cell:
         raise ValueError(cell)
     return float(cell)

@@ -10,11 +10,12 @@ from markupsafe import Markup
 
 from reports import figures, labels, tables
 from reports.data import Frame, groups, settings
-from reports.readers import CLAIM, CLAIM_NUMBERS, Claims
+from reports.readers import CLAIM, CLAIM_NUMBERS, SHARED, Claims
 from suite import results
 
+CLAIM_COLUMNS = (*CLAIM, SHARED)
 MOST = 5000  # rows in a table of the page, as many as a browser sorts at once
-_MISSING = ("status", "implementation", "measure", "problem", "method", "adjoint", "reason")
+_MISSING = ("status", "implementation", "measure", "problem", "method", "access", "adjoint", "reason")
 
 
 def write(frame: Frame, out: Path, claims: Claims) -> Path:
@@ -62,7 +63,7 @@ def _versions(frame: Frame) -> str:
 
 
 def _claims(claims: Claims) -> list[list[str]]:
-    return [[_number(claim[c]) if c in CLAIM_NUMBERS else claim[c] for c in CLAIM] for claim in claims]
+    return [[_number(claim[c]) if c in CLAIM_NUMBERS else claim[c] for c in CLAIM_COLUMNS] for claim in claims]
 
 
 def _number(text: str) -> str:
@@ -81,7 +82,7 @@ def _page(frame: Frame, parts: list[Mapping[str, Any]], claims: Claims) -> str:
     )
     return environment.get_template("template.html").render(
         parts=parts,
-        claim_columns=CLAIM,
+        claim_columns=CLAIM_COLUMNS,
         claims=_claims(claims),
         missing_columns=_MISSING,
         missing=missing[:MOST].to_numpy().tolist(),

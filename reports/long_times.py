@@ -1,4 +1,4 @@
-"""For how long is a mild SDE solved right? A table and a figure of what `python -m suite.long_times` has measured.
+"""For how long is a mild SDE solved right? A table and a figure from the rows of `python -m suite.long_times`.
 
     python -m reports.long_times reports/reference/cpu/long_times.csv
 

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from reports import labels
 from reports.data import CHOSEN, Frame, apart, groups, implementations, work_columns
 
-# Safe for the colour-blind: PyTorch warm, JAX cool, sdegrad the darker of each pair; what they are held against, grey.
+# Safe for the colour-blind: PyTorch warm, JAX cool, sdegrad the darker of each pair; bounds, grey.
 _BLUE, _ORANGE, _GREEN, _RED, _PINK, _BROWN, _ROSE, _GREY, _YELLOW, _SKY = sns.color_palette("colorblind").as_hex()
 COLOURS = {"sdegrad_torch": _RED, "torchsde": _ORANGE, "sdegrad_jax": _BLUE, "diffrax": _SKY, "diffrax_sdegrad": _GREEN}
 COLOURS |= {"torch_tree": _GREY, "torch_floor": _GREY, "jax_by_hand": _GREY}

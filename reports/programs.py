@@ -62,7 +62,7 @@ def mean(values: Sequence[float] | np.ndarray) -> Estimate:
 
 
 def final(rows: Frame, measure: str) -> Frame:
-    """Of the rows of one program, the values at the end, [seeds, implementations]."""
+    """The values at the end from the rows of one program, [seeds, implementations]."""
     rows = measured(rows, measure)
     last = rows[rows["steps"] == rows["steps"].max()].drop_duplicates(["seed", "implementation"], keep="last")
     return last.pivot(index="seed", columns="implementation", values="value")
@@ -73,7 +73,7 @@ def overlap(a: Estimate, b: Estimate) -> bool:
 
 
 def geometric_mean(values: Sequence[float] | np.ndarray) -> Estimate:
-    """Of [seeds], with the interval of the logarithm."""
+    """The geometric mean of values [seeds], with the interval of the logarithm."""
     return Estimate(*np.exp(mean(np.log(values))).tolist())
 
 

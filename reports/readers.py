@@ -27,6 +27,7 @@ ROUNDS = 6  # the fewest from which a median has an interval of 95 %
 
 CLAIM_NUMBERS = ("expected", "measured", "low", "high")
 CLAIM = ("implementation", "version", "subject", "claim", "source", *CLAIM_NUMBERS, "verdict", "reason")
+SHARED = "measured_with"  # a column that files of older runs lack: the row whose measurement it shares
 
 Claims = list[dict[str, str]]
 
@@ -50,7 +51,7 @@ def from_verification(file: Path) -> Claims:
                 raise ResultsError(
                     f"{place}: {row[column][:60]!r}, expected a number or nothing; run `nox -s verify` again."
                 ) from None
-    return rows
+    return [{SHARED: ""} | row for row in rows]
 
 
 def from_asv(results_dir: Path) -> list[results.Row]:

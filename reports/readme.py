@@ -1,4 +1,4 @@
-"""What the README tells of a results file and of the claims beside it, put between marks, checked to be current."""
+"""The parts of the README that come from a results file and those beside it, written between marks and checked."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -48,7 +48,7 @@ _TORCHSDE_RUNS = {
 
 
 def _torchsde(part: Frame) -> str:
-    """Its gradient relative to ours as it may be run: what of it is its arithmetic of times, and what is left."""
+    """Ratios of torchsde's gradient time to sdegrad's: by default, and where its arithmetic of times costs less."""
     rows = measured(part, "gradient_time_ratio")
     rows = rows[
         (rows["implementation"] == "torchsde") & (rows["method"] == tables.HEADLINE_METHOD) & (rows["compiled"] == "")
@@ -73,7 +73,7 @@ def _torchsde(part: Frame) -> str:
 
 
 def claims(rows: Sequence[Mapping[str, str]], file: Path) -> str:
-    """By library how many of its claims hold, and, apart from these, how much of what theory says and it does not."""
+    """A table of how many claims of each library hold and, apart, how much of what theory says beyond them."""
     lines = [
         "| library | its claims that hold | beyond its claims: theory that holds | what fails, and what was measured |",
         "| --- | --- | --- | --- |",
@@ -119,7 +119,7 @@ def _held(rows: Sequence[Mapping[str, str]]) -> str:
 
 
 def _failures(rows: Sequence[Mapping[str, str]], kind: str) -> str:
-    """Those of this kind, claim by claim."""
+    """The rows of this kind that fail, claim by claim."""
     by_claim: dict[str, list[str]] = {}
     for row in rows:
         if row["verdict"] == "fails" and _kind(row) == kind:

@@ -24,7 +24,7 @@ from reports.data import (
 
 Cell = tuple[str, ...]  # lines
 
-# The method that the headline compares, where it was measured; gradient errors and evaluations are of all.
+# The method that the headline compares, where it was measured; gradient errors and evaluations are shown for all.
 HEADLINE_METHOD = "reversible_heun"
 MOST = 100  # works of a measure in the table
 _WORDED = ("problem", "noise_type", "method", "access", *CHOSEN, *SIZE, "dt", "steps", "rtol", "dtype")

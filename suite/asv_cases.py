@@ -1,4 +1,4 @@
-"""What the asv classes share: our own implementations on the cases of the table, prepared once a process."""
+"""What the asv classes share: sdegrad's implementations on the cases of the table, prepared once in a process."""
 
 from functools import lru_cache
 from typing import Any
@@ -19,7 +19,7 @@ def find(kind: str, size: str | None = None, **wanted: Any) -> Case:
         if case.kind == kind and "bench" in case.presets and all(getattr(case, k) == v for k, v in wanted.items())
     ]
     if len(found) != 1:
-        raise LookupError(f"{len(found)} cases of kind {kind!r} with {wanted}; a history needs exactly one.")
+        raise LookupError(f"{len(found)} cases of kind {kind!r} with {wanted}; asv follows exactly one.")
     return found[0]
 
 

@@ -35,7 +35,7 @@ class Case:
     one_pass: whether the noise may be such that a second pass would not see it again.
     any_method: whether a library that lacks the method is measured with the best that it has instead.
     rtol, atol: of adaptive steps, the first of which is dt.
-    implementations: those that are compared; all if empty. yardsticks: what they are held against besides.
+    implementations: those that are compared; all if empty. yardsticks: bounds that are measured beside them.
     presets: the runs that have the case.
     """
 
@@ -136,7 +136,7 @@ def _solve_time() -> Iterator[Case]:
     for sizes, presets in ((MIDDLE, ALWAYS), (SMALL, FULL), (LARGE, FULL), (MANY, FULL)):
         yield Case(kind="time", sizes=sizes, any_method=True, presets=presets)
         yield Case(kind="time", sizes=sizes, one_pass=True, implementations=JAX, presets=FULL)
-    # As little vector field as there can be: what is left is what the solver itself costs.
+    # The smallest vector field: what is left is what the solver itself costs.
     trivial: dict[str, Any] = {"sizes": {"paths": 1, "dim": 1, "noise_dim": 1}, "sde_type": "ito", "method": "euler"}
     yield Case(kind="time", problem="ou", **trivial, implementations=JAX, yardsticks=("jax_by_hand",))
 

@@ -105,15 +105,25 @@ def _gradients(
 
 
 def check_gradient(claim: Claim, effort: Effort) -> Finding:
-    """The largest error over the step sizes."""
-    del effort  # nothing is random
+    """The largest error over the step sizes. Nothing is random: a failure is measured once more before it counts."""
+    del effort
+    worst = _largest_error(claim)
+    if worst <= claim.expected or claim.kind == "control":
+        return Finding("holds" if worst <= claim.expected else "fails", claim.expected, worst, worst, worst)
+    _gradients.cache_clear()
+    again = _largest_error(claim)
+    reason = "" if again == worst else f"not deterministic: {worst:.3g}, and {again:.3g} when measured once more"
+    verdict = "fails" if again > claim.expected else "inconclusive"
+    return Finding(verdict, claim.expected, worst, min(worst, again), max(worst, again), reason)
+
+
+def _largest_error(claim: Claim) -> float:
     case = claim.case
     scale = case.get("scale", 1.0)
-    worst = max(
+    return max(
         statistics.relative_l1({name: scale * x for name, x in reversible.items()}, backprop)
         for reversible, backprop in _gradients(claim.implementation, case["problem"], case["dts"], case["ts"])
     )
-    return Finding("holds" if worst <= claim.expected else "fails", claim.expected, worst, worst, worst)
 
 
 @lru_cache(maxsize=1)  # a control spoils the samples that its claim was checked on

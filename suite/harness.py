@@ -136,12 +136,12 @@ def work_row(case: Case, device: str, name: str, measure: str, dt: float | None 
 
 
 def missing_row(case: Case, device: str, name: str, status: str, reason: str) -> Row:
-    """The one row of an implementation that has none of its own in this case."""
+    """The row of an implementation that was skipped in this case or failed at it."""
     return work_row(case, device, name, main_measure(case), main_dt(case), status=status, reason=reason)
 
 
 def main_dt(case: Case) -> float | None:
-    """The step size of the one reading that a comparison of times is about."""
+    """The step size at which times are compared; None where there is not one."""
     return case.dts[0] if case.kind == "time" else None
 
 
@@ -152,7 +152,7 @@ def noise_source(case: Case) -> str:
 
 
 def main_measure(case: Case) -> str:
-    """The measure that a case is about: what a skip or a failure is a skip or a failure of."""
+    """The measure that a case is about, under which skips and failures are filed."""
     gradient = case.adjoints != (None,)
     return {
         "time": "gradient_time" if gradient else "solve_time",
@@ -181,8 +181,10 @@ _CHOICES = ({"brownian": "interval"}, {"brownian": "tree"})  # the better first
 
 
 def choose(name: str, case: Case, device: str) -> Trial | str:
-    """The implementation with the first method and adjoint (or Brownian kind) that it supports, or why there is
-    none."""
+    """The implementation with the first method and adjoint (or kind of Brownian motion) that it supports.
+
+    Or, as a sentence, why it supports none.
+    """
     implementation = load(name)
     reasons: list[str] = []
     for variant in _alternatives(case):
@@ -198,8 +200,10 @@ def choose(name: str, case: Case, device: str) -> Trial | str:
 
 
 def _alternatives(case: Case) -> Iterator[Case]:
-    """The case; then, if it may be done by any method, with each other, the best first: of no lower order if there is
-    one, then of the fewest evaluations."""
+    """The case; then, if any method will do, the case with each other method, the best first.
+
+    The best have at least the order of the one named, and of these the fewest evaluations.
+    """
     yield case
     if case.any_method:
         noise = case.make().noise_type
@@ -221,8 +225,10 @@ def describe(failure: BaseException) -> str:
 
 
 def source(name: str) -> str:
-    """What is measured under the name of a third party: a digest of its package and of the versions of what that
-    requires. Empty for sdegrad's own, whose sources and pinned libraries are part of every run. Nothing is imported."""
+    """A digest of the package that is measured under this name, and of the versions of what it requires.
+
+    Empty for sdegrad's own, whose sources and pinned libraries are part of every run. Nothing is imported.
+    """
     top = known()[name].partition(":")[0].partition(".")[0]
     if top == "sdegrad":
         return ""

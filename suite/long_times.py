@@ -92,7 +92,7 @@ def gradients(path: Path, t: float) -> Iterator[Columns]:
 def columns(
     measure: str, method: str, adjoint: str | None, dt: float, t: float, value: Callable[[], statistics.Estimate]
 ) -> Columns:
-    """Of the row of what `value()` is, or of a failure where it is not finite."""
+    """The columns of a row with the value of `value()`, or of a failure where that is not finite."""
     version, framework = load(IMPLEMENTATION).versions()
     problem = mild(t)
     try:

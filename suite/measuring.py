@@ -1,6 +1,6 @@
-"""Cases measured: every kind of measurement, as a generator of rows (without the columns of the run) as they come.
+"""Measuring a case: each kind of measurement is a generator of rows, without the columns of the run.
 
-`on_progress(implementation, what)` is called before anything that may take long or may not come back.
+`on_progress(implementation, what)` is called before anything that may take long or never return.
 """
 
 import gc

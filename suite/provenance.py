@@ -25,7 +25,7 @@ class Context:
     run: str
 
     def known_by(self, more: str) -> str:
-        """The name of a run that more belongs to than the columns and sources here: what `harness.source` says."""
+        """The name of the run of an implementation, of whose own sources `more` is the digest (`harness.source`)."""
         return hashlib.sha256(f"{self.run} {more}".encode()).hexdigest()[:12] if more else self.run
 
 
@@ -52,7 +52,7 @@ def installed(distribution: str) -> str:
 
 
 def environment() -> dict[str, str]:
-    """The environment in which git, and whoever asks it, sees this repository or none."""
+    """Environment variables with which git finds this repository or none, never one around it."""
     rest = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     return rest | {"GIT_CEILING_DIRECTORIES": str(ROOT.parent)}
 

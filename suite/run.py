@@ -52,7 +52,7 @@ def _cores() -> int:
 
 
 def check(options: argparse.Namespace) -> tuple[list[Case], list[str]]:
-    """(cases, devices) that were named; ValueError for what there is not, before any work."""
+    """The cases and devices of these options, before any work. ValueError for one that does not exist."""
     preset: Preset = "smoke" if options.smoke else "full" if options.full else "bench"
     names = options.implementation or harness.compared()
     for name in names:

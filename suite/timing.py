@@ -1,4 +1,4 @@
-"""Runs on the clock: side by side in rounds, or one alone for a moment."""
+"""Timing runs: side by side in rounds, or one alone for a moment."""
 
 import gc
 import math

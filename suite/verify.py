@@ -19,7 +19,7 @@ from suite.run import OUT
 
 COLUMNS = (
     *("implementation", "version", "subject", "claim", "source"),
-    *("expected", "measured", "low", "high", "verdict", "reason"),
+    *("expected", "measured", "low", "high", "verdict", "reason", "measured_with"),
 )
 ALPHA = 1e-3
 
@@ -118,10 +118,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _verify_all(claims: Sequence[Claim], effort: Effort, file: Path) -> list[Row]:
-    """The rows of the claims, written as they come."""
+    """The rows of the claims, written as they come; one that rests on the measurement of an earlier row names it."""
     rows: list[Row] = []
+    first: dict[tuple[str, str, str], int] = {}
     for number, claim in enumerate(claims, start=1):
         row = verify(claim, effort)
+        shared = first.setdefault(claim.measurement, number)
+        row["measured_with"] = f"row {shared}" if shared < number else ""
         rows.append(row)
         write(file, rows)
         mark = " (control)" if claim.kind == "control" else ""

@@ -47,7 +47,7 @@ def _serve(pipe: Any, threads: int, log: str) -> None:
 
 
 def _end_with_parent() -> None:
-    """A parent that is killed cannot end us, and what is measured for nobody disturbs what is measured next."""
+    """End this process with its parent: one that is killed cannot do it, and its worker would disturb the next run."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
@@ -55,7 +55,7 @@ def _end_with_parent() -> None:
 
 
 class Lost(NamedTuple):
-    """How an attempt ended early, who was at work, and whether that one is to blame for certain."""
+    """Why an attempt ended early, the implementation that was at work, and whether that one is certainly the cause."""
 
     name: str
     reason: str

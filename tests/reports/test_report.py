@@ -288,7 +288,7 @@ def _column(case, column):
 def test_sizes_are_drawn_where_there_are_two(frame):
     """A point of one size is no curve: it is left to the tables, and the figure with it if nothing else is there."""
     plot = figures.draw(frame)[0]["gradient_time"]
-    assert [axes.get_title("left") for axes in plot.figure.axes] == ["dt 0.01"]
+    assert [axes.get_title("left") for axes in plot.figure.axes] == ["reversible Heun"]
     _, left_out = figures.draw(frame[(frame["measure"] != "solve_time") | (frame["batch"] == 128)])
     assert left_out["solve_time"] == "no work was measured at two sizes or more."
 
