@@ -1,14 +1,10 @@
 """The one place where the suite meets sdegrad: which implementation does what of a case, and the rows it gives."""
 
-import hashlib
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.metadata import entry_points
-from importlib.util import find_spec
 from itertools import pairwise
-from pathlib import Path as FilePath
 from random import Random
 from typing import Any
 
@@ -19,7 +15,7 @@ from sdegrad.registry import GROUP, compared, known, load
 from suite import statistics
 from suite.cases import Case
 from suite.paths import Path
-from suite.provenance import installed
+from suite.provenance import package_digest
 from suite.results import MEASURES, Row, row
 
 # What the rest of the suite needs of sdegrad, it takes from here.
@@ -232,25 +228,8 @@ def source(name: str) -> str:
     top = known()[name].partition(":")[0].partition(".")[0]
     if top == "sdegrad":
         return ""
-    digest = hashlib.sha256(name.encode())
-    for distribution in (point.dist for point in entry_points(group=GROUP, name=name) if point.dist):
-        for needed in (distribution.name, *(distribution.requires or ())):
-            needed = re.split(r"[^\w.-]", needed, maxsplit=1)[0]
-            digest.update(f"{needed}=={installed(needed)}".encode())
-    for file in _files(top):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
-
-
-def _files(package: str) -> list[FilePath]:
-    """The code of a top-level package or module; nothing if there is none."""
-    try:
-        spec = find_spec(package)
-    except (ImportError, ValueError):
-        return []
-    folders = map(FilePath, spec.submodule_search_locations or ()) if spec else ()
-    code = [f for folder in folders for f in sorted(folder.rglob("*")) if f.suffix in (".py", ".so", ".pyd")]
-    return code or ([FilePath(spec.origin)] if spec and spec.origin else [])
+    distributions = [point.dist for point in entry_points(group=GROUP, name=name) if point.dist]
+    return package_digest(name, distributions, top)
 
 
 def names() -> tuple[str, ...]:

@@ -5,8 +5,10 @@ import os
 import platform
 import re
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import Distribution, PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -49,6 +51,29 @@ def installed(distribution: str) -> str:
         return version(distribution)
     except PackageNotFoundError:
         return ""
+
+
+def package_digest(name: str, distributions: Iterable[Distribution], package: str) -> str:
+    """A digest of the code of a top-level package or module, and of the versions of what its distributions require."""
+    digest = hashlib.sha256(name.encode())
+    for distribution in distributions:
+        for needed in (distribution.name, *(distribution.requires or ())):
+            needed = re.split(r"[^\w.-]", needed, maxsplit=1)[0]
+            digest.update(f"{needed}=={installed(needed)}".encode())
+    for file in _files(package):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _files(package: str) -> list[Path]:
+    """The code of a top-level package or module; nothing if there is none."""
+    try:
+        spec = find_spec(package)
+    except (ImportError, ValueError):
+        return []
+    folders = map(Path, spec.submodule_search_locations or ()) if spec else ()
+    code = [f for folder in folders for f in sorted(folder.rglob("*")) if f.suffix in (".py", ".so", ".pyd")]
+    return code or ([Path(spec.origin)] if spec and spec.origin else [])
 
 
 def environment() -> dict[str, str]:
