@@ -140,7 +140,7 @@ def _rows(frame: Frame, line: _Line, names: list[str], everything: bool) -> list
     table = []
     for work, part in itertools.islice(groups(good, work_columns(*CHOSEN)), MOST + 1):
         choices = part[list(CHOSEN)].drop_duplicates()
-        shared = work | (choices.iloc[0].to_dict() if len(choices) == 1 else dict.fromkeys(CHOSEN, ""))
+        shared: dict = work | (choices.iloc[0].to_dict() if len(choices) == 1 else dict.fromkeys(CHOSEN, ""))
         own = {who["implementation"]: lines for who, lines in groups(part, ["implementation"])}
         cells = [_cell(own[n], len(choices) > 1) if n in own else () for n in names]
         values = tuple(work[c] for c in known)

@@ -85,8 +85,8 @@ class Case:
         what = {"time": "time of the solve" if self.adjoints == (None,) else "time of the gradient"}.get(
             self.kind, self.kind
         )
-        names = (what.replace("_", " "), self.method, self.access, self.problem)
-        return " ".join(filter(None, (*names, details and f"({', '.join(details)})")))
+        sizes = f"({', '.join(details)})" if details else ""
+        return " ".join(filter(None, (what.replace("_", " "), self.method, self.access, self.problem, sizes)))
 
 
 SMOKE: tuple[Preset, ...] = ("smoke",)
