@@ -133,7 +133,7 @@ def sdeint(
     return (ys, stats) if return_stats else ys
 
 
-def _constant(sde: SDE, y0: Any, ts: Any, bm: Path, solver: Any, adjoint: str, dt: Number | None) -> tuple[Any, Stats]:
+def _constant(sde: SDE, y0: Any, ts: Any, bm: Path, solver: Any, adjoint: str, dt: Number) -> tuple[Any, Stats]:
     """The solution at ts, by steps of dt."""
     times, eps = checks.static_times(ts)
     dt = static_number("dt", dt)
