@@ -5,8 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from reports import html, readers, readme, tables
-from reports import labels as words
+from reports import html, labels, readers, readme, tables
 from reports.data import settings, tidy
 from suite import results
 
@@ -20,10 +19,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _readme(options) if options.readme else _report(options)
     except results.ResultsError as error:
-        words.say(f"error: {error!s:.1000}", sys.stderr)
+        labels.say(f"error: {error!s:.1000}", sys.stderr)
     except OSError as error:
         remedy = "make room, or name another place"
-        words.say(f"error: cannot write {error.filename}: {error.strerror}; {remedy}.", sys.stderr)
+        labels.say(f"error: cannot write {error.filename}: {error.strerror}; {remedy}.", sys.stderr)
     return 2
 
 
@@ -35,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--asv", type=Path, help="add the results in this directory (.asv/results)")
     parser.add_argument("--pytest-benchmark", type=Path, help="add the results in this file (--benchmark-json)")
     parser.add_argument(
-        "--verification", type=Path, help="claims to tell with them, default: verification.csv beside the results"
+        "--verification", type=Path, help="claims to show with them, default: verification.csv beside the results"
     )
     parser.add_argument("--readme", type=Path, help="put the headline into this file, and its plot beside the results")
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the README is out of date")
@@ -48,11 +47,11 @@ def _report(options: argparse.Namespace) -> int:
     rows += readers.from_pytest_benchmark(options.pytest_benchmark) if options.pytest_benchmark else []
     frame = tidy(rows)
     verification = options.verification or options.results.with_name(readme.CLAIMS)
-    told = options.verification or verification.exists()
-    index = html.write(frame, options.out, readers.from_verification(verification) if told else [])
+    given = options.verification or verification.exists()
+    index = html.write(frame, options.out, readers.from_verification(verification) if given else [])
     for part in settings(frame):
-        words.say(f"\n{words.place(part)}\n\n{tables.headline(part).text()}")
-    words.say(f"\nreport: {index}")
+        labels.say(f"\n{labels.place(part)}\n\n{tables.headline(part).text()}")
+    labels.say(f"\nreport: {index}")
     return 0
 
 

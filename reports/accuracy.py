@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from reports import labels as words
-from reports import plotting, ticks
+from reports import labels, plotting, ticks
 from reports.data import STEPPING, Frame, implementations, join, measured
 from reports.plotting import NoData, Plot
 
@@ -50,9 +49,9 @@ def strong_error(rows: Frame, frame: Frame) -> Plot:
     for axes, (_, part) in zip(panels, parts, strict=True):
         _slopes(axes, part)
         ticks.step_axis(axes, part["dt"])
-        told = [f"{name} {_order(frame, rows)}" for name, rows in part.groupby("implementation", sort=False)]
+        orders = [f"{name} {_order(frame, rows)}" for name, rows in part.groupby("implementation", sort=False)]
         head = {"transform": axes.transAxes, "va": "top", "fontsize": 7}
-        axes.text(0.03, 0.98, "\n".join(["order [95 %]", *told]), **head)
+        axes.text(0.03, 0.98, "\n".join(["order [95 %]", *orders]), **head)
     low, high = rows["drawn"].min(), rows["drawn"].max()
     panels[0].set_ylim(low / 2, high * max(high / low, 10.0) ** 0.55)  # room for the orders above the data
     ticks.log_axis(panels[0].yaxis)
@@ -91,8 +90,8 @@ def _work_precision(rows: Frame, frame: Frame, time: str, title: str, label: str
         _floors(axes, joined, "right")
         ticks.log_axis(axes.xaxis, "s" if joined is by_time else None)
     ticks.log_axis(panels[0].yaxis)
-    told = f"{len(by_time)} values against time, {len(by_count)} against evaluations; lower left is better."
-    return plotting.finish(figure, rows, f"{label[0].upper()}{label[1:]}: {told}")
+    text = f"{len(by_time)} values against time, {len(by_count)} against evaluations; lower left is better."
+    return plotting.finish(figure, rows, f"{label[0].upper()}{label[1:]}: {text}")
 
 
 def precision_panel(axes: Axes, joined: Frame, frame: Frame, names: Sequence[str]) -> None:
@@ -126,8 +125,8 @@ def _with_evaluations(rows: Frame, frame: Frame) -> Frame:
 
 def _extremes(rows: Frame, what: str) -> str:
     ends = [rows.loc[rows["value"].idxmin()], rows.loc[rows["value"].idxmax()]]
-    told = [f"{words.number(r['value'])} ({r['implementation']}, {words.method(r['method'])})" for r in ends]
-    return f"{what} from {told[0]} to {told[1]}; {len(rows)} values."
+    texts = [f"{labels.number(r['value'])} ({r['implementation']}, {labels.method(r['method'])})" for r in ends]
+    return f"{what} from {texts[0]} to {texts[1]}; {len(rows)} values."
 
 
 def _order(frame: Frame, rows: Frame) -> str:

@@ -1,4 +1,4 @@
-"""What a stranger's file has to be to be shown: text in UTF-8, numbers that can be drawn, names that can be read.
+"""Checks of files made elsewhere: text in UTF-8, numbers that can be drawn, names that can be read.
 
 Every error is one sentence that names the file, the place, what was expected and what to do.
 """
@@ -67,7 +67,7 @@ def _visible(character: str) -> str:
 
 
 def number(cell: str) -> float:
-    """As a results file writes it. ValueError for anything else, digits with underscores and of other scripts too."""
+    """The number in a cell. ValueError unless it is written as in results files: no underscores, no other digits."""
     if not cell.isascii() or "_" in cell:
         raise ValueError(cell)
     return float(cell)
@@ -94,7 +94,7 @@ _WHOLE = (_whole, "a whole number, 0 or more, or nothing")
 _NOT_NEGATIVE = (_at_least_0, f"a number from 0 to {LARGEST:g}, or nothing")
 _NUMBER = (_drawable, f"a number of at most {LARGEST:g}, or nothing")
 _POSITIVE = (_positive, f"a number above 0, up to {LARGEST:g}, or nothing")
-_NUMBERS = dict.fromkeys(
+_NUMBERS: dict[str, tuple[Callable[[str], bool], str]] = dict.fromkeys(
     ("threads", "batch", "dim", "noise_dim", "hidden", "steps", "outputs", "seed", "samples"), _WHOLE
 )
 _NUMBERS |= {
@@ -123,8 +123,8 @@ def checked(rows: Sequence[Row], file: Path, where: Where = lambda k: f"row {k +
     for columns, most in MOST.items():
         number_of = len({tuple(row[c] for c in columns) for row in rows})
         if number_of > most:
-            told = f"{file} has {number_of} different values of {', '.join(columns)}, expected at most {most}"
-            raise ResultsError(f"{told}; split the file.")
+            message = f"{file} has {number_of} different values of {', '.join(columns)}, expected at most {most}"
+            raise ResultsError(f"{message}; split the file.")
     return list(found)
 
 

@@ -11,9 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from reports import labels as words
-from reports import plotting, ticks
-from reports.data import SIZE, Frame, Row, groups, implementations, varying, work_columns
+from reports import labels, plotting, ticks
+from reports.data import CHOSEN, SIZE, Frame, Row, groups, implementations, varying, work_columns
 from reports.plotting import NoData, Plot
 from suite.goals import goal
 
@@ -26,12 +25,13 @@ def by_size(rows: Frame, frame: Frame, title: str) -> Plot:
     parts = [(what, part) for what, part in plotting.panels(rows, *SIZE) if part["size"].nunique() > 1]
     if not parts:
         raise NoData("no work was measured at two sizes or more.")
+    parts = plotting.panels(pd.concat([part for _, part in parts]), *SIZE)  # named by what is left
     rows = pd.concat([part.assign(panel=what) for what, part in parts])
     sizes, names = list(dict.fromkeys(rows.sort_values(list(SIZE))["size"])), implementations(rows)
     aside = rows["implementation"].map(lambda name: 0.09 * (names.index(name) - (len(names) - 1) / 2))
     rows = rows.assign(place=rows["size"].map(sizes.index) + aside)
     figure, across = plotting.grid(title, len(parts), width=0.9 + 0.7 * len(sizes))
-    plot = plotting.curves(rows, frame, "place", by=(plotting.ADJOINT,)).facet(
+    plot = plotting.curves(rows, frame, "place", by=(plotting.ADJOINT, plotting.BROWNIAN)).facet(
         col="panel", order=[what for what, _ in parts], wrap=across
     )
     panels = plotting.draw(plot, figure, "y", x="", y="median time")
@@ -49,21 +49,23 @@ def _size(row: Row, columns: list[str]) -> str:
 
 def _range(rows: Frame) -> str:
     ends = [rows.loc[rows["value"].idxmin()], rows.loc[rows["value"].idxmax()]]
-    told = [f"{words.quantity(r['value'], r['unit'])} ({r['implementation']})" for r in ends]
-    return f"Medians from {told[0]} to {told[1]}; {len(rows)} values."
+    texts = [f"{labels.quantity(r['value'], r['unit'])} ({r['implementation']})" for r in ends]
+    return f"Medians from {texts[0]} to {texts[1]}; {len(rows)} values."
 
 
 @plotting.in_style
 def ratios(rows: Frame, frame: Frame, title: str) -> Plot:
     """Times divided by those of sdegrad in the same framework, with the goals for them."""
     goals = [goal(row) for _, row in rows.iterrows()]
-    works, names = rows[work_columns("adjoint")].drop_duplicates(), implementations(rows)
+    works, names = rows[work_columns(*CHOSEN)].drop_duplicates(), implementations(rows)
     figure = plotting.canvas(title, 7.6, 1.2 + len(works) * (0.1 + 0.12 * len(names)))
     ratio_panel(figure, rows.assign(goal=pd.Series(goals, rows.index, dtype=float)), frame)
-    low, high = words.number(rows["value"].min()), words.number(rows["value"].max())
+    low, high = labels.number(rows["value"].min()), labels.number(rows["value"].max())
     reached = [value >= wanted for value, wanted in zip(rows["value"], goals, strict=True) if wanted]
-    told = f"; {sum(reached)} of {len(reached)} goals reached" if reached else ""
-    return plotting.finish(figure, rows, f"Ratios from {low} to {high}, paired by round; {len(rows)} values{told}.")
+    reached_text = f"; {sum(reached)} of {len(reached)} goals reached" if reached else ""
+    return plotting.finish(
+        figure, rows, f"Ratios from {low} to {high}, paired by round; {len(rows)} values{reached_text}."
+    )
 
 
 def ratio_panel(on: Figure | Axes, rows: Frame, frame: Frame, *, legend: bool = True) -> None:
@@ -71,22 +73,22 @@ def ratio_panel(on: Figure | Axes, rows: Frame, frame: Frame, *, legend: bool = 
 
     1 is as fast as sdegrad; alike works are beside alike.
     """
-    order = ["method", "noise_source", "compiled", "rtol", "dt", *SIZE]
+    order = ["method", "access", "noise_source", "compiled", "rtol", "dt", *SIZE]
     rows = rows.sort_values(order, kind="stable", na_position="first")
-    columns = varying(rows, work_columns("adjoint", "noise_dim")) or ["method"]
+    columns = varying(rows, work_columns(*CHOSEN, "noise_dim")) or ["method", "access"]
     columns += ["steps"] if "dt" in columns and "steps" not in columns else []
-    rows = rows.assign(work=[words.work(row, columns) for row in rows.to_dict("records")])
+    rows = rows.assign(work=[labels.work(row, columns) for row in rows.to_dict("records")])
     shown = plotting.worded(rows, frame)
-    told = [f"{words.number(v)}×" for v in shown["value"]]
+    numbers = [f"{labels.number(v)}×" for v in shown["value"]]
     end = shown["high"].where(~shown["goal"].between(shown["high"], 1.6 * shown["high"]), shown["goal"])
     plot = so.Plot(
-        shown.assign(told=told, end=end), y="work", x="value", color=plotting.LIBRARY, group=plotting.LIBRARY
+        shown.assign(text=numbers, end=end), y="work", x="value", color=plotting.LIBRARY, group=plotting.LIBRARY
     )
     aside: Any = so.Dodge(empty="drop", by=["group"])
     plot = plot.add(so.Dot(pointsize=5), aside, orient="y", legend=legend)
     plot = plot.add(so.Range(linewidth=1.4), aside, orient="y", xmin="low", xmax="high", legend=False)
     number = so.Text(halign="left", offset=5, color="#444444", fontsize=7)
-    plot = plot.add(number, aside, orient="y", x="end", text="told", legend=False)
+    plot = plot.add(number, aside, orient="y", x="end", text="text", legend=False)
     if shown["goal"].notna().any():
         mark: Any = {"marker": "|", "color": "#222222", "pointsize": 8, "stroke": 1.6}
         plot = plot.add(so.Dot(**mark), aside, orient="y", x="goal", color=None, label="goal", legend=legend)
@@ -119,10 +121,12 @@ def gradient_memory(rows: Frame, frame: Frame) -> Plot:
     plot = plotting.curves(shown, frame, "steps").facet(col="panel", order=[what for what, _ in parts], wrap=across)
     panels = plotting.draw(plot, figure, "xy", x="steps", y="peak above what was there before")
     ticks.log_axis(panels[0].xaxis)
-    ticks.bytes_axis(panels[0].yaxis, shown["value"].min(), shown["value"].max())
-    told = [words.quantity(v, "B") for v in (rows["value"].min(), rows["value"].max())]
+    ticks.bytes_axis(panels[0].yaxis, shown["value"])
+    texts = [labels.quantity(v, "B") for v in (rows["value"].min(), rows["value"].max())]
     steps = f"{rows['steps'].min():g} to {rows['steps'].max():g} steps"
-    return plotting.finish(figure, rows, f"Peak memory over {steps}: from {told[0]} to {told[1]}; {len(rows)} values.")
+    return plotting.finish(
+        figure, rows, f"Peak memory over {steps}: from {texts[0]} to {texts[1]}; {len(rows)} values."
+    )
 
 
 @plotting.in_style
@@ -138,7 +142,7 @@ def evaluations(rows: Frame, frame: Frame) -> Plot:
     plot = plot.add(so.Bar(edgewidth=0, alpha=0.5), aside, orient="y", x="total", legend=False)
     plot = plot.add(so.Bar(edgewidth=0, alpha=1), aside, orient="y")
     text = so.Text(halign="left", color="#222222", fontsize=7)
-    plot = plot.add(text, aside, orient="y", x="total", text="told", legend=False)
+    plot = plot.add(text, aside, orient="y", x="total", text="text", legend=False)
     plot = plot.scale(color=plotting.looks(rows, frame)["color"]).share(x=False).theme(plotting.THEME)
     panels = plotting.draw(plot, figure, x="evaluations per step (light: vjps)", y="")
     for axes, kind in zip(panels, kinds, strict=True):
@@ -159,5 +163,5 @@ def _fewest(rows: Frame) -> Frame:
         adjoint, total = totals.idxmin(), totals.min()
         part = part[part["adjoint"] == adjoint]
         fields = part.loc[~part["measure"].str.endswith("_vjp"), "value"].sum()
-        found.append(part[:1].assign(value=fields, total=total, told=f"{total:.3g} {adjoint}"))
+        found.append(part[:1].assign(value=fields, total=total, text=f"{total:.3g} {adjoint}"))
     return pd.concat(found)

@@ -1,4 +1,4 @@
-"""Results as a tidy pandas frame: numbers as numbers, the rows that count, and how work is told apart.
+"""Results as a tidy pandas frame: numbers as numbers, the rows that count, and which columns tell work apart.
 
 Figures and tables show one setting (machine, device, threads) at a time and never mix rows of different work.
 """
@@ -18,13 +18,15 @@ Row = Any  # pandas.Series, one row of it
 SETTING = ("machine", "device", "threads")
 SIZE = ("batch", "dim", "noise_dim", "hidden")
 STEPPING = ("dt", "steps", "rtol", "atol")
-# How a row was obtained rather than what was asked: never a reason to tell two works apart.
+# What each library chose of what the work allows; side by side they may differ.
+CHOSEN = ("adjoint", "brownian")
+# How a row was obtained, not what was measured: two works never differ in these alone.
 PROVENANCE = ("problem_version", "seed", "samples")
 NUMBERS = ("threads", *SIZE, *STEPPING, "outputs", "seed", "samples", "value", "low", "high")
 
 # The order in which implementations are shown; others follow in order of appearance.
 ORDER = ("sdegrad_torch", "torchsde", "sdegrad_jax", "diffrax", "diffrax_sdegrad")
-# What the solvers are only held against: in the figures and the page, not in the headline.
+# Bounds to compare the solvers with: in the figures and the page, not in the headline.
 BOUNDS = ("torch_floor", "jax_by_hand", "torch_tree")
 
 

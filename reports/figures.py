@@ -5,9 +5,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reports import accuracy, cost, plotting
-from reports import labels as words
+from reports import accuracy, cost, labels, plotting
 from reports.data import (
+    CHOSEN,
     STEPPING,
     Frame,
     apart,
@@ -20,7 +20,7 @@ from reports.data import (
     work_columns,
 )
 from reports.plotting import NoData, Plot
-from reports.tables import SUBJECT
+from reports.tables import HEADLINE_METHOD
 
 
 def _ratios(rows: Frame) -> Frame:
@@ -43,7 +43,7 @@ class Spec:
     along: str = ""
 
 
-_BY_WORK = work_columns(*STEPPING, "method", "adjoint")
+_BY_WORK = work_columns(*STEPPING, "method", *CHOSEN)
 _BY_PROBLEM = ("problem", "noise_type")
 
 
@@ -99,7 +99,7 @@ def draw(frame: Frame) -> tuple[dict[str, Plot], dict[str, str]]:
 
 def _name(figure: str, work: Mapping[str, Any], taken: Collection[str]) -> str:
     """The name of a figure and its files, unlike all that are taken, also where capitals are the same as others."""
-    full = words.file_name("-".join([figure, *(words.plain(v) for v in work.values())]))
+    full = labels.file_name("-".join([figure, *(labels.plain(v) for v in work.values())]))
     lower = {name.lower() for name in taken}
     names = itertools.chain([full], (f"{full}-{k}" for k in itertools.count(2)))
     return next(n for n in names if n.lower() not in lower)
@@ -117,7 +117,7 @@ def _drawn(spec: Spec, rows: Frame, frame: Frame) -> Plot:
 def headline(frame: Frame) -> Plot:
     """How fast and how exact: gradient times relative to sdegrad, and gradient errors against their time."""
     ratios = solvers(_ratios(measured(frame, "gradient_time_ratio")))
-    ratios = ratios[ratios["method"] == SUBJECT]
+    ratios = ratios[ratios["method"] == HEADLINE_METHOD]
     errors = accuracy.timed(measured(frame, "gradient_error"), frame)
     if ratios.empty or errors.empty:
         raise NoData("the headline needs gradient_time_ratio of reversible Heun, and timed gradient_error rows.")

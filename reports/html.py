@@ -8,14 +8,14 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports import figures, tables
-from reports import labels as words
+from reports import figures, labels, tables
 from reports.data import Frame, groups, settings
-from reports.readers import CLAIM, CLAIM_NUMBERS, Claims
+from reports.readers import CLAIM, CLAIM_NUMBERS, SHARED, Claims
 from suite import results
 
+CLAIM_COLUMNS = (*CLAIM, SHARED)
 MOST = 5000  # rows in a table of the page, as many as a browser sorts at once
-_MISSING = ("status", "implementation", "measure", "problem", "method", "adjoint", "reason")
+_MISSING = ("status", "implementation", "measure", "problem", "method", "access", "adjoint", "reason")
 
 
 def write(frame: Frame, out: Path, claims: Claims) -> Path:
@@ -46,7 +46,7 @@ def _part(frame: Frame, suffix: str, files: dict[str, bytes]) -> Mapping[str, An
         files |= {f"{name}{suffix}.svg": svg, f"{name}{suffix}.png": plot.png()}
         plots.append({"name": name + suffix, "caption": plot.caption, "svg": b64encode(svg).decode("ascii")})
     return {
-        "place": words.place(frame),
+        "place": labels.place(frame),
         "versions": _versions(frame),
         "headline": Markup(tables.headline(frame, everything=True).html()),  # cells are escaped there
         "plots": plots,
@@ -55,16 +55,19 @@ def _part(frame: Frame, suffix: str, files: dict[str, bytes]) -> Mapping[str, An
 
 
 def _versions(frame: Frame) -> str:
-    told = [" ".join(filter(None, who.values())) for who, _ in groups(frame[frame["status"] == "ok"], results.SUBJECT)]
-    return "; ".join(told) + "."
+    texts = [
+        " ".join(filter(None, who.values()))
+        for who, _ in groups(frame[frame["status"] == "ok"], results.IMPLEMENTATION)
+    ]
+    return "; ".join(texts) + "."
 
 
 def _claims(claims: Claims) -> list[list[str]]:
-    return [[_number(claim[c]) if c in CLAIM_NUMBERS else claim[c] for c in CLAIM] for claim in claims]
+    return [[_number(claim[c]) if c in CLAIM_NUMBERS else claim[c] for c in CLAIM_COLUMNS] for claim in claims]
 
 
 def _number(text: str) -> str:
-    return words.number(float(text)) if text else ""
+    return labels.number(float(text)) if text else ""
 
 
 def _page(frame: Frame, parts: list[Mapping[str, Any]], claims: Claims) -> str:
@@ -79,7 +82,7 @@ def _page(frame: Frame, parts: list[Mapping[str, Any]], claims: Claims) -> str:
     )
     return environment.get_template("template.html").render(
         parts=parts,
-        claim_columns=CLAIM,
+        claim_columns=CLAIM_COLUMNS,
         claims=_claims(claims),
         missing_columns=_MISSING,
         missing=missing[:MOST].to_numpy().tolist(),

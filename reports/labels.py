@@ -9,6 +9,7 @@ from typing import Any, TextIO
 from reports.data import Frame
 
 _NAMES = {"reversible_heun": "reversible Heun", "heun": "Heun", "euler": "Euler", "euler_heun": "Euler-Heun"}
+_NAMES |= {"mccallum_foster": "McCallum-Foster", "ees25": "EES25", "ees27": "EES27", "milstein": "Milstein"}
 _PREFIXES = {
     "s": ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")),
     "B": ((2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"), (1.0, "B")),
@@ -17,8 +18,7 @@ _PREFIXES = {
 
 def say(text: str, stream: TextIO | None = None) -> None:
     """Print it, also where the terminal cannot: what its encoding lacks is written out, as \\xd7 for the times sign."""
-    stream = stream or sys.stdout
-    encoding = stream.encoding or "utf-8"
+    encoding = (stream or sys.stdout).encoding or "utf-8"
     print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream)
 
 
@@ -77,9 +77,8 @@ def step_size(dt: float) -> str:
     return f"2^{power:.0f}" if power == round(power) and abs(power) > 2 else f"{dt:g}"
 
 
-def adjoint(name: str) -> str:
-    """In results of Brownian motion the kind of the object stands in this column."""
-    return {"interval": "Brownian Interval", "tree": "Virtual Brownian Tree"}.get(name, f"{name} adjoint")
+def brownian(kind: str) -> str:
+    return {"interval": "Brownian Interval", "tree": "Virtual Brownian Tree"}.get(kind, kind)
 
 
 def work(row: Mapping[str, Any], columns: Iterable[str]) -> str:
@@ -95,7 +94,9 @@ def work(row: Mapping[str, Any], columns: Iterable[str]) -> str:
     say = {
         "problem": lambda v: problem(v, _given(row.get("hidden"))),
         "method": method,
-        "adjoint": adjoint,
+        "access": lambda v: v.replace("_", " "),
+        "adjoint": lambda v: f"{v} adjoint",
+        "brownian": brownian,
         "noise_type": lambda v: f"{v} noise",
         "noise_source": lambda v: " ".join((v.partition(", ")[0], "noise", v.partition(", ")[2])).rstrip(),
         "dtype": str,

@@ -1,4 +1,4 @@
-"""For how long is a mild SDE solved right? A table and a figure of what `python -m suite.long_times` has measured.
+"""For how long is a mild SDE solved right? A table and a figure from the rows of `python -m suite.long_times`.
 
     python -m reports.long_times reports/reference/cpu/long_times.csv
 
@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import seaborn.objects as so
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
 
-from reports import labels as words
-from reports import plotting
+from reports import labels, plotting, ticks
 from reports.data import Frame, settings, tidy
 from reports.plotting import Plot
 from reports.tables import Table
@@ -23,9 +23,19 @@ from suite import results
 
 RATE = 0.3  # L, of dy = -0.3 y dt + 0.1 dW
 WORSE, LOST = 2.0, 1e-3  # than Heun's error of the same step, and what is too much of a gradient
-# Okabe and Ito's palette, safe for the colour-blind.
-COLOURS = {"reversible_heun": "#D55E00", "mccallum_foster": "#E69F00", "ees25": "#0072B2", "heun": "#000000"}
-LINES = ("-", (0, (4, 2)))
+# measure -> the label of its axis
+ERRORS = {
+    "strong_error": "error of the solution, root mean square",
+    "gradient_error": "relative error of the gradient",
+}
+# method -> colour, marker, width of the line, size of the marker; Heun beneath and wide, seen where others cover it.
+LOOKS = {
+    "heun": ("#000000", "^", 2.6, 8.0),
+    "reversible_heun": (plotting.COLOURS["sdegrad_torch"], "o", 1.4, 5.0),
+    "mccallum_foster": (plotting.COLOURS["torchsde"], "P", 1.4, 5.0),
+    "ees25": (plotting.COLOURS["sdegrad_jax"], "X", 1.4, 5.0),
+}
+LINES = ("-", (4, 2))
 
 
 def load(path: Path) -> Frame:
@@ -55,7 +65,7 @@ def table(frame: Frame) -> Table:
         cells = [(until(solved[method, dt], WORSE * right),) for dt, right in zip(dts, heun, strict=True)]
         (key,) = [k for k in graded if k[0] == method]
         adjoint = graded[key]["adjoint"].iloc[0]
-        body.append(((f"`{method}`, {adjoint} adjoint",), *cells, (until(graded[key], LOST),)))
+        body.append(((f"{method}, {adjoint} adjoint",), *cells, (until(graded[key], LOST),)))
     heads = (*(f"solution right up to T, dt = {dt:g}" for dt in dts), "gradient right up to T")
     note = (
         f"dy = -{RATE:g} y dt + 0.1 dW from 0.5, float32. A solution is right where its error is less than {WORSE:g} "
@@ -76,48 +86,35 @@ def _curves(frame: Frame, measure: str) -> dict[tuple[str, float], Frame]:
 @plotting.in_style
 def figure(frame: Frame) -> Plot:
     """Error of the solution and of the gradient against T."""
-    drawn, panels = plotting.canvas("A mild SDE for a long time: where each method is right", 2, width=3.9, height=3.2)
-    for axes, measure, label in zip(
-        panels,
-        ("strong_error", "gradient_error"),
-        ("error of the solution, root mean square", "relative error of the gradient"),
-        strict=True,
-    ):
-        _panel(axes, _curves(frame, measure), sorted(frame["dt"].unique(), reverse=True))
-        axes.set(xlabel="T", ylabel=label)
+    drawn, _ = plotting.grid("A mild SDE for a long time: where each method is right", 2, width=3.9, height=3.2)
+    lines = {f"{dt:g}": line for dt, line in zip(sorted(frame["dt"].unique(), reverse=True), LINES, strict=True)}
+    looks = {labels.method(name): look for name, look in LOOKS.items()}
+    colours, markers, widths, sizes = zip(*looks.values(), strict=True)
+    shown = frame.assign(method=frame["method"].map(labels.method), dt=frame["dt"].map("{:g}".format))
+    plot = so.Plot(shown, x="time_solved", y="value", color="method", marker="method", linestyle="dt")
+    plot = plot.facet(col="measure", order=list(ERRORS)).share(x=False, y=False)
+    plot = plot.add(so.Path(edgecolor="white", edgewidth=0.4), linewidth="method", pointsize="method")
+    scales = {"color": colours, "marker": markers, "linewidth": widths, "pointsize": sizes}
+    order = list(looks)
+    nominal = {kind: so.Nominal(dict(zip(order, values, strict=True)), order=order) for kind, values in scales.items()}
+    plot = plot.scale(**nominal, linestyle=so.Nominal(lines, order=list(lines))).theme(plotting.THEME)
+    panels = plotting.draw(plot, drawn, "xy", x="T", y="")
+    for axes, label in zip(panels, ERRORS.values(), strict=True):
+        _axes(axes, label)
     panels[0].set_ylim(3e-5, 1e2)
-    dts = sorted(frame["dt"].unique(), reverse=True)
-    extra = [
-        Line2D([], [], color=c, marker=plotting.marker(m, frame), label=words.method(m)) for m, c in COLOURS.items()
-    ]
-    extra += [
-        Line2D([], [], color="#444444", linestyle=s, label=f"dt = {dt:g}") for s, dt in zip(LINES, dts, strict=True)
-    ]
-    plotting.legend(drawn, frame, frame, by="", extra=extra)
     work = f"dy = -{RATE:g} y dt + 0.1 dW, float32; a line ends where the result is not finite (a lost gradient is NaN)"
     return plotting.finish(drawn, frame, "", work)
 
 
-def _panel(axes: Axes, curves: dict[tuple[str, float], Frame], dts: Sequence[float]) -> None:
-    for (method, dt), rows in curves.items():
-        axes.plot(
-            *(rows["time_solved"], rows["value"]),
-            color=COLOURS[method],
-            marker=plotting.marker(method, _named(curves)),
-            linestyle=LINES[dts.index(dt)],
-            zorder=1.5 if method == "heun" else 2,  # where ees25 covers it, it is seen around that
-            markersize=7.5 if method == "heun" else 4.5,
-            linewidth=2.6 if method == "heun" else 1.4,
-            markeredgecolor="white",
-            markeredgewidth=0.4,
-        )
-    axes.set(xscale="log", yscale="log")
+def _axes(axes: Axes, label: str) -> None:
+    """T below, L T above."""
+    axes.set(title="", ylabel=label)
+    axes.yaxis.label.set_visible(True)  # of inner panels seaborn hides it
+    ticks.log_axis(axes.xaxis)
+    ticks.log_axis(axes.yaxis)
     above = axes.secondary_xaxis("top", functions=(lambda t: np.multiply(t, RATE), lambda x: np.divide(x, RATE)))
     above.set_xlabel("L T")
-
-
-def _named(curves: dict[tuple[str, float], Frame]) -> Frame:
-    return {"method": [method for method, _ in curves]}
+    above.xaxis.set_major_formatter(FuncFormatter(lambda product, _: f"{product:g}"))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -126,12 +123,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("results", type=Path)
     path = parser.parse_args(arguments).results
     try:
-        told, drawn = block(path), figure(load(path)).png()
+        text, drawn = block(path), figure(load(path)).png()
     except results.ResultsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     path.with_suffix(".png").write_bytes(drawn)
-    print(told)
+    print(text)
     print(f"figure: {path.with_suffix('.png')}")
     return 0
 

@@ -1,4 +1,7 @@
-"""Shared by all figures: colour = library, marker = method, line = adjoint; facets, legend, intervals by seaborn."""
+"""Shared by all figures: colour = library, marker = method, line = adjoint or kind of Brownian motion.
+
+Facets, legends and intervals are seaborn's.
+"""
 
 import io
 import math
@@ -15,10 +18,10 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports import labels as words
-from reports.data import Frame, apart, groups, implementations, work_columns
+from reports import labels
+from reports.data import CHOSEN, Frame, apart, groups, implementations, work_columns
 
-# Safe for the colour-blind: PyTorch warm, JAX cool, sdegrad the darker of each pair; what they are held against, grey.
+# Safe for the colour-blind: PyTorch warm, JAX cool, sdegrad the darker of each pair; bounds, grey.
 _BLUE, _ORANGE, _GREEN, _RED, _PINK, _BROWN, _ROSE, _GREY, _YELLOW, _SKY = sns.color_palette("colorblind").as_hex()
 COLOURS = {"sdegrad_torch": _RED, "torchsde": _ORANGE, "sdegrad_jax": _BLUE, "diffrax": _SKY, "diffrax_sdegrad": _GREEN}
 COLOURS |= {"torch_tree": _GREY, "torch_floor": _GREY, "jax_by_hand": _GREY}
@@ -38,7 +41,8 @@ _MORE = {
     "linestyle": ("-.",),
 }
 COST_ENDS = ("cost_low", "cost_high")
-LIBRARY, METHOD, ADJOINT = "library", "method", "adjoint"  # columns as they are named in a legend
+# Columns as they are named in a legend.
+LIBRARY, METHOD, ADJOINT, BROWNIAN = "library", "method", "adjoint", "Brownian motion"
 
 THEME: Any = {
     **sns.axes_style("whitegrid"),
@@ -90,15 +94,16 @@ class Plot:
 
 def panels(frame: Frame, *along: str) -> list[tuple[str, Frame]]:
     """The rows by what varies but is not shown `along` the axes, with what sets each apart, in words."""
-    columns = apart(frame, work_columns(*along, "adjoint")) or ["method"]
-    return [(words.work(part.iloc[0].to_dict(), columns), part) for _, part in groups(frame, columns)]
+    columns = apart(frame, work_columns(*along, *CHOSEN)) or ["method", "access"]
+    return [(labels.work(part.iloc[0].to_dict(), columns), part) for _, part in groups(frame, columns)]
 
 
 def shared_work(frame: Frame) -> str:
     """What all rows have in common, in words, for the caption under the figure."""
-    columns = ("problem", "noise_type", "method", "adjoint", "batch", "dim", "hidden", "dt", "steps", "dtype")
+    names = ("problem", "noise_type", "method", "access", *CHOSEN)
+    columns = (*names, "batch", "dim", "hidden", "dt", "steps", "dtype")
     common = [c for c in columns if frame[c].nunique(dropna=False) == 1]
-    return words.work(frame.iloc[0].to_dict(), common)
+    return labels.work(frame.iloc[0].to_dict(), common)
 
 
 def canvas(title: str, width: float, height: float) -> Figure:
@@ -119,8 +124,8 @@ def worded(rows: Frame, context: Frame) -> Frame:
     """The rows with the columns of a legend, sorted as it is; intervals are empty where there are none."""
     order = {name: k for k, name in enumerate(implementations(context))}
     rows = rows.assign(
-        **{LIBRARY: rows["implementation"], METHOD: rows["method"].map(words.method)},
-        **{ADJOINT: rows["adjoint"].map(lambda name: words.adjoint(name).removesuffix(" adjoint"))},
+        **{LIBRARY: rows["implementation"], METHOD: rows["method"].map(labels.method)},
+        **{ADJOINT: rows["adjoint"], BROWNIAN: rows["brownian"].map(labels.brownian)},
         low=rows["low"].fillna(rows["value"]).clip(upper=rows["value"]),
         high=rows["high"].fillna(rows["value"]).clip(lower=rows["value"]),
     )
@@ -128,20 +133,20 @@ def worded(rows: Frame, context: Frame) -> Frame:
 
 
 def looks(rows: Frame, context: Frame, names: Sequence[str] = ()) -> dict[str, Any]:
-    """The scales by which a library, a method and an adjoint look the same in all figures of a setting.
+    """The scales by which libraries, methods, adjoints and kinds of Brownian motion look alike in all figures.
 
     names: the libraries of the legend, by default those of the rows. Later ones are drawn smaller and thinner, so that
     those beneath are seen where they coincide.
     """
     known = implementations(context)
     names = list(names) or implementations(rows)
-    methods, adjoints = ({v: v for v in dict.fromkeys(context[c])} for c in ("method", "adjoint"))
+    methods, adjoints, kinds = (dict.fromkeys(context[c]) for c in ("method", "adjoint", "brownian"))
     colours, markers, lines = (
         _looks(values, table, _MORE[kind])
         for values, table, kind in (
             (known, COLOURS, "color"),
             (methods, MARKERS, "marker"),
-            (adjoints, LINES, "linestyle"),
+            ({**adjoints, **kinds}, LINES, "linestyle"),
         )
     )
     rank = {name: known.index(name) for name in names}
@@ -149,8 +154,8 @@ def looks(rows: Frame, context: Frame, names: Sequence[str] = ()) -> dict[str, A
         "color": so.Nominal({n: colours[n] for n in names}, order=names),
         "pointsize": so.Nominal({n: max(3.5, 7.0 - 1.0 * rank[n]) for n in names}, order=names),
         "linewidth": so.Nominal({n: max(1.0, 1.9 - 0.25 * rank[n]) for n in names}, order=names),
-        "marker": so.Nominal({words.method(m): look for m, look in markers.items()}),
-        "linestyle": so.Nominal({words.adjoint(a).removesuffix(" adjoint"): look for a, look in lines.items()}),
+        "marker": so.Nominal({labels.method(m): look for m, look in markers.items()}),
+        "linestyle": so.Nominal({labels.brownian(name): look for name, look in lines.items()}),
     }
 
 
@@ -165,25 +170,25 @@ def curves(
     x: str,
     y: str = "value",
     names: Sequence[str] = (),
-    by: Sequence[str] = (METHOD, ADJOINT),
+    by: Sequence[str] = (METHOD, ADJOINT, BROWNIAN),
 ) -> so.Plot:
-    """A curve for each library, method and adjoint, along the sweep, with the intervals of `y`, and those of a cost.
+    """A curve for each library, method and adjoint (or kind of Brownian motion), with the intervals of `y` and cost.
 
-    names: of the libraries in the legend, by default those of the rows. by: what is told by marker and line.
+    names: of the libraries in the legend, by default those of the rows. by: what marker and line show.
     """
     shown: Any = worded(rows, context).sort_values("dt" if x == "cost" else x, kind="stable", ignore_index=True)
     if x == "cost":
         ends = {end: shown[end].fillna(shown["cost"]) if end in shown else shown["cost"] for end in COST_ENDS}
         shown = shown.assign(**ends)
     varies = {c: c for c in by if shown[c].nunique() > 1}
-    told: Any = {"marker": varies.get(METHOD), "linestyle": varies.get(ADJOINT)}
-    plot = so.Plot(shown, x=x, y=y, color=LIBRARY, pointsize=LIBRARY, linewidth=LIBRARY, **told)
+    varying: Any = {"marker": varies.get(METHOD), "linestyle": varies.get(ADJOINT, varies.get(BROWNIAN))}
+    plot = so.Plot(shown, x=x, y=y, color=LIBRARY, pointsize=LIBRARY, linewidth=LIBRARY, **varying)
     # Intervals of one group at one place are joined: hence a group for each curve, and for each of equal errors.
     interval: Any = so.Range(linewidth=0.9)
     alone: Any = {"legend": False, **dict.fromkeys(("marker", "linestyle", "pointsize", "linewidth"))}
     dots: Any = {} if METHOD in varies else {"marker": "o"}
     plot = plot.add(so.Path(edgecolor="white", edgewidth=0.4, **dots))
-    plot = plot.add(interval, **alone, group=shown[METHOD] + shown[ADJOINT], ymin="low", ymax="high")
+    plot = plot.add(interval, **alone, group=shown[METHOD] + shown[ADJOINT] + shown[BROWNIAN], ymin="low", ymax="high")
     if x == "cost":
         ends: Any = {"xmin": COST_ENDS[0], "xmax": COST_ENDS[1]}
         plot = plot.add(interval, **alone, group=pd.Series(shown.index), orient="y", **ends)
@@ -209,7 +214,7 @@ def draw(plot: so.Plot, on: Figure | Axes, log: str = "", **labels: str) -> list
 
 def finish(figure: Figure, rows: Frame, sentence: str, work: str | None = None) -> Plot:
     """Put under the figure its work (by default what its rows share), and where it was measured."""
-    text = f"{shared_work(rows) if work is None else work}\n{words.place(rows)}"
+    text = f"{shared_work(rows) if work is None else work}\n{labels.place(rows)}"
     figure.text(0.01, -0.02, text, va="top", fontsize=7.5, color="#666666")
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # laid out once, so that all renderings are alike

@@ -16,8 +16,7 @@ import pandas as pd
 import seaborn.objects as so
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from reports import labels as words
-from reports import plotting, readers
+from reports import labels, plotting, readers
 from reports.data import Frame, groups, implementations, measured, settings, tidy
 from reports.plotting import Plot
 from reports.tables import Cell, Table
@@ -40,13 +39,13 @@ def _of_programs(rows: list[results.Row], file: Path) -> list[results.Row]:
     for k, row in enumerate(rows, start=2):
         for column, known in (("problem", PROGRAMS), ("measure", ("training_loss", "training_time"))):
             if row[column] not in known:
-                told = f"{file}, row {k}, column {column}: {row[column]!r}, expected one of {', '.join(known)}"
-                raise results.ResultsError(f"{told}; name a file written by `python -m tests.programs.compare`.")
+                message = f"{file}, row {k}, column {column}: {row[column]!r}, expected one of {', '.join(known)}"
+                raise results.ResultsError(f"{message}; name a file written by `python -m tests.programs.compare`.")
         if row["value"].startswith(("-", "0.0")) and float(row["value"]) <= 0:
-            told = (
+            message = (
                 f"{file}, row {k}, column value: {row['value']!r}, expected a number above 0 to take the mean of logs"
             )
-            raise results.ResultsError(f"{told}; correct the file.")
+            raise results.ResultsError(f"{message}; correct the file.")
     if rows and OURS not in {row["implementation"] for row in rows}:
         raise results.ResultsError(f"{file} has no rows of {OURS}, to which all others are compared; run the programs.")
     return rows
@@ -63,7 +62,7 @@ def mean(values: Sequence[float] | np.ndarray) -> Estimate:
 
 
 def final(rows: Frame, measure: str) -> Frame:
-    """Of the rows of one program, the values at the end, [seeds, implementations]."""
+    """The values at the end from the rows of one program, [seeds, implementations]."""
     rows = measured(rows, measure)
     last = rows[rows["steps"] == rows["steps"].max()].drop_duplicates(["seed", "implementation"], keep="last")
     return last.pivot(index="seed", columns="implementation", values="value")
@@ -74,7 +73,7 @@ def overlap(a: Estimate, b: Estimate) -> bool:
 
 
 def geometric_mean(values: Sequence[float] | np.ndarray) -> Estimate:
-    """Of [seeds], with the interval of the logarithm."""
+    """The geometric mean of values [seeds], with the interval of the logarithm."""
     return Estimate(*np.exp(mean(np.log(values))).tolist())
 
 
@@ -98,23 +97,23 @@ def table(frame: Frame) -> Table:
 def _cell(rows: Frame, library: str) -> Cell:
     losses = final(rows, "training_loss")
     loss = mean(losses[library].dropna())
-    told = [f"loss {words.quantity(loss.value, '', *loss[1:])}"]
+    lines = [f"loss {labels.quantity(loss.value, '', *loss[1:])}"]
     if timed(rows):
         seconds = mean(final(rows, "training_time")[library].dropna())
-        told.append(f"time {words.quantity(seconds.value, 's', *seconds[1:])}")
+        lines.append(f"time {labels.quantity(seconds.value, 's', *seconds[1:])}")
     if library == OURS:
-        return tuple(told)
+        return tuple(lines)
     against = ratio(rows, "training_loss", library)
     apart = "overlap" if overlap(loss, mean(losses[OURS].dropna())) else "lie apart"
     paired = "alike" if against.low <= 1 <= against.high else "different"
-    told.append(f"loss {_times(against)}, {paired}")
+    lines.append(f"loss {_times(against)}, {paired}")
     if timed(rows):
-        told.append(f"time {_times(ratio(rows, 'training_time', library))}")
-    return (*told, f"loss intervals {apart}")
+        lines.append(f"time {_times(ratio(rows, 'training_time', library))}")
+    return (*lines, f"loss intervals {apart}")
 
 
 def _times(value: Estimate) -> str:
-    return f"{words.number(value.value)}×{words.interval(*value[1:])}"
+    return f"{labels.number(value.value)}×{labels.interval(*value[1:])}"
 
 
 def timed(rows: Frame) -> bool:
@@ -163,12 +162,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     path = parser.parse_args(arguments).results
     try:
         frame = settings(tidy(_of_programs(readers.from_results(path), path)))[0]
-        told, drawn = table(frame).text(), figure(frame).png()
+        text, drawn = table(frame).text(), figure(frame).png()
     except results.ResultsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     path.with_suffix(".png").write_bytes(drawn)
-    print(told)
+    print(text)
     print(f"figure: {path.with_suffix('.png')}")
     return 0
 

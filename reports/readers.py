@@ -5,7 +5,6 @@ which each run rewrites; a benchmark that it no longer describes cannot be read 
 """
 
 import ast
-import csv
 import itertools
 import json
 import math
@@ -17,8 +16,8 @@ from typing import Any
 
 from reports import checks
 from suite import results
-from suite import statistics as measures
 from suite.results import ResultsError
+from suite.statistics import median
 
 # How a benchmark's name begins -> what ends the name of its measure: time_solve -> solve_time.
 PREFIXES = {"time_": "_time", "timeraw_": "_time", "mem_": "_memory", "track_": ""}
@@ -28,6 +27,7 @@ ROUNDS = 6  # the fewest from which a median has an interval of 95 %
 
 CLAIM_NUMBERS = ("expected", "measured", "low", "high")
 CLAIM = ("implementation", "version", "subject", "claim", "source", *CLAIM_NUMBERS, "verdict", "reason")
+SHARED = "measured_with"  # a column that files of older runs lack: the row whose measurement it shares
 
 Claims = list[dict[str, str]]
 
@@ -36,12 +36,7 @@ def from_results(file: Path) -> list[results.Row]:
     """All rows, each cell plain. ResultsError for a file that cannot be read, or a cell that cannot be shown."""
     if file.exists():  # else `results.read` says what to do
         checks.text(file)
-    try:
-        rows = results.read(file)
-    except csv.Error:
-        checks.table(file, results.COLUMNS, "correct the file")  # says in which line
-        raise
-    return checks.checked(rows, file)
+    return checks.checked(results.read(file), file)
 
 
 def from_verification(file: Path) -> Claims:
@@ -56,7 +51,7 @@ def from_verification(file: Path) -> Claims:
                 raise ResultsError(
                     f"{place}: {row[column][:60]!r}, expected a number or nothing; run `nox -s verify` again."
                 ) from None
-    return rows
+    return [{SHARED: ""} | row for row in rows]
 
 
 def from_asv(results_dir: Path) -> list[results.Row]:
@@ -176,9 +171,9 @@ def from_pytest_benchmark(file: Path) -> list[results.Row]:
 
 
 def _pytest_row(benchmark: Mapping[str, Any], context: Mapping[str, Any], where: str) -> results.Row:
-    told = {c: v for c, v in _get(benchmark, "extra_info", dict, where).items() if c in results.COLUMNS}
-    name, measure = told.get("implementation"), told.get("measure")
-    measure = measure or ("gradient_time" if told.get("adjoint") else "solve_time")
+    given = {c: v for c, v in _get(benchmark, "extra_info", dict, where).items() if c in results.COLUMNS}
+    name, measure = given.get("implementation"), given.get("measure")
+    measure = measure or ("gradient_time" if given.get("adjoint") else "solve_time")
     if not name or measure not in list(results.MEASURES):
         raise ResultsError(
             f"{where}: extra_info has implementation {name!r} and measure {measure!r}; "
@@ -191,9 +186,9 @@ def _pytest_row(benchmark: Mapping[str, Any], context: Mapping[str, Any], where:
     if not times:
         raise ResultsError(f"{where}: stats.data has no times, expected one for each round; run the benchmark again.")
     enough = len(times) >= ROUNDS
-    value, low, high = measures.median(times) if enough else (statistics.median(times), None, None)
+    value, low, high = median(times) if enough else (statistics.median(times), None, None)
     found = {"measure": measure, "value": float(value), "low": low, "high": high, "status": "ok"}
-    return results.row(**{**context, **told, **found, "unit": results.MEASURES[measure]})
+    return results.row(**{**context, **given, **found, "unit": results.MEASURES[measure]})
 
 
 _KINDS = {dict: "an object", list: "a list", str: "a text", (int, float): "a number"}

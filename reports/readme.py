@@ -1,10 +1,9 @@
-"""What the README tells of a results file and of the claims beside it, put between marks, checked to be current."""
+"""The parts of the README that come from a results file and those beside it, written between marks and checked."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from reports import checks, figures, long_times, readers, tables
-from reports import labels as words
+from reports import checks, figures, labels, long_times, readers, tables
 from reports.data import SIZE, Frame, groups, measured, settings
 from suite.results import ResultsError
 
@@ -36,12 +35,12 @@ def headline(frame: Frame, file: Path) -> str:
     """The Markdown table of the first setting of the results, what its ratio to torchsde consists of, and where it was
     measured."""
     part = settings(frame)[0]
-    where = f"Measured on {words.markdown(words.place(part))}; all rows: `{file.as_posix()}`."
+    where = f"Measured on {labels.markdown(labels.place(part))}; all rows: `{file.as_posix()}`."
     return "\n\n".join(filter(None, (tables.headline(part).markdown(), _torchsde(part), where)))
 
 
 # How torchsde may be run -> the noise and the step of such rows. Whole steps add up exactly in float32.
-_WAYS = {
+_TORCHSDE_RUNS = {
     "by default": {"noise_source": "own", "dt": 0.01},
     "told dt": {"noise_source": "own, told dt", "dt": 0.01},
     "at its best, in steps of 1,": {"noise_source": "own", "dt": 1.0},
@@ -49,30 +48,32 @@ _WAYS = {
 
 
 def _torchsde(part: Frame) -> str:
-    """Its gradient relative to ours as it may be run: what of it is its arithmetic of times, and what is left."""
+    """Ratios of torchsde's gradient time to sdegrad's: by default, and where its arithmetic of times costs less."""
     rows = measured(part, "gradient_time_ratio")
-    rows = rows[(rows["implementation"] == "torchsde") & (rows["method"] == tables.SUBJECT) & (rows["compiled"] == "")]
-    told = []
+    rows = rows[
+        (rows["implementation"] == "torchsde") & (rows["method"] == tables.HEADLINE_METHOD) & (rows["compiled"] == "")
+    ]
+    sizes = []
     for size, of_size in groups(rows[rows["steps"] == 100], SIZE):
-        ways = {}
-        for way, asked in _WAYS.items():
-            found = of_size[(of_size["noise_source"] == asked["noise_source"]) & (of_size["dt"] == asked["dt"])]
+        ratios = {}
+        for run, columns in _TORCHSDE_RUNS.items():
+            found = of_size[(of_size["noise_source"] == columns["noise_source"]) & (of_size["dt"] == columns["dt"])]
             if len(found):
                 last = found.iloc[-1]
-                ways[way] = f"{words.number(last['value'])}×{words.interval(last['low'], last['high'])}"
-        if len(ways) > 1:
-            said = ", ".join(f"{way} {ratio}" for way, ratio in ways.items())
-            told.append(f"batch {size['batch']:.0f}, 100 steps: {said}")
-    if not told:
+                ratios[run] = f"{labels.number(last['value'])}×{labels.interval(last['low'], last['high'])}"
+        if len(ratios) > 1:
+            text = ", ".join(f"{run} {ratio}" for run, ratio in ratios.items())
+            sizes.append(f"batch {size['batch']:.0f}, 100 steps: {text}")
+    if not sizes:
         return ""
     return (
         "What the ratio to torchsde consists of: it adds up times in float32, where 0.01 is inexact and 1 is not, and "
-        f"its Brownian motion pays for each time that is off. Gradient, {'; '.join(told)}."
+        f"its Brownian motion pays for each time that is off. Gradient, {'; '.join(sizes)}."
     )
 
 
 def claims(rows: Sequence[Mapping[str, str]], file: Path) -> str:
-    """By library how many of its claims hold, and, apart from these, how much of what theory says and it does not."""
+    """A table of how many claims of each library hold and, apart, how much of what theory says beyond them."""
     lines = [
         "| library | its claims that hold | beyond its claims: theory that holds | what fails, and what was measured |",
         "| --- | --- | --- | --- |",
@@ -83,7 +84,7 @@ def claims(rows: Sequence[Mapping[str, str]], file: Path) -> str:
         claimed, theory = ([row for row in own if _kind(row) == kind] for kind in ("claim", "theory"))
         failures = "<br>".join(filter(None, (_failures(own, kind) for kind in _KINDS)))
         lines.append(
-            f"| {words.markdown(f'{name} {version}')} | {_held(claimed)} | {_held(theory)} | {failures or '–'} |"
+            f"| {labels.markdown(f'{name} {version}')} | {_held(claimed)} | {_held(theory)} | {failures or '–'} |"
         )
     controls = [row for row in rows if _kind(row) == "control" and row["verdict"] != "unsupported"]
     rejected = sum(row["verdict"] == "fails" for row in controls)
@@ -101,7 +102,7 @@ def claims(rows: Sequence[Mapping[str, str]], file: Path) -> str:
     return "\n".join([*lines, "", note])
 
 
-# The kinds of rows beside controls -> how one that fails is told.
+# The kinds of rows beside controls -> the words before one that fails.
 _KINDS = {"claim": "", "theory": "theory, not claimed: ", "unquoted": "not quoted: "}
 
 
@@ -113,17 +114,17 @@ def _kind(row: Mapping[str, str]) -> str:
 def _held(rows: Sequence[Mapping[str, str]]) -> str:
     verdicts = [row["verdict"] for row in rows if row["verdict"] != "unsupported"]
     open_ones = verdicts.count("inconclusive")
-    told = f"{verdicts.count('holds')} of {len(verdicts)}" if verdicts else "–"
-    return told + f", {open_ones} inconclusive" * (open_ones > 0)
+    text = f"{verdicts.count('holds')} of {len(verdicts)}" if verdicts else "–"
+    return text + f", {open_ones} inconclusive" * (open_ones > 0)
 
 
 def _failures(rows: Sequence[Mapping[str, str]], kind: str) -> str:
-    """Those of this kind, claim by claim."""
+    """The rows of this kind that fail, claim by claim."""
     by_claim: dict[str, list[str]] = {}
     for row in rows:
         if row["verdict"] == "fails" and _kind(row) == kind:
-            failure = words.markdown(f"{row['subject']}: {_measured(row)}")
-            by_claim.setdefault(words.markdown(row["claim"]), []).append(failure)
+            failure = labels.markdown(f"{row['subject']}: {_measured(row)}")
+            by_claim.setdefault(labels.markdown(row["claim"]), []).append(failure)
     return "<br>".join(f"{_KINDS[kind]}*{claim}*: {'; '.join(subjects)}" for claim, subjects in by_claim.items())
 
 
@@ -131,8 +132,8 @@ def _measured(row: Mapping[str, str]) -> str:
     if not row["measured"]:
         return row["reason"]
     value, low, high = (float(row[column]) for column in ("measured", "low", "high"))
-    told = words.number(value) + ("" if low == high else words.interval(low, high))
-    return f"{told} ({row['reason']})" if row["reason"] else told
+    text = labels.number(value) + ("" if low == high else labels.interval(low, high))
+    return f"{text} ({row['reason']})" if row["reason"] else text
 
 
 def write(readme: Path, frame: Frame, file: Path) -> None:

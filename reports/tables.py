@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from html import escape
 
-from reports import labels as words
+from reports import labels
 from reports.data import (
+    CHOSEN,
     SIZE,
     STEPPING,
     Frame,
@@ -23,10 +24,10 @@ from reports.data import (
 
 Cell = tuple[str, ...]  # lines
 
-# The method that the headline compares, where it was measured; gradient errors and evaluations are of all.
-SUBJECT = "reversible_heun"
+# The method that the headline compares, where it was measured; gradient errors and evaluations are shown for all.
+HEADLINE_METHOD = "reversible_heun"
 MOST = 100  # works of a measure in the table
-_WORDED = ("problem", "noise_type", "method", "adjoint", *SIZE, "dt", "steps", "rtol", "dtype")
+_WORDED = ("problem", "noise_type", "method", "access", *CHOSEN, *SIZE, "dt", "steps", "rtol", "dtype")
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Table:
 
     def markdown(self) -> str:
         def line(cells: Iterable[Cell]) -> str:
-            return "| " + " | ".join("<br>".join(map(words.markdown, cell)) for cell in cells) + " |"
+            return "| " + " | ".join("<br>".join(map(labels.markdown, cell)) for cell in cells) + " |"
 
         head = [line((c,) for c in self.columns), "|" + " --- |" * len(self.columns)]
         body = [line(row) for row in self.rows]
@@ -73,7 +74,7 @@ def _block(row: list[Cell] | tuple[Cell, ...], widths: list[int]) -> list[str]:
 
 
 def _most_steps(frame: Frame) -> Frame:
-    columns = ["measure", *work_columns(*STEPPING, "adjoint")]
+    columns = ["measure", *work_columns(*STEPPING, *CHOSEN)]
     return frame[frame["steps"] == frame.groupby(columns, dropna=False)["steps"].transform("max")]
 
 
@@ -106,8 +107,8 @@ _LINES = (
 def headline(frame: Frame, *, everything: bool = False) -> Table:
     """The table of one setting. `everything`: all methods, not only reversible Heun, and bounds too.
 
-    Where several adjoints meet in one row each cell names its own. What was timed beside an error is left
-    to the figures.
+    Where adjoints, or kinds of Brownian motion, differ in a row each cell names its own. What was timed beside an
+    error is left to the figures.
     """
     frame = frame if everything else solvers(frame)
     names = implementations(frame)
@@ -121,8 +122,9 @@ def headline(frame: Frame, *, everything: bool = False) -> Table:
 
 def _rows(frame: Frame, line: _Line, names: list[str], everything: bool) -> list[tuple[Cell, ...]]:
     rows = frame[frame["measure"] == line.measure]
-    if not (line.every_method or everything) and SUBJECT in set(rows["method"]):
-        compared = rows["method"] == SUBJECT  # and, of a library that lacks it, what it was measured with instead
+    if not (line.every_method or everything) and HEADLINE_METHOD in set(rows["method"]):
+        # And, of a library that lacks it, what it was measured with instead.
+        compared = rows["method"] == HEADLINE_METHOD
         rows = rows[
             compared | ~rows["implementation"].isin(rows[compared & (rows["status"] == "ok")]["implementation"])
         ]
@@ -133,29 +135,29 @@ def _rows(frame: Frame, line: _Line, names: list[str], everything: bool) -> list
     ratios = ratios[[*columns, "value", "low", "high"]]
     good = good.drop_duplicates(columns, keep="last").merge(ratios, on=columns, how="left", suffixes=("", "_ratio"))
     # Skipped and failed rows have no step size, the skipped no adjoint.
-    asking = work_columns(*STEPPING, "adjoint")
-    why_not = dict(zip(keys(missing, ["implementation", *asking]), missing["status"], strict=True))
+    known = work_columns(*STEPPING, *CHOSEN)
+    why_not = dict(zip(keys(missing, ["implementation", *known]), missing["status"], strict=True))
     table = []
-    for work, part in itertools.islice(groups(good, work_columns("adjoint")), MOST + 1):
-        adjoints = part["adjoint"].unique()
-        shared = work | {"adjoint": adjoints[0] if len(adjoints) == 1 else ""}
+    for work, part in itertools.islice(groups(good, work_columns(*CHOSEN)), MOST + 1):
+        choices = part[list(CHOSEN)].drop_duplicates()
+        shared: dict = work | (choices.iloc[0].to_dict() if len(choices) == 1 else dict.fromkeys(CHOSEN, ""))
         own = {who["implementation"]: lines for who, lines in groups(part, ["implementation"])}
-        cells = [_cell(own[n], len(adjoints) > 1) if n in own else () for n in names]
-        asked = tuple(work[c] for c in asking)
-        reasons = [(why_not.get((n, *asked), "–"),) for n in names]
-        first = (f"{line.name}, {words.work(shared, worded)}",)
+        cells = [_cell(own[n], len(choices) > 1) if n in own else () for n in names]
+        values = tuple(work[c] for c in known)
+        reasons = [(why_not.get((n, *values), "–"),) for n in names]
+        first = (f"{line.name}, {labels.work(shared, worded)}",)
         table.append((first, *(cell or why for cell, why in zip(cells, reasons, strict=True))))
     return table
 
 
-def _cell(rows: Frame, name_adjoint: bool) -> Cell:
+def _cell(rows: Frame, name_choice: bool) -> Cell:
     lines: list[str] = []
     for _, r in rows.iterrows():
-        lines.append(words.quantity(r["value"], r["unit"], r["low"], r["high"]))
+        lines.append(labels.quantity(r["value"], r["unit"], r["low"], r["high"]))
         if r["value_ratio"] == r["value_ratio"] and not r["implementation"].startswith("sdegrad"):
-            lines.append(f"{words.number(r['value_ratio'])}×{words.interval(r['low_ratio'], r['high_ratio'])}")
-        if name_adjoint:
-            lines.append(words.adjoint(r["adjoint"]))
+            lines.append(f"{labels.number(r['value_ratio'])}×{labels.interval(r['low_ratio'], r['high_ratio'])}")
+        if name_choice:
+            lines.append(labels.work(r.to_dict(), CHOSEN))
     return tuple(lines)
 
 
@@ -167,7 +169,7 @@ def _evaluations(frame: Frame, names: list[str]) -> list[tuple[Cell, ...]]:
     table = []
     for work, part in itertools.islice(groups(counts, ["method"]), MOST + 1):
         cells = [_count_cell(part[part["implementation"] == n]) for n in names]
-        table.append(((f"drift evaluations per step, {words.method(work['method'])}",), *cells))
+        table.append(((f"drift evaluations per step, {labels.method(work['method'])}",), *cells))
     return table
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from reports import labels as words
+from reports import labels
 
 
 def log_axis(axis: Any, unit: str | None = None) -> None:
@@ -26,9 +26,10 @@ def _decimal(v: float) -> str:
     return f"{v:g}" if 0 <= exponent < 5 else power if factor == 1 else f"{factor} × {power}"
 
 
-def bytes_axis(axis: Any, low: float, high: float) -> None:
-    """Ticks at powers of two, at most eight of them."""
-    first, last = math.floor(math.log2(low)), math.ceil(math.log2(high))
+def bytes_axis(axis: Any, values: Iterable[float]) -> None:
+    """Ticks at powers of two around the values, at most eight of them."""
+    exponents = [math.log2(v) for v in values]
+    first, last = math.floor(min(exponents)), math.ceil(max(exponents))
     stride = max(1, math.ceil((last - first) / 7))
     axis.set_major_locator(FixedLocator([2.0**k for k in range(first, last + 1, stride)]))
     axis.set_minor_locator(NullLocator())
@@ -57,5 +58,5 @@ def _raised(exponent: int) -> str:
 
 
 def unit_text(value: float, unit: str) -> str:
-    divisor, name = words.scale(value * (1 + 1e-9), unit)
+    divisor, name = labels.scale(value * (1 + 1e-9), unit)
     return f"{value / divisor:g} {name}"

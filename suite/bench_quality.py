@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import ClassVar
 
+from suite.asv_cases import OURS, find, trial
 from suite.cases import EXACT
 from suite.results import Row
-from suite.tracked import OURS, find, subject
 
 METHODS = ["reversible_heun", "heun", "midpoint"]
 EXACT_TO = 1e-13  # a gradient is exact below this: a change of round-off is no change of accuracy
@@ -32,13 +32,13 @@ class Errors:
         from suite.measuring import gradient_error
 
         case = find("gradient_error", method=method)
-        return max(EXACT_TO, _value(gradient_error(subject(implementation, case), _quiet), "gradient_error"))
+        return max(EXACT_TO, _value(gradient_error(trial(implementation, case), _quiet), "gradient_error"))
 
     def track_strong_error(self, implementation: str, method: str) -> float:
         from suite.measuring import strong_error
 
         case = find("strong_error", method=method, problem="gbm")
-        return _value(strong_error(subject(implementation, case), _quiet), "strong_error")
+        return _value(strong_error(trial(implementation, case), _quiet), "strong_error")
 
 
 class Cost:
@@ -52,7 +52,7 @@ class Cost:
         from suite.measuring import memory
 
         case = find("memory", adjoints=EXACT)
-        return _value(memory(subject(implementation, case), _quiet), "gradient_memory")
+        return _value(memory(trial(implementation, case), _quiet), "gradient_memory")
 
     track_gradient_memory.unit = "B"  # pyright: ignore[reportFunctionMemberAccess]
 
@@ -60,4 +60,4 @@ class Cost:
         from suite.measuring import nfe
 
         case = find("nfe", method="reversible_heun", adjoints=EXACT)
-        return _value(nfe(subject(implementation, case), _quiet), "nfe_drift")
+        return _value(nfe(trial(implementation, case), _quiet), "nfe_drift")

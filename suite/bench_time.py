@@ -2,8 +2,8 @@
 
 from typing import Any, ClassVar
 
+from suite.asv_cases import OURS, SIZES, find, prepared
 from suite.cases import EXACT
-from suite.tracked import OURS, SIZES, find, prepared
 
 
 class Gradient:

@@ -1,18 +1,19 @@
 """What is measured: one table of cases. The bench, the asv classes and the head-to-heads all take their work here.
 
 A case is one comparison: the same work for every implementation. Where libraries differ in how they get a gradient,
-`adjoints` says what is asked for, in order of preference; an implementation is measured with the first it supports.
+`adjoints` names what is wanted, in order of preference; an implementation is measured with the first it supports.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from suite.problems import Problem, SDEType, make
 
 Kind = Literal["time", "memory", "nfe", "gradient_error", "strong_error", "brownian"]
 Preset = Literal["smoke", "bench", "full"]
+Access = Literal["sequential", "doubly_sequential", "random"]
 
 EXACT = (
     "reversible",
@@ -24,13 +25,19 @@ BEST = ("reversible", "backsolve")  # a gradient that stores no trajectory
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """dts: the step sizes. steps follow from t1. adjoints: (None,) for the solve alone. outputs: number of times,
-    evenly spaced, start and end included. told_dt: whether a library's Brownian motion is told the step size even
-    where its users must do so by hand. compiled: whether libraries that can compile the solve do. one_pass: whether
-    the noise may be such as no second pass could see again. any_method: whether a library that lacks the method is
-    measured with the best that it has instead. rtol, atol: of adaptive steps, the first of which is dt.
-    implementations: those that are compared; all if empty. yardsticks: what they are held against besides. presets:
-    the runs that have it."""
+    """What is compared.
+
+    dts: the step sizes of solves from 0 to t1.
+    adjoints: (None,) for the solve alone. access: the order of the queries of Brownian motion.
+    outputs: the number of times, evenly spaced, start and end included.
+    told_dt: whether the step size is given to Brownian motion where a library leaves that to its users.
+    compiled: whether libraries that can compile the solve do.
+    one_pass: whether the noise may be such that a second pass would not see it again.
+    any_method: whether a library that lacks the method is measured with the best that it has instead.
+    rtol, atol: of adaptive steps, the first of which is dt.
+    implementations: those that are compared; all if empty. yardsticks: bounds that are measured beside them.
+    presets: the runs that have the case.
+    """
 
     kind: Kind
     problem: str = "mlp"
@@ -38,6 +45,7 @@ class Case:
     t1: float = 1.0
     sde_type: SDEType = "stratonovich"
     method: str = "reversible_heun"
+    access: Access | None = None
     adjoints: tuple[str | None, ...] = (None,)
     dts: tuple[float, ...] = (0.01,)
     outputs: int = 2
@@ -74,11 +82,11 @@ class Case:
             details += [*["told dt"] * self.told_dt, *["compiled"] * self.compiled, *["one pass"] * self.one_pass]
         if self.kind == "brownian":
             details.append(f"{self.t1 / self.dts[0]:.0f} intervals")
-        sizes = ", ".join(details)
         what = {"time": "time of the solve" if self.adjoints == (None,) else "time of the gradient"}.get(
             self.kind, self.kind
         )
-        return " ".join(filter(None, (what.replace("_", " "), self.method, self.problem, sizes and f"({sizes})")))
+        sizes = f"({', '.join(details)})" if details else ""
+        return " ".join(filter(None, (what.replace("_", " "), self.method, self.access, self.problem, sizes)))
 
 
 SMOKE: tuple[Preset, ...] = ("smoke",)
@@ -100,7 +108,6 @@ LARGE, MANY = _sizes(2560, 32, 64), _sizes(32768, 16, 16)
 TORCH, JAX = ("sdegrad_torch", "torchsde"), ("sdegrad_jax", "diffrax")
 OURS = ("sdegrad_torch", "sdegrad_jax")
 INSIDE = ("diffrax_sdegrad",)
-ACCESS = ("sequential", "doubly_sequential", "random")  # to Brownian motion
 
 
 def _time() -> Iterator[Case]:
@@ -129,7 +136,7 @@ def _solve_time() -> Iterator[Case]:
     for sizes, presets in ((MIDDLE, ALWAYS), (SMALL, FULL), (LARGE, FULL), (MANY, FULL)):
         yield Case(kind="time", sizes=sizes, any_method=True, presets=presets)
         yield Case(kind="time", sizes=sizes, one_pass=True, implementations=JAX, presets=FULL)
-    # As little vector field as there can be: what is left is what the solver itself costs.
+    # The smallest vector field: what is left is what the solver itself costs.
     trivial: dict[str, Any] = {"sizes": {"paths": 1, "dim": 1, "noise_dim": 1}, "sde_type": "ito", "method": "euler"}
     yield Case(kind="time", problem="ou", **trivial, implementations=JAX, yardsticks=("jax_by_hand",))
 
@@ -143,7 +150,7 @@ def _memory() -> Iterator[Case]:
 
 
 def _nfe() -> Iterator[Case]:
-    """Of gradients, and of a solve whose evaluations are not counted beside its strong error."""
+    """Evaluations of gradients, and of a solve whose evaluations are not counted beside its strong error."""
     small: dict[str, Any] = {"kind": "nfe", "sizes": _sizes(4, 4, 8), "dts": (1 / 16, 1 / 32)}
     yield Case(**small, adjoints=EXACT, any_method=True, presets=ALWAYS)
     yield Case(**small, method="euler_heun")
@@ -185,12 +192,13 @@ def _strong_error() -> Iterator[Case]:
 
 def _brownian() -> Iterator[Case]:
     """The paper's grid: how the intervals are visited, of what size a sample is, and how many intervals there are."""
-    for method, paths, intervals in product(ACCESS, (1, 2560, 32768), (10, 100, 1000)):
-        as_a_solve = method == "doubly_sequential" and intervals == 100
+    for access, paths, intervals in product(get_args(Access), (1, 2560, 32768), (10, 100, 1000)):
+        as_a_solve = access == "doubly_sequential" and intervals == 100
         yield Case(
             kind="brownian",
             problem="",
-            method=method,
+            method="",
+            access=access,
             sizes={"paths": paths},
             dts=(1 / intervals,),
             implementations=() if as_a_solve else TORCH,
@@ -209,13 +217,13 @@ CASES: tuple[Case, ...] = (
     *_brownian(),
 )
 PROBLEM_NAMES = sorted({case.problem for case in CASES if case.problem})
-METHOD_NAMES = sorted({case.method for case in CASES})
+METHOD_NAMES = sorted({case.method for case in CASES if case.method})
 
 
 def select(preset: Preset, problems: Iterable[str] = (), methods: Iterable[str] = ()) -> list[Case]:
     """The cases of a preset; of these problems and methods only, if any are named. ValueError for an unknown name."""
-    for what, asked, known in (("problem", problems, PROBLEM_NAMES), ("method", methods, METHOD_NAMES)):
-        for name in asked:
+    for what, chosen, known in (("problem", problems, PROBLEM_NAMES), ("method", methods, METHOD_NAMES)):
+        for name in chosen:
             if name not in known:
                 raise ValueError(f"unknown {what} {name!r}; the bench has: {', '.join(known)}.")
     problems, methods = set(problems), set(methods)

@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from suite import laws
-from suite import statistics as measures
+from suite import laws, statistics
 from suite.claims import ORDER_DTS, ORDER_MARGIN, Claim
 from suite.defects import DEFECTS
 from suite.harness import BrownianTask, Task, load
@@ -79,8 +78,8 @@ def check_order(claim: Claim, effort: Effort) -> Finding:
     truth = make(case["problem"], paths=paths, seed=SEED, sde_type=case.get("solution", case["sde_type"]))
     assert truth.exact is not None
     exact = truth.exact(_path(paths, truth.noise_dim), truth.y0, truth.params)
-    squares = np.array([measures.squared_errors(end, exact) for end in ends])
-    measured = measures.order(ORDER_DTS, squares, confidence=1 - effort.level)
+    squares = np.array([statistics.squared_errors(end, exact) for end in ends])
+    measured = statistics.order(ORDER_DTS, squares, confidence=1 - effort.level)
     bound = claim.expected - ORDER_MARGIN
     verdict = "holds" if measured.low >= bound else "fails" if measured.high < bound else "inconclusive"
     return Finding(verdict, claim.expected, *measured)
@@ -106,15 +105,25 @@ def _gradients(
 
 
 def check_gradient(claim: Claim, effort: Effort) -> Finding:
-    """The largest error over the step sizes."""
-    del effort  # nothing is random
+    """The largest error over the step sizes. Nothing is random: a failure is measured once more before it counts."""
+    del effort
+    worst = _largest_error(claim)
+    if worst <= claim.expected or claim.kind == "control":
+        return Finding("holds" if worst <= claim.expected else "fails", claim.expected, worst, worst, worst)
+    _gradients.cache_clear()
+    again = _largest_error(claim)
+    reason = "" if again == worst else f"not deterministic: {worst:.3g}, and {again:.3g} when measured once more"
+    verdict = "fails" if again > claim.expected else "inconclusive"
+    return Finding(verdict, claim.expected, worst, min(worst, again), max(worst, again), reason)
+
+
+def _largest_error(claim: Claim) -> float:
     case = claim.case
     scale = case.get("scale", 1.0)
-    worst = max(
-        measures.relative_l1({name: scale * x for name, x in reversible.items()}, backprop)
+    return max(
+        statistics.relative_l1({name: scale * x for name, x in reversible.items()}, backprop)
         for reversible, backprop in _gradients(claim.implementation, case["problem"], case["dts"], case["ts"])
     )
-    return Finding("holds" if worst <= claim.expected else "fails", claim.expected, worst, worst, worst)
 
 
 @lru_cache(maxsize=1)  # a control spoils the samples that its claim was checked on
@@ -146,8 +155,8 @@ def check_law(claim: Claim, effort: Effort) -> Finding:
     exact = laws.covariance([(s, t, what) for what in ("W", "H") for s, t in queries])
     tests = laws.tests(laws.whiten(samples, exact))
     p = laws.together(tests)
-    told = f"{min(tests, key=lambda name: tests[name])} of the whitened samples" if p < effort.level else ""
-    return Finding("holds" if p >= effort.level else "fails", effort.level, p, p, p, told)
+    worst = f"{min(tests, key=lambda name: tests[name])} of the whitened samples" if p < effort.level else ""
+    return Finding("holds" if p >= effort.level else "fails", effort.level, p, p, p, worst)
 
 
 CHECKS = {"order": check_order, "gradient": check_gradient, "law": check_law}

@@ -29,6 +29,9 @@ ANY = (1.0, 0.5, 0.1, 0.07, 0.05, 0.02, 0.01, 2.0**-7)
 OURS = ("sdegrad_torch", "sdegrad_jax")
 
 
+_COMPARISON = ("solution", "scale", "defect")  # of a case: what a control spoils after the measurement
+
+
 @dataclass(frozen=True, kw_only=True)
 class Claim:
     """expected: the order (at least), the gradient error (at most), or the p-value of a law (at least the level of the
@@ -47,6 +50,12 @@ class Claim:
     @property
     def statistical(self) -> bool:
         return self.check in ("order", "law") and self.kind != "control"
+
+    @property
+    def measurement(self) -> tuple[str, str, str]:
+        """The solutions, gradients or samples that it rests on; claims may share them."""
+        made = sorted((name, value) for name, value in self.case.items() if name not in _COMPARISON)
+        return self.implementation, self.check, repr(made)
 
 
 KLOEDEN = "Kloeden, Platen, Numerical Solution of Stochastic Differential Equations (1992), sections 10.2 and 10.3"

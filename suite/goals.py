@@ -23,8 +23,8 @@ GOALS: tuple[tuple[str, str, Mapping[str, Any], Mapping[int, float]], ...] = (
     ("gradient_time_ratio", "diffrax", _SOLVE | {"rtol": 0.001}, {1: 3, 128: 3}),
     ("solve_time_ratio", "diffrax", _SHORT | {"noise_source": "own, one pass"}, {1: 1, 128: 1, 2560: 1, 32768: 1.2}),
     ("solve_time_ratio", "jax_by_hand", {"problem": "ou", "steps": 100}, {1: 0.5}),
-    ("brownian_time_ratio", "torchsde", {"method": "doubly_sequential", "steps": 100}, {1: 20, 2560: 5, 32768: 2.5}),
-    ("brownian_time_ratio", "torchsde", {"method": "random", "steps": 1000}, {1: 3, 2560: 3, 32768: 3}),
+    ("brownian_time_ratio", "torchsde", {"access": "doubly_sequential", "steps": 100}, {1: 20, 2560: 5, 32768: 2.5}),
+    ("brownian_time_ratio", "torchsde", {"access": "random", "steps": 1000}, {1: 3, 2560: 3, 32768: 3}),
     ("brownian_time_ratio", "torch_tree", {}, {1: 10.6, 2560: 10.6, 32768: 10.6}),
 )
 
@@ -32,8 +32,8 @@ GOALS: tuple[tuple[str, str, Mapping[str, Any], Mapping[int, float]], ...] = (
 def goal(row: Mapping[str, Any]) -> float | None:
     """The goal for a ratio, a row of results with numbers for the sizes (NaN where empty); None if it has none."""
     for measure, implementation, work, ratios in GOALS:
-        asked = {"measure": measure, "implementation": implementation, **work}
-        if row["batch"] in ratios and all(_same(row[column], value) for column, value in asked.items()):
+        columns = {"measure": measure, "implementation": implementation, **work}
+        if row["batch"] in ratios and all(_same(row[column], value) for column, value in columns.items()):
             return ratios[int(row["batch"])]
     return None
 

@@ -1,14 +1,10 @@
 """The one place where the suite meets sdegrad: which implementation does what of a case, and the rows it gives."""
 
-import hashlib
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.metadata import entry_points
-from importlib.util import find_spec
 from itertools import pairwise
-from pathlib import Path as FilePath
 from random import Random
 from typing import Any
 
@@ -16,10 +12,10 @@ from sdegrad.contract import BrownianTask, Counts, Implementation, Run, Task, su
 from sdegrad.grid import make_grid
 from sdegrad.methods import METHODS
 from sdegrad.registry import GROUP, compared, known, load
-from suite import statistics as measures
+from suite import statistics
 from suite.cases import Case
 from suite.paths import Path
-from suite.provenance import installed
+from suite.provenance import package_digest
 from suite.results import MEASURES, Row, row
 
 # What the rest of the suite needs of sdegrad, it takes from here.
@@ -27,13 +23,14 @@ __all__ = ["METHODS", "BrownianTask", "Counts", "Run", "Task", "compared", "load
 
 
 @dataclass(frozen=True)
-class Subject:
-    """An implementation at work on a case: what it was asked, and with which of the adjoints."""
+class Trial:
+    """An implementation at work on a case: with which of the adjoints, or which kind of Brownian object."""
 
     implementation: Implementation
     case: Case
     device: str
-    adjoint: Any
+    adjoint: Any = None
+    brownian: Any = None
 
     @property
     def name(self) -> str:
@@ -56,7 +53,7 @@ class Subject:
             **{name: value for name, value in rare.items() if value},
         )
 
-    def brownian_task(self, kind: Any) -> BrownianTask:
+    def brownian_task(self) -> BrownianTask:
         """Each interval of the grid once, in order or at random; doubly sequential: forwards over all of them, then
         backwards, as a solve and its adjoint do."""
         dt = self.case.dts[0]
@@ -68,9 +65,9 @@ class Subject:
             "random": tuple(Random(self.case.seed).sample(forwards, steps)),
         }
         return BrownianTask(
-            queries=queries[self.case.method],
+            queries=queries[self.case.access or "sequential"],
             shape=(self.case.sizes["paths"],),
-            kind=kind,
+            kind=self.brownian,
             t1=self.case.t1,
             dt=dt,
             seed=self.case.seed,
@@ -79,7 +76,7 @@ class Subject:
 
     def row(self, measure: str, value: Any = None, dt: float | None = None, **columns: Any) -> Row:
         version, framework = self.implementation.versions()
-        if isinstance(value, measures.Estimate):
+        if isinstance(value, statistics.Estimate):
             columns |= {"low": value.low, "high": value.high}
             value = value.value
         return work_row(
@@ -88,6 +85,7 @@ class Subject:
                 "version": version,
                 "framework": framework,
                 "adjoint": self.adjoint,
+                "brownian": self.brownian,
                 "value": value,
                 "status": "ok",
             }
@@ -100,6 +98,7 @@ def work_row(case: Case, device: str, name: str, measure: str, dt: float | None 
     work: dict[str, Any] = {
         "problem": case.problem,
         "method": case.method,
+        "access": case.access,
         "dtype": case.dtype,
         "seed": case.seed,
     }
@@ -133,12 +132,12 @@ def work_row(case: Case, device: str, name: str, measure: str, dt: float | None 
 
 
 def missing_row(case: Case, device: str, name: str, status: str, reason: str) -> Row:
-    """The one row of an implementation that has none of its own in this case."""
+    """The row of an implementation that was skipped in this case or failed at it."""
     return work_row(case, device, name, main_measure(case), main_dt(case), status=status, reason=reason)
 
 
 def main_dt(case: Case) -> float | None:
-    """The step size of the one reading that a comparison of times is about."""
+    """The step size at which times are compared; None where there is not one."""
     return case.dts[0] if case.kind == "time" else None
 
 
@@ -149,7 +148,7 @@ def noise_source(case: Case) -> str:
 
 
 def main_measure(case: Case) -> str:
-    """The measure that a case is about: what a skip or a failure is a skip or a failure of."""
+    """The measure that a case is about, under which skips and failures are filed."""
     gradient = case.adjoints != (None,)
     return {
         "time": "gradient_time" if gradient else "solve_time",
@@ -174,26 +173,33 @@ def why_not(name: str, device: str) -> str | None:
     return implementation.unavailable(device)
 
 
-def choose(name: str, case: Case, device: str) -> Subject | str:
-    """The implementation with the first method and adjoint (or Brownian kind) that it supports, or why there is
-    none."""
+_CHOICES = ({"brownian": "interval"}, {"brownian": "tree"})  # the better first
+
+
+def choose(name: str, case: Case, device: str) -> Trial | str:
+    """The implementation with the first method and adjoint (or kind of Brownian motion) that it supports.
+
+    Or, as a sentence, why it supports none.
+    """
     implementation = load(name)
     reasons: list[str] = []
-    for way in _ways(case):
-        for adjoint in ("interval", "tree") if case.kind == "brownian" else case.adjoints:
-            subject = Subject(implementation, way, device, adjoint)
-            work = subject.brownian_task(adjoint) if case.kind == "brownian" else subject.task(case.dts[0])
+    for variant in _alternatives(case):
+        for choice in _CHOICES if case.kind == "brownian" else [{"adjoint": adjoint} for adjoint in case.adjoints]:
+            trial = Trial(implementation, variant, device, **choice)
+            work = trial.brownian_task() if trial.brownian else trial.task(case.dts[0])
             reason = implementation.unsupported(work)
             if reason is None:
-                return subject
-            if way is case or repr(way.method) not in reason:
+                return trial
+            if variant is case or repr(variant.method) not in reason:
                 reasons.append(reason)
     return " ".join(dict.fromkeys(reasons))
 
 
-def _ways(case: Case) -> Iterator[Case]:
-    """The case; then, if it may be done by any method, with each other, the best first: of no lower order if there is
-    one, then of the fewest evaluations."""
+def _alternatives(case: Case) -> Iterator[Case]:
+    """The case; then, if any method will do, the case with each other method, the best first.
+
+    The best have at least the order of the one named, and of these the fewest evaluations.
+    """
     yield case
     if case.any_method:
         noise = case.make().noise_type
@@ -215,30 +221,15 @@ def describe(failure: BaseException) -> str:
 
 
 def source(name: str) -> str:
-    """What is measured under the name of a third party: a digest of its package and of the versions of what that
-    requires. Empty for sdegrad's own, whose sources and pinned libraries are part of every run. Nothing is imported."""
+    """A digest of the package that is measured under this name, and of the versions of what it requires.
+
+    Empty for sdegrad's own, whose sources and pinned libraries are part of every run. Nothing is imported.
+    """
     top = known()[name].partition(":")[0].partition(".")[0]
     if top == "sdegrad":
         return ""
-    digest = hashlib.sha256(name.encode())
-    for distribution in (point.dist for point in entry_points(group=GROUP, name=name) if point.dist):
-        for needed in (distribution.name, *(distribution.requires or ())):
-            needed = re.split(r"[^\w.-]", needed, maxsplit=1)[0]
-            digest.update(f"{needed}=={installed(needed)}".encode())
-    for file in _files(top):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
-
-
-def _files(package: str) -> list[FilePath]:
-    """The code of a top-level package or module; nothing if there is none."""
-    try:
-        spec = find_spec(package)
-    except (ImportError, ValueError):
-        return []
-    folders = map(FilePath, spec.submodule_search_locations or ()) if spec else ()
-    code = [f for folder in folders for f in sorted(folder.rglob("*")) if f.suffix in (".py", ".so", ".pyd")]
-    return code or ([FilePath(spec.origin)] if spec and spec.origin else [])
+    distributions = [point.dist for point in entry_points(group=GROUP, name=name) if point.dist]
+    return package_digest(name, distributions, top)
 
 
 def names() -> tuple[str, ...]:
@@ -246,9 +237,9 @@ def names() -> tuple[str, ...]:
     return tuple(known())
 
 
-def taking_part(case: Case, asked: Sequence[str] = ()) -> list[str]:
-    """The implementations that a case compares; of those asked for only, if any are."""
+def taking_part(case: Case, chosen: Sequence[str] = ()) -> list[str]:
+    """The implementations that a case compares; of those chosen only, if any are."""
     compares = [*(case.implementations or compared()), *case.yardsticks]
-    if not asked:
+    if not chosen:
         return compares
-    return [name for name in asked if name in compares or not case.implementations]
+    return [name for name in chosen if name in compares or not case.implementations]

@@ -21,7 +21,7 @@ TAILS = (2.0, 3.0, 4.0)  # standard deviations beyond which samples are counted
 
 
 def covariance(parts: Sequence[Part]) -> np.ndarray:
-    """Of Gaussian integrals against one Brownian motion, [parts, parts].
+    """The covariance of Gaussian integrals against one Brownian motion, [parts, parts].
 
     W is the integral of dW over [s, t], H that of (t - u)/h - 1/2: covariances are integrals of products of linear
     functions over the overlap, for which Simpson's rule is exact.
@@ -76,24 +76,24 @@ def _worst(p_values: Sequence[float]) -> float:
 
 
 def mean(x: np.ndarray) -> float:
-    """Of the mean of standard normals [samples] being 0; exact."""
+    """The p-value for the mean of standard normals [samples] being 0; exact."""
     return float(2 * stats.norm.sf(abs(x.sum()) / x.size**0.5))
 
 
 def variance(x: np.ndarray) -> float:
-    """Of the mean square of standard normals [samples] being 1; exact (chi-squared)."""
+    """The p-value for the mean square of standard normals [samples] being 1; exact (chi-squared)."""
     total = float(x @ x)
     return float(min(1.0, 2 * min(stats.chi2.cdf(total, x.size), stats.chi2.sf(total, x.size))))
 
 
 def tail(x: np.ndarray, size: float) -> float:
-    """Of as many samples beyond `size` standard deviations as there should be; exact (binomial)."""
+    """The p-value for the number of samples beyond `size` standard deviations; exact (binomial)."""
     beyond = int((np.abs(x) > size).sum())
     return float(stats.binomtest(beyond, x.size, 2 * float(stats.norm.sf(size))).pvalue)
 
 
 def correlation(vectors: np.ndarray) -> float:
-    """Of no two of these vectors [vectors, samples] being correlated; exact for each pair (Student's t).
+    """The p-value for no two of these vectors [vectors, samples] being correlated; exact for each pair (Student's t).
 
     Sees two rows of a batch that have the same noise, and a small correlation where samples are many.
     """
@@ -107,7 +107,7 @@ def correlation(vectors: np.ndarray) -> float:
 
 
 def common_part(vectors: np.ndarray) -> float:
-    """Of the sum of these vectors [vectors, samples] having the variance that independent ones give it; exact.
+    """The p-value for the sum of these vectors [vectors, samples] having the variance of independent ones; exact.
 
     Sees a weak correlation that all of them share, which no pair shows.
     """

@@ -17,8 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from suite import results
-from suite import statistics as measures
+from suite import results, statistics
 from suite.harness import METHODS, Task, describe, load
 from suite.paths import Path, make_path
 from suite.problems import Problem, make
@@ -60,7 +59,9 @@ def solutions(path: Path, method: str, dt: float) -> Iterator[Columns]:
     for t, y in zip(TIMES, run.outcome(run()).ys[1:], strict=True):
         exact = until(path, t)
         wanted = mild(t).exact(exact, problem.y0, problem.params)  # pyright: ignore[reportOptionalCall]
-        yield columns("strong_error", method, None, dt, t, lambda y=y, wanted=wanted: measures.strong_error(y, wanted))
+        yield columns(
+            "strong_error", method, None, dt, t, lambda y=y, wanted=wanted: statistics.strong_error(y, wanted)
+        )
 
 
 def gradients(path: Path, t: float) -> Iterator[Columns]:
@@ -84,14 +85,14 @@ def gradients(path: Path, t: float) -> Iterator[Columns]:
         given = gradient(method, adjoint(method), "float32")
         yield columns(
             *("gradient_error", method, adjoint(method), GRADIENT_DT, t),
-            lambda given=given: measures.Estimate(*[measures.relative_l1(given, right)] * 3),
+            lambda given=given: statistics.Estimate(*[statistics.relative_l1(given, right)] * 3),
         )
 
 
 def columns(
-    measure: str, method: str, adjoint: str | None, dt: float, t: float, value: Callable[[], measures.Estimate]
+    measure: str, method: str, adjoint: str | None, dt: float, t: float, value: Callable[[], statistics.Estimate]
 ) -> Columns:
-    """Of the row of what `value()` is, or of a failure where it is not finite."""
+    """The columns of a row with the value of `value()`, or of a failure where that is not finite."""
     version, framework = load(IMPLEMENTATION).versions()
     problem = mild(t)
     try:

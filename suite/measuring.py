@@ -1,6 +1,6 @@
-"""Cases measured: every kind of measurement, as a generator of rows (without the columns of the run) as they come.
+"""Measuring a case: each kind of measurement is a generator of rows, without the columns of the run.
 
-`tell(implementation, what)` is called before anything that may take long or may not come back.
+`on_progress(implementation, what)` is called before anything that may take long or never return.
 """
 
 import gc
@@ -12,22 +12,22 @@ from typing import Any
 
 import numpy as np
 
-from suite import statistics as measures
+from suite import statistics
 from suite.cases import Case
-from suite.harness import Counts, Run, Subject, choose, describe, main_dt, main_measure, make_grid, missing_row, why_not
+from suite.harness import Counts, Run, Trial, choose, describe, main_dt, main_measure, make_grid, missing_row, why_not
 from suite.paths import Path, make_path
 from suite.results import Row
-from suite.timing import MIN_ROUNDS, Budget, Tell, rounds, short_time
+from suite.timing import MIN_ROUNDS, Budget, OnProgress, rounds, short_time
 
 BASELINE = {"torch": "sdegrad_torch", "jax": "sdegrad_jax"}
 REFINE = 4  # the given path is this much finer than the smallest step, for exact solutions that integrate it
 
 
-def measure(case: Case, names: Sequence[str], device: str, budget: Budget, tell: Tell) -> Iterator[Row]:
+def measure(case: Case, names: Sequence[str], device: str, budget: Budget, on_progress: OnProgress) -> Iterator[Row]:
     """All rows of a case. What an implementation cannot do is a skipped row, what it fails at a failed one."""
-    subjects = []
+    trials = []
     for name in names:
-        tell(name, "choosing")
+        on_progress(name, "choosing")
         try:
             chosen = why_not(name, device) or choose(name, case, device)
         except Exception as failure:
@@ -36,21 +36,21 @@ def measure(case: Case, names: Sequence[str], device: str, budget: Budget, tell:
         if isinstance(chosen, str):
             yield missing_row(case, device, name, "skipped", chosen)
         else:
-            subjects.append(chosen)
+            trials.append(chosen)
     if case.compares_times:
-        yield from _times(case, subjects, budget, tell)
+        yield from _times(case, trials, budget, on_progress)
         return
     one = {"memory": memory, "nfe": nfe, "gradient_error": gradient_error, "strong_error": strong_error}[case.kind]
-    for subject in subjects:
+    for trial in trials:
         try:
-            yield from one(subject, tell)
+            yield from one(trial, on_progress)
         except Exception as failure:
-            yield failed(subject, failure)
+            yield failed(trial, failure)
 
 
-def failed(subject: Subject, failure: BaseException) -> Row:
-    what, dt = main_measure(subject.case), main_dt(subject.case)
-    return subject.row(what, dt=dt, status="failed", reason=describe(failure))
+def failed(trial: Trial, failure: BaseException) -> Row:
+    what, dt = main_measure(trial.case), main_dt(trial.case)
+    return trial.row(what, dt=dt, status="failed", reason=describe(failure))
 
 
 class Diverged(ArithmeticError):
@@ -65,57 +65,57 @@ def _checked(run: Run, result: Any) -> Any:
     return outcome
 
 
-def _prepare(subject: Subject, tell: Tell) -> tuple[Run, float]:
+def _prepare(trial: Trial, on_progress: OnProgress) -> tuple[Run, float]:
     """The run, called once and checked, and the seconds from nothing to the end of that call."""
-    tell(subject.name, "preparing")
+    on_progress(trial.name, "preparing")
     begin = time.perf_counter()
-    if subject.case.kind == "brownian":
-        run = subject.implementation.brownian(subject.brownian_task(subject.adjoint))
+    if trial.case.kind == "brownian":
+        run = trial.implementation.brownian(trial.brownian_task())
     else:
-        run = subject.implementation.prepare(subject.task(subject.case.dts[0]))
+        run = trial.implementation.prepare(trial.task(trial.case.dts[0]))
     result = run()
     seconds = time.perf_counter() - begin
     _checked(run, result)
     return run, seconds
 
 
-def _times(case: Case, subjects: Sequence[Subject], budget: Budget, tell: Tell) -> Iterator[Row]:
+def _times(case: Case, trials: Sequence[Trial], budget: Budget, on_progress: OnProgress) -> Iterator[Row]:
     """Times in rounds: every implementation once a round, in turn, so that what disturbs one disturbs all."""
-    runs: dict[str, tuple[Subject, Run]] = {}
+    runs: dict[str, tuple[Trial, Run]] = {}
     dt = main_dt(case)
-    for subject in subjects:
+    for trial in trials:
         try:
-            run, seconds = _prepare(subject, tell)
+            run, seconds = _prepare(trial, on_progress)
         except Exception as failure:
-            yield failed(subject, failure)
+            yield failed(trial, failure)
         else:
-            runs[subject.name] = subject, run
+            runs[trial.name] = trial, run
             if case.kind == "time":
-                yield subject.row("compile_time", seconds, dt, samples=1)
-    clocks, failures = rounds({name: run for name, (_, run) in runs.items()}, budget, tell)
+                yield trial.row("compile_time", seconds, dt, samples=1)
+    clocks, failures = rounds({name: run for name, (_, run) in runs.items()}, budget, on_progress)
     for name, failure in failures.items():
         yield failed(runs[name][0], failure)
     what = main_measure(case)
     for name in clocks:
-        subject, base = runs[name][0], BASELINE.get(runs[name][0].implementation.framework)
+        trial, base = runs[name][0], BASELINE.get(runs[name][0].implementation.framework)
         enough = len(clocks[name]) >= MIN_ROUNDS
-        median = measures.median(clocks[name]) if enough else float(np.median(clocks[name]))
-        yield subject.row(what, median, dt, samples=len(clocks[name]))
+        median = statistics.median(clocks[name]) if enough else float(np.median(clocks[name]))
+        yield trial.row(what, median, dt, samples=len(clocks[name]))
         if base in clocks and base != name:
             ratios = clocks[name] / clocks[base]
-            ratio = measures.paired_ratio(clocks[name], clocks[base]) if enough else float(np.median(ratios))
-            yield subject.row(f"{what}_ratio", ratio, dt, samples=len(clocks[name]))
+            ratio = statistics.paired_ratio(clocks[name], clocks[base]) if enough else float(np.median(ratios))
+            yield trial.row(f"{what}_ratio", ratio, dt, samples=len(clocks[name]))
 
 
-def memory(subject: Subject, tell: Tell) -> Iterator[Row]:
+def memory(trial: Trial, on_progress: OnProgress) -> Iterator[Row]:
     """Peak memory of one call at every step size."""
-    for dt in subject.case.dts:
-        tell(subject.name, f"memory at dt={dt}")
-        run = subject.implementation.prepare(subject.task(dt))
+    for dt in trial.case.dts:
+        on_progress(trial.name, f"memory at dt={dt}")
+        run = trial.implementation.prepare(trial.task(dt))
         _checked(run, run())
         known = run.memory()
         peak = peak_memory(run) if known is None else known
-        yield subject.row(main_measure(subject.case), peak, dt, samples=1)
+        yield trial.row(main_measure(trial.case), peak, dt, samples=1)
 
 
 def peak_memory(work: Callable[[], Any]) -> int:
@@ -130,18 +130,18 @@ def peak_memory(work: Callable[[], Any]) -> int:
         return memray.FileReader(record).metadata.peak_memory
 
 
-def nfe(subject: Subject, tell: Tell) -> Iterator[Row]:
+def nfe(trial: Trial, on_progress: OnProgress) -> Iterator[Row]:
     """Evaluations per step, from two step sizes, so that what a solver does once is not counted."""
-    tell(subject.name, "counting")
-    coarse, fine = (subject.implementation.prepare(subject.task(dt)).count() for dt in subject.case.dts)
-    yield from _nfe_rows(subject, coarse, fine)
+    on_progress(trial.name, "counting")
+    coarse, fine = (trial.implementation.prepare(trial.task(dt)).count() for dt in trial.case.dts)
+    yield from _nfe_rows(trial, coarse, fine)
 
 
-def _nfe_rows(subject: Subject, coarse: Counts, fine: Counts) -> Iterator[Row]:
+def _nfe_rows(trial: Trial, coarse: Counts, fine: Counts) -> Iterator[Row]:
     steps = fine.steps - coarse.steps
     for what in ("drift", "diffusion", "drift_vjp", "diffusion_vjp"):
-        if subject.adjoint is not None or not what.endswith("vjp"):
-            yield subject.row(f"nfe_{what}", (getattr(fine, what) - getattr(coarse, what)) / steps)
+        if trial.adjoint is not None or not what.endswith("vjp"):
+            yield trial.row(f"nfe_{what}", (getattr(fine, what) - getattr(coarse, what)) / steps)
 
 
 def given_path(case: Case) -> Path:
@@ -151,36 +151,36 @@ def given_path(case: Case) -> Path:
     return make_path(0.0, case.t1, steps, problem.y0.shape[0], problem.noise_dim, seed=case.seed + 1)
 
 
-def gradient_error(subject: Subject, tell: Tell) -> Iterator[Row]:
+def gradient_error(trial: Trial, on_progress: OnProgress) -> Iterator[Row]:
     """The adjoint against backpropagation through the same solver, on the same path."""
-    path = given_path(subject.case)
-    for dt in subject.case.dts:
-        tell(subject.name, f"gradient error at dt={dt}")
-        run = subject.implementation.prepare(subject.task(dt, path))
-        reference = subject.implementation.prepare(subject.task(dt, path, adjoint="backprop"))
+    path = given_path(trial.case)
+    for dt in trial.case.dts:
+        on_progress(trial.name, f"gradient error at dt={dt}")
+        run = trial.implementation.prepare(trial.task(dt, path))
+        reference = trial.implementation.prepare(trial.task(dt, path, adjoint="backprop"))
         gradients = [_checked(r, r()).gradients for r in (run, reference)]
-        yield subject.row("gradient_error", measures.relative_l1(*gradients), dt, samples=1)
+        yield trial.row("gradient_error", statistics.relative_l1(*gradients), dt, samples=1)
         clocks = short_time(run)
-        yield subject.row("gradient_time", measures.median(clocks), dt, samples=len(clocks))
+        yield trial.row("gradient_time", statistics.median(clocks), dt, samples=len(clocks))
 
 
-def strong_error(subject: Subject, tell: Tell) -> Iterator[Row]:
-    case, path = subject.case, given_path(subject.case)
+def strong_error(trial: Trial, on_progress: OnProgress) -> Iterator[Row]:
+    case, path = trial.case, given_path(trial.case)
     problem = case.make()
     if problem.exact is None:
         raise ValueError(f"the problem {case.problem!r} has no exact solution to measure a strong error against.")
     exact = problem.exact(path, problem.y0, problem.params)
     squares, counts = [], []
     for dt in case.dts:
-        tell(subject.name, f"strong error at dt={dt}")
-        run = subject.implementation.prepare(subject.task(dt, path))
+        on_progress(trial.name, f"strong error at dt={dt}")
+        run = trial.implementation.prepare(trial.task(dt, path))
         end = _checked(run, run()).ys[-1]
-        squares.append(measures.squared_errors(end, exact))
-        yield subject.row("strong_error", measures.strong_error(end, exact), dt, samples=len(end))
+        squares.append(statistics.squared_errors(end, exact))
+        yield trial.row("strong_error", statistics.strong_error(end, exact), dt, samples=len(end))
         clocks = short_time(run)
-        yield subject.row("solve_time", measures.median(clocks), dt, samples=len(clocks))
+        yield trial.row("solve_time", statistics.median(clocks), dt, samples=len(clocks))
         if len(counts) < 2:
             counts.append(run.count())
-    yield from _nfe_rows(subject, *counts)
-    order = measures.order(np.array(case.dts), np.array(squares))
-    yield subject.row("strong_order", order, samples=len(exact))
+    yield from _nfe_rows(trial, *counts)
+    order = statistics.order(np.array(case.dts), np.array(squares))
+    yield trial.row("strong_order", order, samples=len(exact))

@@ -12,10 +12,11 @@ from suite.timing import Budget
 
 Work = tuple[Case, str, list[str]]  # on a device, with these implementations
 
-# Of one implementation, on the two cores of the reference run; most of it is compiling. Only ratios matter later.
+# kind -> seconds of one implementation on the two cores of the reference run, mostly compiling. Later only their ratios
+# count.
 SECONDS = {"time": 6.0, "memory": 8.0, "nfe": 5.0, "gradient_error": 9.0, "strong_error": 2.0, "brownian": 3.0}
 LARGE = 30 * 128 * 32  # paths x hidden at which the solves take as long as the rest
-REPORT = 60.0  # seconds for what comes after the measurements, if so much there is
+REPORT = 60.0  # seconds kept for what comes after the measurements, at most half of the budget
 SHORT = Budget(seconds=0.5, least=3)
 
 
@@ -27,8 +28,10 @@ def expected(work: Work) -> float:
 
 
 def telling(work: Iterable[Work]) -> list[Work]:
-    """The first case of every measure, then the second of every measure, and so on: the table has the most telling
-    first."""
+    """The work in another order: the first case of every measure, then the second of every measure, and so on.
+
+    In the table of cases the most telling of each measure come first.
+    """
     seen: defaultdict[tuple[str, str], int] = defaultdict(int)
     ranked = []
     for case, device, names in work:
@@ -50,7 +53,7 @@ class Plan:
         self._started, self._spent, self._done = 0.0, 0.0, 0.0
 
     def left(self) -> float:
-        """Seconds until the end, as far as can be told."""
+        """Seconds until the end, as far as is known."""
         return min(self.remaining(), self._end - time.time())
 
     def remaining(self) -> float:
@@ -77,7 +80,7 @@ class Plan:
                 return work, replace(SHORT, until=self._end)
         return None
 
-    def told(self) -> Iterator[str]:
+    def shortened(self) -> Iterator[str]:
         """What was shortened, in sentences."""
         within = f"To end within {self._minutes or 0:g} minutes"
         if self.short:

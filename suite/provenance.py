@@ -5,8 +5,10 @@ import os
 import platform
 import re
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import Distribution, PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -25,7 +27,7 @@ class Context:
     run: str
 
     def known_by(self, more: str) -> str:
-        """The name of a run that more belongs to than the columns and sources here: what `harness.source` says."""
+        """The name of the run of an implementation, of whose own sources `more` is the digest (`harness.source`)."""
         return hashlib.sha256(f"{self.run} {more}".encode()).hexdigest()[:12] if more else self.run
 
 
@@ -51,8 +53,31 @@ def installed(distribution: str) -> str:
         return ""
 
 
+def package_digest(name: str, distributions: Iterable[Distribution], package: str) -> str:
+    """A digest of the code of a top-level package or module, and of the versions of what its distributions require."""
+    digest = hashlib.sha256(name.encode())
+    for distribution in distributions:
+        for needed in (distribution.name, *(distribution.requires or ())):
+            needed = re.split(r"[^\w.-]", needed, maxsplit=1)[0]
+            digest.update(f"{needed}=={installed(needed)}".encode())
+    for file in _files(package):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _files(package: str) -> list[Path]:
+    """The code of a top-level package or module; nothing if there is none."""
+    try:
+        spec = find_spec(package)
+    except (ImportError, ValueError):
+        return []
+    folders = map(Path, spec.submodule_search_locations or ()) if spec else ()
+    code = [f for folder in folders for f in sorted(folder.rglob("*")) if f.suffix in (".py", ".so", ".pyd")]
+    return code or ([Path(spec.origin)] if spec and spec.origin else [])
+
+
 def environment() -> dict[str, str]:
-    """The environment in which git, and whoever asks it, sees this repository or none."""
+    """Environment variables with which git finds this repository or none, never one around it."""
     rest = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     return rest | {"GIT_CEILING_DIRECTORIES": str(ROOT.parent)}
 
@@ -75,8 +100,8 @@ def _machine() -> str:
 
 def _accelerators() -> list[str]:
     try:
-        asked = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split("\n")[:-1]
+        command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")[:-1]
     except (OSError, subprocess.CalledProcessError):
         return []
 

@@ -24,8 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("base", nargs="?", default="HEAD~1", help="the commit to compare HEAD with (default: HEAD~1)")
     parser.add_argument("--bench", default=".", help="only the benchmarks that match this regular expression")
-    asked = parser.parse_args(arguments)
-    base, head = commit(asked.base), commit("HEAD")
+    given = parser.parse_args(arguments)
+    base, head = commit(given.base), commit("HEAD")
     if head is None:
         print(
             f"error: {ROOT} is no git repository, so it has no commits to compare; clone the project instead.",
@@ -34,18 +34,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     if base is None:
         print(
-            f"error: {asked.base!r} is no commit of this repository; name one that `git log` shows.",
+            f"error: {given.base!r} is no commit of this repository; name one that `git log` shows.",
             file=sys.stderr,
         )
         return 2
     if base == head:
-        print(f"error: {asked.base!r} is HEAD itself; name an earlier commit to compare with.", file=sys.stderr)
+        print(f"error: {given.base!r} is HEAD itself; name an earlier commit to compare with.", file=sys.stderr)
         return 2
     asv = (sys.executable, "-m", "asv")
     subprocess.run([*asv, "machine", "--yes"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    options = ["--interleave-rounds", "--factor", FACTOR, "--cpu-affinity", "0", "--bench", asked.bench]
+    options = ["--interleave-rounds", "--factor", FACTOR, "--cpu-affinity", "0", "--bench", given.bench]
     code = subprocess.run([*asv, "continuous", *options, base, head], cwd=ROOT).returncode
-    what, where = f"`{asked.base}` ({base[:8]})", f"HEAD ({head[:8]})"
+    what, where = f"`{given.base}` ({base[:8]})", f"HEAD ({head[:8]})"
     if code == 0:
         print(f"Nothing at {where} is worse than at {what} by more than a fifth.")
     if code == 1:

@@ -10,13 +10,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-SCHEMA = "2"
+SCHEMA = "3"
 
-# When and where, what was run, the work, and the value. Empty string: does not apply.
+# When and where, what was run, the work, and the value. Empty string: does not apply. Only rows of Brownian motion
+# have access, the order of the queries, and brownian, the kind of object that a library has.
 CONTEXT = ("schema", "run", "time", "commit", "dirty", "machine", "device", "threads", "tool")
-SUBJECT = ("implementation", "version", "framework")
+IMPLEMENTATION = ("implementation", "version", "framework")
 WORK = (
-    *("problem", "problem_version", "method", "adjoint", "noise_type", "noise_source"),
+    *("problem", "problem_version", "method", "adjoint", "access", "brownian", "noise_type", "noise_source"),
     *(
         "batch",
         "dim",
@@ -34,7 +35,7 @@ WORK = (
     ),
 )
 VALUE = ("measure", "value", "low", "high", "unit", "status", "reason")
-COLUMNS = CONTEXT + SUBJECT + WORK + VALUE
+COLUMNS = CONTEXT + IMPLEMENTATION + WORK + VALUE
 
 STATUSES = ("ok", "skipped", "failed")
 
@@ -132,14 +133,17 @@ def read(path: Path) -> list[Row]:
     except (OSError, UnicodeDecodeError) as error:
         raise ResultsError(f"{path} cannot be read as text in UTF-8 ({error}); {remedy}.") from None
     lines = content.splitlines()
+    _check_schema(path, lines, remedy)
     if not lines or tuple(lines[0].split(",")) != COLUMNS:
         raise ResultsError(f"{path} does not start with the columns of schema {SCHEMA}; {remedy}.")
     if not content.endswith("\n"):
         raise ResultsError(f"{path} is cut off in line {len(lines)}: {printable(lines[-1][:60])!r}; {remedy}.")
+    reader = csv.DictReader(io.StringIO(content, newline=""), strict=True)
     try:
-        rows = list(csv.DictReader(io.StringIO(content, newline=""), strict=True))
+        rows = list(reader)
     except csv.Error as error:
-        raise ResultsError(f"{path} is not a table of comma-separated values ({error}); {remedy}.") from None
+        where = f"{path}, line {reader.reader.line_num}"
+        raise ResultsError(f"{where}: {error}, expected comma-separated values; {remedy}.") from None
     for number, r in enumerate(rows, start=2):
         if None in r or None in r.values():
             raise ResultsError(f"{path}, row {number}, has not {len(COLUMNS)} fields; {remedy}.")
@@ -151,3 +155,12 @@ def read(path: Path) -> list[Row]:
                 f"{path}, row {number}, has status {r['status'][:20]!r}, expected one of {STATUSES}; {remedy}."
             )
     return rows
+
+
+def _check_schema(path: Path, lines: list[str], remedy: str) -> None:
+    """ResultsError if the first row is of another schema: its columns are others too."""
+    schema = lines[1].partition(",")[0] if len(lines) > 1 and lines[0].startswith("schema,") else SCHEMA
+    if schema != SCHEMA:
+        older = schema.isdigit() and int(schema) < int(SCHEMA)
+        maker = "an older version; measure again:" if older else "another version;"
+        raise ResultsError(f"{path} is of schema {schema[:20]!r}, expected {SCHEMA!r}: made by {maker} {remedy}.")

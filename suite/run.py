@@ -24,7 +24,7 @@ from suite.worker import Worker
 OUT = ROOT / "reports" / "out"
 ASV = ROOT / ".asv" / "results"
 DEVICES = ("cpu", "cuda")
-MINUTES = 10.0  # that a run takes at most unless another limit, or none, is asked for
+MINUTES = 10.0  # that a run takes at most unless another limit, or none, is given
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -51,38 +51,40 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def check(asked: argparse.Namespace) -> tuple[list[Case], list[str]]:
-    """(cases, devices) that were asked for; ValueError for what there is not, before any work."""
-    preset: Preset = "smoke" if asked.smoke else "full" if asked.full else "bench"
-    names = asked.implementation or harness.compared()
+def check(options: argparse.Namespace) -> tuple[list[Case], list[str]]:
+    """The cases and devices of these options, before any work. ValueError for one that does not exist."""
+    preset: Preset = "smoke" if options.smoke else "full" if options.full else "bench"
+    names = options.implementation or harness.compared()
     for name in names:
         if name not in harness.names():
             raise ValueError(f"unknown implementation {name!r}; known are: {', '.join(harness.names())}.")
-    cases = [case for case in select(preset, asked.problem, asked.method) if taking_part(case, asked.implementation)]
+    cases = [
+        case for case in select(preset, options.problem, options.method) if taking_part(case, options.implementation)
+    ]
     if not cases:
-        filters = {"problem": asked.problem, "method": asked.method, "implementation": asked.implementation}
-        told = ", ".join(f"{name} {' or '.join(values)}" for name, values in filters.items() if values)
-        raise ValueError(f"the {preset} run has no case with {told}; use fewer filters, or --full.")
-    devices = asked.device or ["cpu"]
+        filters = {"problem": options.problem, "method": options.method, "implementation": options.implementation}
+        named = ", ".join(f"{name} {' or '.join(values)}" for name, values in filters.items() if values)
+        raise ValueError(f"the {preset} run has no case with {named}; use fewer filters, or --full.")
+    devices = options.device or ["cpu"]
     for device in devices:
         if device not in DEVICES:
             raise ValueError(f"unknown device {device!r}; known are: {', '.join(DEVICES)}.")
-    if asked.budget is not None and not 0 < asked.budget < float("inf"):
-        raise ValueError(f"--budget must be a positive number of minutes, got {asked.budget:g}.")
-    if not 1 <= asked.threads <= _cores():
-        raise ValueError(f"--threads must be from 1 to {_cores()} on this machine, got {asked.threads}.")
+    if options.budget is not None and not 0 < options.budget < float("inf"):
+        raise ValueError(f"--budget must be a positive number of minutes, got {options.budget:g}.")
+    if not 1 <= options.threads <= _cores():
+        raise ValueError(f"--threads must be from 1 to {_cores()} on this machine, got {options.threads}.")
     return cases, devices
 
 
-def check_libraries(asked: argparse.Namespace, names: Sequence[str], devices: Sequence[str], worker: Worker) -> None:
+def check_libraries(options: argparse.Namespace, names: Sequence[str], devices: Sequence[str], worker: Worker) -> None:
     """ValueError if one that was named cannot run, or if none can."""
     reasons = {(name, device): worker.why_not(name, device) for name in names for device in devices}
-    for name in asked.implementation:
+    for name in options.implementation:
         if name in names and all(reasons[name, device] for device in devices):
             raise ValueError(f"{name!r} cannot run: {reasons[name, devices[0]]}")
     if all(reasons.values()):
-        told = " ".join(dict.fromkeys(str(reason) for reason in reasons.values()))
-        raise ValueError(f"nothing can run on device {', '.join(devices)!r}: {told} Use --device cpu.")
+        why = " ".join(dict.fromkeys(str(reason) for reason in reasons.values()))
+        raise ValueError(f"nothing can run on device {', '.join(devices)!r}: {why} Use --device cpu.")
 
 
 class Progress:
@@ -99,7 +101,7 @@ class Progress:
         self._head = f"[{number}/{self._total} {when}] {name}{place}"
         self._show(self._head, "\n" if not self._live else "")
 
-    def tell(self, name: str, what: str) -> None:
+    def doing(self, name: str, what: str) -> None:
         if self._live:
             self._show(f"{self._head}: {name}, {what}", "")
 
@@ -115,54 +117,54 @@ class Progress:
         print(f"{erase}{printable(text)}", end=end, file=sys.stderr, flush=True)
 
 
-def bench(asked: argparse.Namespace, where: Context, cases: Sequence[Case], devices: Sequence[str]) -> None:
-    store = Store(asked.out, where, {name: where.known_by(harness.source(name)) for name in harness.names()})
-    work = [(case, device, taking_part(case, asked.implementation)) for device in devices for case in cases]
-    wanted = [(case, device, store.missing(case, device, names, asked.retry)) for case, device, names in work]
+def bench(options: argparse.Namespace, where: Context, cases: Sequence[Case], devices: Sequence[str]) -> None:
+    store = Store(options.out, where, {name: where.known_by(harness.source(name)) for name in harness.names()})
+    work = [(case, device, taking_part(case, options.implementation)) for device in devices for case in cases]
+    wanted = [(case, device, store.missing(case, device, names, options.retry)) for case, device, names in work]
     todo = [(case, device, names) for case, device, names in wanted if names]
     total = len(work)
     progress = Progress(total)
     if store.adopted:
         progress.note(f"{store.adopted} rows of other runs, from {store.path}, are kept in {store.folder}.")
-    if asked.full and todo:
+    if options.full and todo:
         progress.note("The full run takes an hour or two; interrupted, the same command goes on where it stopped.")
     if len(todo) < total:
         progress.note(f"{total - len(todo)} of {total} cases are measured already.")
-    usual = measuring.Budget(seconds=1.5) if asked.smoke else measuring.Budget()
-    no_limit = asked.smoke or asked.full
-    plan = Plan(todo, usual, asked.budget or (None if no_limit else MINUTES))
-    worker = Worker(asked.threads, log=store.printed())
+    usual = measuring.Budget(seconds=1.5) if options.smoke else measuring.Budget()
+    no_limit = options.smoke or options.full
+    plan = Plan(todo, usual, options.budget or (None if no_limit else MINUTES))
+    worker = Worker(options.threads, log=store.printed())
     try:
         if todo:
-            check_libraries(asked, list(dict.fromkeys(name for *_, names in work for name in names)), devices, worker)
+            check_libraries(options, list(dict.fromkeys(name for *_, names in work for name in names)), devices, worker)
         left = plan.left()
         while (planned := plan.next()) is not None:
             (case, device, missing), budget = planned
             progress.case(total - len(plan.rest), str(case), device, left)
-            for row in worker.measure(case, missing, device, budget, progress.tell):
+            for row in worker.measure(case, missing, device, budget, progress.doing):
                 store.add(row)
                 if row["status"] == "failed":
                     progress.note(f"  failed: {row['implementation']}: {row['reason']}")
             store.finish(case, device)
             left = plan.left()
-        for sentence in plan.told():
+        for sentence in plan.shortened():
             progress.note(sentence)
     finally:
         worker.close()
         progress.end()
 
 
-def report(asked: argparse.Namespace, run: str) -> int:
+def report(options: argparse.Namespace, run: str) -> int:
     """Render what is there, asv's and pytest-benchmark's results too; the exit code of the report."""
-    command = [sys.executable, "-m", "reports", str(asked.out / "results.csv"), "--out", str(asked.out)]
-    for option, found in (("--asv", ASV), ("--pytest-benchmark", head_to_heads(asked.out, run))):
+    command = [sys.executable, "-m", "reports", str(options.out / "results.csv"), "--out", str(options.out)]
+    for option, found in (("--asv", ASV), ("--pytest-benchmark", head_to_heads(options.out, run))):
         command += [option, str(found)] if found.exists() else []
     code = subprocess.run(command, cwd=ROOT).returncode
     if code:
-        told = (
-            f"no report was written; what was measured is kept in {asked.out / 'runs'}, and `nox -s report` draws it."
+        message = (
+            f"no report was written; what was measured is kept in {options.out / 'runs'}, and `nox -s report` draws it."
         )
-        print(told, file=sys.stderr)
+        print(message, file=sys.stderr)
     return code
 
 
@@ -171,9 +173,9 @@ def head_to_heads(folder: Path, run: str) -> Path:
     return folder / f"pytest-benchmark-{run}.json"
 
 
-def other_tools(asked: argparse.Namespace, where: Context) -> None:
+def other_tools(options: argparse.Namespace, where: Context) -> None:
     """The head-to-heads of pytest-benchmark and, for the history, asv at this commit; what is there is not repeated."""
-    done = head_to_heads(asked.out, where.run)
+    done = head_to_heads(options.out, where.run)
     if not done.exists():
         # Without the tests' own options: their checks of shapes at run time would slow our code and no other.
         bare, new = ("-o", "addopts=--import-mode=importlib"), done.with_suffix(".tmp")
@@ -195,16 +197,16 @@ def other_tools(asked: argparse.Namespace, where: Context) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """0: measured and reported; 2: the input cannot be used or nothing can be written, what there was is kept; 130:
     interrupted."""
-    asked = parse(arguments)
-    asked.out = asked.out.resolve()
+    options = parse(arguments)
+    options.out = options.out.resolve()
     try:
-        cases, devices = check(asked)
-        where = context(asked.threads)
-        with locked(asked.out):
-            bench(asked, where, cases, devices)
-            if asked.full:
-                other_tools(asked, where)
-            return report(asked, where.run)
+        cases, devices = check(options)
+        where = context(options.threads)
+        with locked(options.out):
+            bench(options, where, cases, devices)
+            if options.full:
+                other_tools(options, where)
+            return report(options, where.run)
     except (ValueError, ResultsError) as error:
         print(f"error: {printable(str(error))}", file=sys.stderr)
         return 2

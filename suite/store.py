@@ -1,4 +1,4 @@
-"""What was measured, kept: rows are only ever added, each in one write that has reached the disk.
+"""Where rows are kept: they are only ever added, each in one write that has reached the disk.
 
 FOLDER/runs/RUN.csv    all rows of a run, as they came
 FOLDER/runs/RUN.done   a line for each work that is finished, with the keys of its rows
@@ -199,7 +199,7 @@ class Store:
             ) from None
 
     def missing(self, case: Case, device: str, names: Sequence[str], retry: bool = False) -> list[str]:
-        """Those still to be measured: of a comparison of times all, as soon as one is missing."""
+        """The implementations still to be measured: all of them where times are compared and one is missing."""
 
         def is_missing(name: str) -> bool:
             journal, work = self._journal(self._runs[name]), (case_id(case), device, name)

@@ -1,4 +1,4 @@
-"""Runs on the clock: side by side in rounds, or one alone for a moment."""
+"""Timing runs: side by side in rounds, or one alone for a moment."""
 
 import gc
 import math
@@ -10,7 +10,7 @@ import numpy as np
 
 from suite.harness import Run
 
-Tell = Callable[[str, str], None]
+OnProgress = Callable[[str, str], None]
 
 MIN_ROUNDS = 6  # the fewest from which the median has a distribution-free interval of 95 %
 SHORT = 0.1  # seconds for the time beside a precision; work that takes longer needs no second call to be warm
@@ -55,7 +55,9 @@ def _reading(run: Run, times: int) -> float:
     return _clock(run, times)
 
 
-def rounds(runs: dict[str, Run], budget: Budget, tell: Tell) -> tuple[dict[str, np.ndarray], dict[str, BaseException]]:
+def rounds(
+    runs: dict[str, Run], budget: Budget, on_progress: OnProgress
+) -> tuple[dict[str, np.ndarray], dict[str, BaseException]]:
     """The readings of each, as many of all of them; and those that failed at one, which were left out from then on."""
     clocks: dict[str, list[float]] = {name: [] for name in runs}
     times: dict[str, int] = {}
@@ -68,7 +70,7 @@ def rounds(runs: dict[str, Run], budget: Budget, tell: Tell) -> tuple[dict[str, 
         names = [name for name in runs if name not in failures]
         first = number % max(len(names), 1)
         for name in (*names[first:], *names[:first]):
-            tell(name, f"round {number + 1}")
+            on_progress(name, f"round {number + 1}")
             try:
                 if name in times:
                     seconds = _reading(runs[name], times[name])

@@ -19,7 +19,7 @@ from suite.run import OUT
 
 COLUMNS = (
     *("implementation", "version", "subject", "claim", "source"),
-    *("expected", "measured", "low", "high", "verdict", "reason"),
+    *("expected", "measured", "low", "high", "verdict", "reason", "measured_with"),
 )
 ALPHA = 1e-3
 
@@ -71,14 +71,14 @@ def wrong(claim: Claim, row: Mapping[str, str]) -> bool:
     return ours and row["verdict"] != "holds"
 
 
-def _told(row: Mapping[str, str]) -> str:
+def _summary(row: Mapping[str, str]) -> str:
     measured = f" measured {float(row['measured']):.3g}" if row.get("measured") else ""
     return f"{row['implementation']}: {row['subject']}: {row['claim']};{measured} {row.get('reason', '')}"
 
 
-def _unknown(asked: Sequence[str]) -> str | None:
+def _unknown(chosen: Sequence[str]) -> str | None:
     """Why this selection cannot be verified here."""
-    for name in asked:
+    for name in chosen:
         if name not in names():
             return f"unknown implementation {name!r}; known are: {', '.join(names())}."
         reason = why_not(name, "cpu")
@@ -118,15 +118,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _verify_all(claims: Sequence[Claim], effort: Effort, file: Path) -> list[Row]:
-    """The rows of the claims, written as they come."""
+    """The rows of the claims, written as they come; one that rests on the measurement of an earlier row names it."""
     rows: list[Row] = []
+    first: dict[tuple[str, str, str], int] = {}
     for number, claim in enumerate(claims, start=1):
         row = verify(claim, effort)
+        shared = first.setdefault(claim.measurement, number)
+        row["measured_with"] = f"row {shared}" if shared < number else ""
         rows.append(row)
         write(file, rows)
         mark = " (control)" if claim.kind == "control" else ""
         bad = "  <-- must not be" if wrong(claim, row) else ""
-        print(f"[{number}/{len(claims)}] {row['verdict']:>12}  {_told(row)}{mark}{bad}", flush=True)
+        print(f"[{number}/{len(claims)}] {row['verdict']:>12}  {_summary(row)}{mark}{bad}", flush=True)
     return rows
 
 

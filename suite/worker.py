@@ -16,7 +16,7 @@ from suite.results import Row
 
 PATIENCE = 300.0  # seconds without a sign of life
 
-Tell = Callable[[str, str], None]
+OnProgress = Callable[[str, str], None]
 
 
 def _serve(pipe: Any, threads: int, log: str) -> None:
@@ -39,7 +39,7 @@ def _serve(pipe: Any, threads: int, log: str) -> None:
             if what == "why_not":
                 pipe.send(("row", why_not(*arguments)))
             else:
-                for row in measuring.measure(*arguments, tell=lambda *told: pipe.send(("tell", told))):
+                for row in measuring.measure(*arguments, on_progress=lambda *doing: pipe.send(("progress", doing))):
                     pipe.send(("row", row))
             pipe.send(("done", None))
         except Exception as failure:
@@ -47,7 +47,7 @@ def _serve(pipe: Any, threads: int, log: str) -> None:
 
 
 def _end_with_parent() -> None:
-    """A parent that is killed cannot end us, and what is measured for nobody disturbs what is measured next."""
+    """End this process with its parent: one that is killed cannot do it, and its worker would disturb the next run."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
@@ -55,7 +55,7 @@ def _end_with_parent() -> None:
 
 
 class Lost(NamedTuple):
-    """How an attempt ended early, who was at work, and whether that one is to blame for certain."""
+    """Why an attempt ended early, the implementation that was at work, and whether that one is certainly the cause."""
 
     name: str
     reason: str
@@ -93,12 +93,14 @@ class Worker:
             except StopIteration as end:
                 return f"it is broken: {end.value.reason}; mend it or uninstall it." if end.value else answer
 
-    def measure(self, case: Case, names: Sequence[str], device: str, budget: Any, tell: Tell) -> Iterator[Row]:
+    def measure(
+        self, case: Case, names: Sequence[str], device: str, budget: Any, on_progress: OnProgress
+    ) -> Iterator[Row]:
         from suite.harness import missing_row
 
         names = list(names)
         while names:
-            lost = yield from self._attempt("measure", (case, names, device, budget), names[0], tell)
+            lost = yield from self._attempt("measure", (case, names, device, budget), names[0], on_progress)
             if lost is None:
                 return
             if lost.certain or len(names) == 1:
@@ -109,7 +111,7 @@ class Worker:
             good: list[str] = []
             for name in (lost.name, *(name for name in names if name != lost.name)):
                 self.close()
-                alone = yield from self._attempt("measure", (case, [name], device, budget), name, tell)
+                alone = yield from self._attempt("measure", (case, [name], device, budget), name, on_progress)
                 if alone is None:
                     good.append(name)
                     continue
@@ -124,7 +126,7 @@ class Worker:
             names = good
 
     def _attempt(
-        self, what: str, arguments: tuple[Any, ...], at_work: str, tell: Tell | None = None
+        self, what: str, arguments: tuple[Any, ...], at_work: str, on_progress: OnProgress | None = None
     ) -> Generator[Any, None, Lost | None]:
         """Yield what the process answers to a request; return how it was lost, if it was."""
         if self._process is None:
@@ -147,10 +149,10 @@ class Worker:
                 return Lost(at_work, f"the process died (exit code {process.exitcode})", certain=False)
             if kind == "row":
                 yield answer
-            elif kind == "tell":
+            elif kind == "progress":
                 at_work = answer[0]
-                if tell:
-                    tell(*answer)
+                if on_progress:
+                    on_progress(*answer)
             elif kind == "error":
                 return Lost(at_work, answer, certain=True)
             else:

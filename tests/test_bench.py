@@ -342,7 +342,7 @@ def test_a_library_without_the_method_is_measured_with_its_best(library):
     assert {(r["status"], r["method"]) for r in rows} == {("ok", "euler")}
     rows = list(measuring.measure(replace(case, any_method=False), ["alpha"], "cpu", BUDGET, quiet))
     assert [(r["status"], r["method"]) for r in rows] == [("skipped", "reversible_heun")]
-    assert isinstance(choice := harness.choose("torchsde", replace(case, method="ees25"), "cpu"), harness.Subject)
+    assert isinstance(choice := harness.choose("torchsde", replace(case, method="ees25"), "cpu"), harness.Trial)
     assert choice.case.method == "milstein"  # of order one and the fewest evaluations of all that it has
 
 

@@ -72,8 +72,8 @@ def make(
         raise ValueError(f"unknown problem {name!r}; known are: {', '.join(PROBLEMS)}.")
     row = PROBLEMS[name]
     given = {"paths": paths, "dim": dim, "noise_dim": noise_dim, "hidden": hidden}
-    asked = {size: value for size, value in given.items() if value is not None}
-    for size, value in asked.items():
+    chosen = {size: value for size, value in given.items() if value is not None}
+    for size, value in chosen.items():
         if size not in row.sizes:
             raise ValueError(f"{name!r} has no size {size!r}, got {size}={value}; it takes {', '.join(row.sizes)}.")
         if value < 1:
@@ -82,4 +82,4 @@ def make(
         raise ValueError(f"t1 must be finite and positive (t0 is 0), got t1={t1}.")
     if sde_type not in get_args(SDEType):
         raise ValueError(f"sde_type must be one of {get_args(SDEType)}, got {sde_type!r}.")
-    return row.factory(**(row.sizes | asked), t1=t1, seed=seed, sde_type=sde_type)
+    return row.factory(**(row.sizes | chosen), t1=t1, seed=seed, sde_type=sde_type)

@@ -9,10 +9,10 @@ and no other. The report reads the JSON: extra_info carries the columns of the r
 import pytest
 
 from sdegrad.registry import IMPLEMENTATIONS
+from suite.asv_cases import find
 from suite.cases import EXACT
-from suite.harness import Subject, choose
+from suite.harness import Trial, choose
 from suite.results import SUBJECT, WORK
-from suite.tracked import find
 
 SIZE = "128x16x32"
 TASKS = {
@@ -25,10 +25,10 @@ TASKS = {
 @pytest.mark.parametrize("measure", TASKS)
 def test_time(benchmark, measure, name):
     case = TASKS[measure]
-    subject = choose(name, case, "cpu")
-    assert isinstance(subject, Subject)
-    run = subject.implementation.prepare(subject.task(case.dts[0]))
+    trial = choose(name, case, "cpu")
+    assert isinstance(trial, Trial)
+    run = trial.implementation.prepare(trial.task(case.dts[0]))
     benchmark.group = str(case)
-    row = subject.row(measure, dt=case.dts[0])
+    row = trial.row(measure, dt=case.dts[0])
     benchmark.extra_info.update({column: row[column] for column in (*SUBJECT, *WORK, "measure")})
     benchmark.pedantic(run, rounds=10, warmup_rounds=2, iterations=1)

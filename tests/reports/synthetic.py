@@ -151,8 +151,8 @@ def bench():
         for method in METHODS:
             rows += _accuracy(name, method, noise)
         for size in (1, 2560, 32768):
-            work = {"method": "doubly_sequential", "batch": size, "steps": 100, "dtype": "float32"}
-            work |= {"adjoint": "tree" if name == "diffrax" else "interval"}
+            work = {"access": "doubly_sequential", "batch": size, "steps": 100, "dtype": "float32"}
+            work |= {"brownian": "tree" if name == "diffrax" else "interval"}
             rows.append(row(name, "brownian_time", (1e-3 + size * 1e-6) * SPEED[name], 0.05, **work))
             if not name.startswith("sdegrad"):
                 rows.append(row(name, "brownian_time_ratio", 4.0, 0.05, **work))

@@ -11,8 +11,7 @@ from html.parser import HTMLParser
 import pytest
 from matplotlib.text import Text
 
-from reports import figures, readme
-from reports import labels as words
+from reports import figures, labels, readme
 from reports.__main__ import main
 from reports.data import settings, tidy
 from reports.programs import main as programs
@@ -54,7 +53,9 @@ REFUSED = {
     "no rows": (table([]), "no rows"),
     "zeros": (b"\0" * 1000, "columns"),
     "field of 131073": (with_cell("problem", "p" * 131_073), "line 2: field larger than field limit"),
-    "open quote": (table(curve()).replace(b"mine", b'"mine', 1) + b"\n", "row 2"),
+    "open quote": (table(curve()).replace(b"mine", b'"mine', 1) + b"\n", "line 3: "),
+    "older schema": (with_cell("schema", "2"), "schema '2', expected '3': made by an older version; measure again"),
+    "newer schema": (with_cell("schema", "4"), "schema '4', expected '3': made by another version"),
     "long name": (with_cell("method", "m" * 201), "row 2, column method: 'mmm"),
     "long reason": (with_cell("reason", "m" * 20_001), "row 2, column reason"),
     "dt -1": (with_cell("dt", "-1"), "row 2, column dt: '-1', expected a number above 0"),
@@ -181,8 +182,8 @@ CLAIMS = {
     "other columns": (b"a,b\n1,2\n", "no column"),
     "no rows": (VERIFICATION.splitlines()[0].encode(), "no rows"),
     "a number is text": (VERIFICATION.replace("0.503", "half").encode(), "row 2, column measured: 'half'"),
-    "cut off": (VERIFICATION.encode()[:-30], "row 5"),
-    "huge field": (VERIFICATION.replace("a book", "b" * 131_073, 1).encode(), "line 2: field larger"),
+    "cut off": (VERIFICATION.encode()[:-30], "row 9"),
+    "huge field": (VERIFICATION.replace("a page", "b" * 131_073, 1).encode(), "line 2: field larger"),
 }
 
 
@@ -220,7 +221,9 @@ def test_every_cell_of_a_stranger_is_plain_text(tmp_path, capsys):
         "framework",
         "problem",
         "method",
+        "access",
         "adjoint",
+        "brownian",
         "noise_type",
         "dtype",
         "reason",
@@ -262,7 +265,7 @@ def test_readme_shows_names_as_text(tmp_path):
 
 @pytest.mark.parametrize("text", ["a_b", "sdegrad_torch 38.0× [36.0, 40.0]", "2^-3, dim 4"])
 def test_what_is_text_in_markdown_stays_as_it_is(text):
-    assert words.markdown(text) == text
+    assert labels.markdown(text) == text
 
 
 def test_names_that_differ_in_what_files_cannot_hold_have_a_figure_each():
@@ -286,7 +289,7 @@ def test_claims_are_those_beside_the_results(tmp_path, monkeypatch):
 
 def test_a_terminal_of_ascii_shows_what_it_can():
     stream = io.TextIOWrapper(io.BytesIO(), "ascii")
-    words.say("2×", stream)
+    labels.say("2×", stream)
     stream.flush()
     assert stream.buffer.getvalue().strip() == b"2\\xd7"
 

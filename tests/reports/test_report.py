@@ -10,8 +10,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
 from matplotlib.lines import Line2D
 
-from reports import figures, readme, tables
-from reports import labels as words
+from reports import figures, labels, readme, tables
 from reports.__main__ import main
 from reports.data import apart, implementations, join, measured, settings, standalone, tidy, work_columns
 from reports.plotting import NoData
@@ -89,7 +88,7 @@ def test_apart_names_no_more_columns_than_needed():
     ],
 )
 def test_quantities_in_words(arguments, text):
-    assert words.quantity(*arguments) == text
+    assert labels.quantity(*arguments) == text
 
 
 def test_work_in_words():
@@ -109,8 +108,8 @@ def test_work_in_words():
         "dtype": "float32",
     }
     text = "neural SDE mlp, hidden 32, reversible Heun, batch 128, 100 steps of 0.01, float32"
-    assert words.work(given, given) == text
-    assert words.work(given | {"noise_type": "general"}, ["noise_type", "noise_dim"]) == "general noise, noise dim 4"
+    assert labels.work(given, given) == text
+    assert labels.work(given | {"noise_type": "general"}, ["noise_type", "noise_dim"]) == "general noise, noise dim 4"
 
 
 # Tables
@@ -138,7 +137,7 @@ def test_gradient_error_in_the_headline_is_the_largest_over_dt(frame):
     errors = measured(frame, "gradient_error")
     mine = errors[(errors["implementation"] == "torchsde") & (errors["method"] == "heun")]
     cell = next(r for r in tables.headline(frame).rows if "gradient error" in r[0][0] and " Heun" in r[0][0])[2]
-    assert cell == (words.number(mine["value"].max()),)
+    assert cell == (labels.number(mine["value"].max()),)
 
 
 def test_times_beside_an_error_are_not_in_the_headline(frame):
@@ -173,8 +172,8 @@ def test_rows_of_several_commits_name_them_all():
     older = row | {"time": "2026-01-01T00:00:00", "commit": "1" * 40}
     newer = row | {"time": "2026-01-02T00:00:00", "commit": "2" * 40, "dirty": "True"}
     expected = "a machine, cpu, 2 threads, 2026-01-02, commits 11111111 and 22222222 with changes"
-    assert words.place(pd.DataFrame([newer, older, older])) == expected
-    assert words.place(pd.DataFrame([older])).endswith("2026-01-01, commit 11111111")
+    assert labels.place(pd.DataFrame([newer, older, older])) == expected
+    assert labels.place(pd.DataFrame([older])).endswith("2026-01-01, commit 11111111")
 
 
 @pytest.mark.parametrize("name", figures.FIGURES)
@@ -242,7 +241,7 @@ def test_ratios_carry_their_number_and_their_goal(drawn, frame):
     plot = drawn[0]["gradient_time_ratio"]
     (axes,) = plot.figure.axes
     ratios = measured(frame, "gradient_time_ratio")
-    assert {text.get_text() for text in axes.texts} == {f"{words.number(v)}×" for v in ratios["value"]}
+    assert {text.get_text() for text in axes.texts} == {f"{labels.number(v)}×" for v in ratios["value"]}
     goals = [goal(row) for _, row in ratios.iterrows()]
     marks = [g for g in goals if g]
     points = [x for dots in axes.collections if isinstance(dots, PathCollection) for x, _ in dots.get_offsets()]
@@ -275,7 +274,13 @@ def test_every_goal_is_for_a_case_of_the_suite():
 
 
 def _column(case, column):
-    columns = {"method": case.method, "problem": case.problem, "rtol": case.rtol, "dt": case.dts[0]}
+    columns = {
+        "method": case.method,
+        "access": case.access,
+        "problem": case.problem,
+        "rtol": case.rtol,
+        "dt": case.dts[0],
+    }
     columns |= {"noise_source": noise_source(case), "compiled": "compiled" if case.compiled else ""}
     return columns[column] if column in columns else round(case.t1 / case.dts[0])
 
@@ -283,7 +288,7 @@ def _column(case, column):
 def test_sizes_are_drawn_where_there_are_two(frame):
     """A point of one size is no curve: it is left to the tables, and the figure with it if nothing else is there."""
     plot = figures.draw(frame)[0]["gradient_time"]
-    assert [axes.get_title("left") for axes in plot.figure.axes] == ["dt 0.01"]
+    assert [axes.get_title("left") for axes in plot.figure.axes] == ["reversible Heun"]
     _, left_out = figures.draw(frame[(frame["measure"] != "solve_time") | (frame["batch"] == 128)])
     assert left_out["solve_time"] == "no work was measured at two sizes or more."
 

@@ -36,7 +36,7 @@ def test_a_machine_like_the_reference_does_all_of_it(monkeypatch):
     seconds, planned, made = walk(monkeypatch, 1.0)
     assert seconds < 540
     assert [budget for _, budget in made] == [USUAL] * len(BENCH)
-    assert list(planned.told()) == []
+    assert list(planned.shortened()) == []
 
 
 def test_a_slower_machine_makes_fewer_rounds_before_fewer_cases(monkeypatch):
@@ -46,7 +46,7 @@ def test_a_slower_machine_makes_fewer_rounds_before_fewer_cases(monkeypatch):
     assert len(made) == len(BENCH)
     assert made[0][1] == USUAL
     assert planned.rest == []
-    (sentence,) = planned.told()
+    (sentence,) = planned.shortened()
     assert sentence.startswith("To end within 10 minutes fewer rounds were made of: time of the solve")
 
 
@@ -55,11 +55,11 @@ def test_it_ends_in_time_wherever_it_runs(slowness, monkeypatch):
     seconds, planned, made = walk(monkeypatch, slowness)
     assert seconds <= max(540, slowness * expected(telling(BENCH)[0]))  # the first case is always measured
     assert len(made) + len(planned.rest) == len(BENCH)
-    assert "there was no measurement of: " in list(planned.told())[-1]
+    assert "there was no measurement of: " in list(planned.shortened())[-1]
     assert all(budget.until == 1540 for _, budget in made if budget != USUAL)
 
 
 def test_without_a_limit_everything_is_done(monkeypatch):
     _, planned, made = walk(monkeypatch, 40.0, minutes=None)
     assert [budget for _, budget in made] == [USUAL] * len(BENCH)
-    assert list(planned.told()) == []
+    assert list(planned.shortened()) == []

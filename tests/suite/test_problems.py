@@ -17,7 +17,7 @@ from scipy.linalg import expm
 from scipy.special import expit
 
 from sdegrad import contract, methods
-from suite import statistics as measures
+from suite import statistics
 from suite.paths import make_path
 from suite.problems import PROBLEMS, NoiseType, SDEType, make
 
@@ -161,8 +161,8 @@ def solve(problem, path):
 def converges(problem, exact):
     """Whether the scheme converges to `exact` [paths, dim] at its strong order in the table of methods."""
     path, factors = path_for(problem, 256), (1, 2, 4, 8, 16)
-    squares = [measures.squared_errors(solve(problem, path.coarsen(f)), exact) for f in factors]
-    order = measures.order([f * path.dt for f in factors], np.array(squares))
+    squares = [statistics.squared_errors(solve(problem, path.coarsen(f)), exact) for f in factors]
+    order = statistics.order([f * path.dt for f in factors], np.array(squares))
     method = methods.METHODS["heun" if problem.sde_type == "stratonovich" else "euler"]
     return order.low - 0.05 < method.order[problem.noise_type] < order.high + 0.05
 
@@ -267,8 +267,8 @@ def test_exact_gradients_are_those_of_the_exact_solution(name, sde_type):
     assert set(gradients) == ({"y0"} if name == "scalar" else {"y0", *problem.params})
     for key, gradient in gradients.items():
         expected = {key: differences(problem, path, key)}
-        assert measures.relative_l1({key: gradient}, expected) < 1e-8
-        assert measures.relative_l1({key: gradient * (1 + 1e-6)}, expected) > 1e-8
+        assert statistics.relative_l1({key: gradient}, expected) < 1e-8
+        assert statistics.relative_l1({key: gradient * (1 + 1e-6)}, expected) > 1e-8
 
 
 # --- Lipschitz bounds ------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ Small solvers in numpy stand in for libraries: 4096 paths, step sizes from 1/8 t
 """
 
 import csv
+import re
 import sys
 from types import SimpleNamespace
 
@@ -125,6 +126,29 @@ def test_a_library_that_lies_is_found_out(verified):
     assert verdicts([r for r in rows if r["measured"]], "order") == ["fails"] * 3
     assert "fails" in {r["verdict"] for r in rows if r["subject"] == "Brownian Interval without a grid"}
     assert any(r["reason"] == "correlation of rows of the whitened samples" for r in rows)
+
+
+def test_rows_of_one_measurement_say_so(verified):
+    """Orders of different sources and controls rest on the same solutions; each draws no samples of its own."""
+    _, rows, _ = verified(Library(), "--quick")
+    for row in rows:
+        first = rows[int(row["measured_with"].removeprefix("row ") or 1) - 1]
+        assert not first["measured_with"]
+        assert re.split("[ ,]", row["subject"])[0] == re.split("[ ,]", first["subject"])[0] or not row["measured_with"]
+    shared = [r for r in rows if r["measured_with"] and r["source"].startswith("control")]
+    assert len([r for r in shared if r["subject"].startswith("Brownian Interval")]) == len(DEFECTS)
+
+
+@pytest.mark.parametrize(
+    ("errors", "verdict"), [((1.0, 0.0), "inconclusive"), ((1.0, 2.0), "fails"), ((0.0,), "holds")]
+)
+def test_a_failure_of_what_is_not_random_is_measured_once_more(monkeypatch, errors, verdict):
+    left = list(errors)
+    monkeypatch.setattr(checks, "_largest_error", lambda claim: left.pop(0))
+    (claim, *_) = (c for c in verify.claims_of("mylib") if c.check == "gradient" and c.kind != "control")
+    found = checks.check_gradient(claim, checks.Effort(1e-3, 2))
+    assert (found.verdict, left) == (verdict, [])
+    assert ("not deterministic" in found.reason) == (len(errors) == 2)
 
 
 def test_a_control_that_crashes_is_not_rejected(verified):

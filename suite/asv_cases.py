@@ -1,4 +1,4 @@
-"""What the asv classes share: our own implementations on the cases of the table, prepared once a process."""
+"""What the asv classes share: sdegrad's implementations on the cases of the table, prepared once in a process."""
 
 from functools import lru_cache
 from typing import Any
@@ -19,33 +19,33 @@ def find(kind: str, size: str | None = None, **wanted: Any) -> Case:
         if case.kind == kind and "bench" in case.presets and all(getattr(case, k) == v for k, v in wanted.items())
     ]
     if len(found) != 1:
-        raise LookupError(f"{len(found)} cases of kind {kind!r} with {wanted}; a history needs exactly one.")
+        raise LookupError(f"{len(found)} cases of kind {kind!r} with {wanted}; asv follows exactly one.")
     return found[0]
 
 
 @lru_cache(maxsize=4)
-def _subject(name: str, case_id: int) -> Any:
+def _trial(name: str, case_id: int) -> Any:
     # Frameworks are imported here, so that asv can discover the benchmarks without them.
     try:
         from suite.harness import choose, why_not
 
         reason = why_not(name, "cpu")
-        subject = choose(name, CASES[case_id], "cpu") if reason is None else reason
+        trial = choose(name, CASES[case_id], "cpu") if reason is None else reason
     except ImportError as missing:  # an old wheel, from before this was there
-        reason = subject = f"this commit lacks it: {missing}"
-    if isinstance(subject, str):
-        raise NotImplementedError(subject)
-    return subject
+        reason = trial = f"this commit lacks it: {missing}"
+    if isinstance(trial, str):
+        raise NotImplementedError(trial)
+    return trial
 
 
-def subject(name: str, case: Case) -> Any:
-    """The `harness.Subject` of implementation and case; NotImplementedError (asv's skip) with the reason if none."""
-    return _subject(name, CASES.index(case))
+def trial(name: str, case: Case) -> Any:
+    """The `harness.Trial` of implementation and case; NotImplementedError (asv's skip) with the reason if none."""
+    return _trial(name, CASES.index(case))
 
 
 @lru_cache(maxsize=4)
 def _run(name: str, case_id: int) -> Any:
-    run = _subject(name, case_id).implementation.prepare(_subject(name, case_id).task(CASES[case_id].dts[0]))
+    run = _trial(name, case_id).implementation.prepare(_trial(name, case_id).task(CASES[case_id].dts[0]))
     run()
     return run
 
