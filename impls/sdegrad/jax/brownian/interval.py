@@ -5,9 +5,11 @@ dtype, grid), and costs one normal per step in any order. A query inside a cell 
 cell.
 """
 
-from typing import Any
+import abc
+import functools
+import sys
+from typing import Any, NoReturn
 
-import diffrax
 import equinox as eqx
 import equinox.internal as eqxi
 import jax
@@ -19,7 +21,7 @@ from jaxtyping import Array
 
 from sdegrad.jax.arguments import check_index, check_number, eps_of
 from sdegrad.jax.brownian import cell_tree
-from sdegrad.jax.brownian.areas import CLASSES, PARTS, area_name
+from sdegrad.jax.brownian.areas import PARTS, area_name
 from sdegrad.jax.brownian.cells import Cells, keys_of, structs_of
 from sdegrad.jax.brownian.levy import LevyIncrement, Span
 from sdegrad.jax.brownian.positions import Point, inside, locate
@@ -29,8 +31,9 @@ from sdegrad.jax.times import AnyGrid, Fine, OneCell, as_given, time_dtype
 from sdegrad.jax.types import Number
 
 
-class BrownianInterval(diffrax.AbstractBrownianPath):
-    """A Brownian path on [t0, t1], sampled when asked; also the control of a `diffrax.ControlTerm`.
+class BrownianInterval(eqx.Module):
+    """A Brownian path on [t0, t1], sampled when asked; where diffrax is imported also a Brownian path of diffrax, the
+    control of a `diffrax.ControlTerm`.
 
     shape: of one increment, a tuple, or a pytree of `jax.ShapeDtypeStruct`. key: a JAX random key. dtype: of
     the increments; JAX's default float dtype if None. dt: the step of the solver that will use it: [t0, t1]
@@ -92,6 +95,8 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
         self.cells = Cells(
             keys_of(key, len(leaves)), one_cell, leaves, known, PARTS[self.area], levels_of(grid, tol), approximate
         )
+        if sys.modules.get("diffrax") is not None:
+            register()
 
     @property
     def grid(self) -> AnyGrid:
@@ -107,7 +112,9 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
 
     @property
     def levy_area(self) -> type:
-        """The class of what `evaluate` returns with use_levy."""
+        """The class of diffrax of what `evaluate` returns with use_levy. ImportError without diffrax."""
+        from sdegrad.jax.diffrax.areas import CLASSES
+
         return CLASSES[self.area]
 
     @property
@@ -166,6 +173,19 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
         length = asked[1].high - asked[0].high
         return self.levy_area(**{"dt": jax.tree.map(lambda w: length.astype(w.dtype), W), "W": W, **areas})
 
+    def derivative(self, t: Number, left: bool = True) -> NoReturn:
+        """RuntimeError: there is none. diffrax asks a path for it in `ControlTerm(...).to_ode()`."""
+        del t, left
+        raise RuntimeError(NO_DERIVATIVE)
+
+    def __call__(self, t0: Number, t1: Number) -> NoReturn:
+        """RuntimeError: diffrax calls a control that it does not know to be a path."""
+        del t0, t1
+        raise RuntimeError(
+            "diffrax does not know this BrownianInterval, which was made before diffrax was imported, for a Brownian "
+            "path: import sdegrad.jax.diffrax first, before the terms are made."
+        )
+
     def _asked(self, *times: Number) -> tuple[Fine, Fine, float]:
         """Both times, and what is an ulp for the coarser one."""
         for time in times:
@@ -194,6 +214,14 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
             return parts[0]
         A = None if self.cells.area is None else treedef.unflatten([span.A for span in spans])
         return LevyIncrement(**dict(zip(("W", "H", "K"), parts, strict=False)), A=A)
+
+
+@functools.cache
+def register() -> None:
+    """Make `BrownianInterval` a Brownian path of diffrax: the class, and so those made before, too."""
+    import diffrax
+
+    abc.ABCMeta.register(diffrax.AbstractBrownianPath, BrownianInterval)  # equinox overrides it, to refuse
 
 
 @eqx.filter_jit
