@@ -16,7 +16,7 @@ from sdegrad.jax import checks
 from sdegrad.jax.adjoints.adaptive import retraced
 from sdegrad.jax.adjoints.backward import parted
 from sdegrad.jax.adjoints.discrete import ADJOINTS
-from sdegrad.jax.arguments import check_choice, check_flag, check_options, static_grid, static_number
+from sdegrad.jax.arguments import check_choice, check_flag, check_options, eps_of, static_grid, static_number
 from sdegrad.jax.hoist import hoist
 from sdegrad.jax.methods import make_method
 from sdegrad.jax.sde import SDE, evaluations
@@ -136,7 +136,7 @@ def sdeint(
 def _constant(sde: SDE, y0: Any, ts: Any, bm: Path, solver: Any, adjoint: str, dt: Number) -> tuple[Any, Stats]:
     """The solution at ts, by steps of dt."""
     times, eps = checks.static_times(ts)
-    dt = static_number("dt", dt)
+    eps, dt = max(eps, eps_of(dt)), static_number("dt", dt)
     check_times(times, dt)
     checks.check_path(bm, times, eps)
 
