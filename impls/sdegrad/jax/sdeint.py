@@ -13,9 +13,9 @@ from jaxtyping import Array, Float, PyTree
 
 from sdegrad.grid import check_times
 from sdegrad.jax import checks
-from sdegrad.jax.adjoints.adaptive import retraced
 from sdegrad.jax.adjoints.backward import parted
 from sdegrad.jax.adjoints.discrete import ADJOINTS
+from sdegrad.jax.adjoints.recorded import differentiable_solution
 from sdegrad.jax.arguments import check_choice, check_flag, check_options, eps_of, static_grid, static_number
 from sdegrad.jax.hoist import hoist
 from sdegrad.jax.methods import make_method
@@ -163,7 +163,7 @@ def _adaptive(sde: SDE, y0: Any, ts: Any, bm: Path, solver: Any, adjoint: str, c
     checks.check_fields(sde, outputs, y0)
     solved, steps, made = solve(Stepper(_unperturbed(sde), solver, outputs), _unperturbed(y0), control)
     stats = _stats(sde, y0, solver, outputs, made, parted(solver, solved.state))
-    return retraced(adjoint, (y0, sde), solved, solver, steps), stats
+    return differentiable_solution(adjoint, (y0, sde), solved, solver, steps), stats
 
 
 def _even(sde: SDE, y0: Any, ts: Any, bm: Path, solver: Any, adjoint: str, count: int) -> tuple[Any, Stats]:
@@ -175,7 +175,7 @@ def _even(sde: SDE, y0: Any, ts: Any, bm: Path, solver: Any, adjoint: str, count
     solved = march(solver, _unperturbed(sde), steps, _unperturbed(y0), count)
     made = Made(steps.capacity, steps.capacity)
     stats = _stats(sde, y0, solver, steps, made, parted(solver, solved.state))
-    return retraced(adjoint, (y0, sde), solved, solver, steps), stats
+    return differentiable_solution(adjoint, (y0, sde), solved, solver, steps), stats
 
 
 def _default_adjoint(method: str) -> str:

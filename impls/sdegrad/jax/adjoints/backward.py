@@ -1,14 +1,25 @@
-"""What the backward passes share, whatever the steps."""
+"""The backward passes over steps of any kind: `Steps` of a grid, or `Accepted` ones whose ends are kept.
+
+Both have nodes, the indices of the times of the outputs, `time`, `length` and `noise` of a step, and `each_back`.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
 import equinox.internal as eqxi
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array
 
 from sdegrad.jax.methods.base import tree
+from sdegrad.jax.sde import SDE, AdjointSDE
+from sdegrad.jax.stepping.accepted import Accepted, Solved
+from sdegrad.jax.stepping.fixed import Steps
+from sdegrad.jax.types import Index, Method
+
+AnySteps = Steps | Accepted
 
 LOST = 0.1  # what the way back is off the solution, where it matters for the gradient; this is off by per cents then
 
@@ -75,3 +86,73 @@ def differentiable_once(gradients: Any, adjoint: str, forwards: bool = True) -> 
         raise RuntimeError(sentence)
 
     return once(gradients)
+
+
+def intervals(steps: AnySteps) -> tuple[Array, Array]:
+    """For every node the node before it, and the node; for the first, which is time 0, twice itself."""
+    nodes = jnp.asarray(steps.nodes, jnp.int32)
+    return jnp.concatenate([nodes[:1], nodes[:-1]]), nodes
+
+
+def march_back(steps: AnySteps, at_nodes: Any, visit: Callable, step: Callable, carry: Any) -> Any:
+    """From the last node to the first. `visit(k, its slice of at_nodes, carry)` at every node; `step(some, k, dW,
+    carry)` from time k + 1 to time k, dW being the increment over the step, and `some` the steps with the times there.
+    """
+
+    def down(c: tuple[Any, Any], at: tuple[Index, Index, Any]) -> tuple[Any, None]:
+        (cache, carry), (before, node, here) = c, at
+        return steps.each_back(before, node, step, (cache, visit(node, here, carry))), None
+
+    return lax.scan(down, (steps.start(), carry), (*intervals(steps), at_nodes), reverse=True)[0][1]
+
+
+def all_cotangents(a_ys: Any, y0: Any, steps: AnySteps) -> Any:
+    """a_ys with zeros where nothing depends on the output."""
+    return eqx.combine(a_ys, tree(lambda y: jnp.zeros((len(steps.nodes), *y.shape), y.dtype), y0))
+
+
+def reversible(
+    sde: Callable[[Any], SDE], arrays: Any, y0: Any, a_ys: Any, solved: Solved, method: Any, steps: AnySteps
+) -> tuple[Any, Any]:
+    """(a_y0, a_arrays), exact, by the inverse of every step. sde(arrays) is the SDE, a_ys the cotangents of the
+    solution at the nodes; of `solved` only the state is read.
+    """
+
+    def visit(_: Index, a_y: Any, r: Any) -> Any:
+        return r._replace(a_y=tree(jnp.add, r.a_y, a_y))
+
+    def step(some: AnySteps, k: Index, dW: Any, r: Any) -> Any:
+        return method.reverse(sde, arrays, some.time(k), some.time(k + 1), some.length(k), dW, r)
+
+    start = method.reverse_init(solved.state, steps.length(0), steps.noise(0), arrays)
+    end = march_back(steps, a_ys, visit, step, start)
+    reached, *gradients = method.reverse_last(sde, arrays, steps.time(0), y0, end)
+    return known_start(tuple(gradients), a_ys, y0, method.value(solved.state), reached)
+
+
+def backsolve(
+    sde: Callable[[Any], SDE], arrays: Any, y0: Any, a_ys: Any, solved: Solved, method: Method, steps: AnySteps
+) -> tuple[Any, Any]:
+    """(a_y0, a_arrays) by the continuous adjoint, which starts anew from the solution at every node, so that the error
+    of the backward solve does not add up. Arguments as in `reversible`; of `solved` only the solution is read.
+    """
+    adjoint = AdjointSDE(sde, arrays)
+
+    def visit(k: Index, here: tuple[Any, Any], state: Any) -> Any:
+        _, a_y, a_arrays = method.value(state)
+        y, a_node = here
+        return method.init(adjoint, steps.time(k), (y, tree(jnp.add, a_y, a_node), a_arrays))
+
+    def step(some: AnySteps, k: Index, dW: Any, state: Any) -> Any:
+        if method.smooth:
+            dt, dW = tree(jnp.negative, (some.length(k), dW))
+            return method.step(adjoint, some.time(k + 1), some.time(k), dt, dW, state)
+        forth = some.time(k), some.time(k + 1), some.length(k), dW
+        return undo(lambda y, arrays: method.step(sde(arrays), *forth, y), arrays, state)
+
+    start = method.init(adjoint, steps.time(0), tree(jnp.zeros_like, (y0, y0, arrays)))
+    _, a_y, a_arrays = method.value(march_back(steps, (solved.ys, a_ys), visit, step, start))
+    return a_y, a_arrays
+
+
+BACKWARD: dict[str, Callable] = {"reversible": reversible, "backsolve": backsolve}

@@ -169,7 +169,7 @@ def _solve_bwd(
     saveat = run["saveat"].subs
     backward = Backward(rest, last.times, None if saveat.ts is None else last.ts, a_ys)
     start = backward.start(last, arrays, at_end=saveat.t1)
-    r = backward.march(arrays, start)
+    r = backward.march(arrays, last.times.count, start)
     a_y0, a_hat0, a_vf0, (a_args, a_terms) = backward.end(arrays, y0, vf0, r)
     gradients = (a_y0, (a_hat0, a_vf0)), a_args, a_terms
     return eqxi.nondifferentiable_backward(gradients, msg=_ONCE)
