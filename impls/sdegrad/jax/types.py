@@ -17,7 +17,7 @@ Index = Int[Array, ""] | int
 
 
 @runtime_checkable
-class Field(Protocol):
+class VectorField(Protocol):
     """The right-hand side F(t, y; dt, dW) = f dt + g dW, in the parts that the methods ask for."""
 
     def at(self, t: Time, y: Any) -> Any:
@@ -36,7 +36,7 @@ class Field(Protocol):
 
 
 @runtime_checkable
-class MatrixField(Field, Protocol):
+class MatrixField(VectorField, Protocol):
     """A field whose diffusion can be had by itself, to be multiplied with several increments."""
 
     def matrix(self, t: Time, y: Any) -> Any:
@@ -63,11 +63,11 @@ class Method(Protocol):
     @property
     def smooth(self) -> bool: ...
 
-    def init(self, field: Field, t0: Time, y0: Any) -> Any: ...
+    def init(self, field: VectorField, t0: Time, y0: Any) -> Any: ...
 
     def step(self, field: Any, t0: Time, t1: Time, dt: Time, dW: Any, state: Any) -> Any:
-        """From t0 to t1. field: a `Field` is enough for a smooth method, others may ask a `MatrixField`. dt is t1 - t0
-        up to rounding; negative where a smooth method goes backwards in time.
+        """The state at t1, from that at t0. field: a `VectorField` is enough for a smooth method, others may ask for a
+        `MatrixField`. dt is t1 - t0 up to rounding; negative where a smooth method goes backwards in time.
         """
         ...
 
@@ -84,7 +84,7 @@ class Method(Protocol):
 class Embedded(Method, Protocol):
     """A method that knows the error of a step."""
 
-    def estimated(self, field: Field, t0: Time, t1: Time, dt: Time, dW: Any, state: Any) -> tuple[Any, Any]:
+    def estimated(self, field: VectorField, t0: Time, t1: Time, dt: Time, dW: Any, state: Any) -> tuple[Any, Any]:
         """The step, and an estimate of its error, like the solution."""
         ...
 
@@ -113,15 +113,15 @@ class CellPath(Path, Protocol):
 
 
 @runtime_checkable
-class WalkPath(Path, Protocol):
-    """A driving path that is cheaper to ask for one interval after another."""
+class CachedPath(Path, Protocol):
+    """A driving path that is cheaper to ask for one interval after another, as it keeps what it drew."""
 
     def start(self) -> Any:
         """What `advance` carries, an array pytree."""
         ...
 
-    def advance(self, walk: Any, s: Any, t: Any, /) -> tuple[Any, Any]:
-        """(the increment over [s, t], the walk there)."""
+    def advance(self, cache: Any, s: Any, t: Any, /) -> tuple[Any, Any]:
+        """(the increment over [s, t], the cache after it)."""
         ...
 
 

@@ -10,6 +10,7 @@ import equinox as eqx
 import equinox.internal as eqxi
 import jax
 import jax.numpy as jnp
+from equinox.internal import ω
 from jax import lax
 from jaxtyping import Array
 
@@ -21,7 +22,7 @@ from sdegrad.jax.types import Index, Method
 
 AnySteps = Steps | Accepted
 
-LOST = 0.1  # what the way back is off the solution, where it matters for the gradient; this is off by per cents then
+LOST = 0.1  # error of the backward pass, relative to the solution, from which on the gradient is off by per cents
 
 
 def _largest(*trees: Any) -> Any:
@@ -55,10 +56,11 @@ def undo(forth: Callable[[Any, Any], Any], arrays: Any, state: Any) -> Any:
     derivative of the diffusion is needed.
     """
     y, a_y, a_arrays = state
-    before = tree(lambda y, y1: 2 * y - y1, y, forth(y, arrays))
+    ahead = forth(y, arrays)
+    before = (2 * y**ω - ahead**ω).ω
     after, pull = jax.vjp(forth, before, arrays)
     a_y, v_arrays = pull(a_y)
-    return tree(lambda y, a, b: y + a - b, y, before, after), a_y, tree(jnp.add, a_arrays, v_arrays)
+    return (y**ω + before**ω - after**ω).ω, a_y, (a_arrays**ω + v_arrays**ω).ω
 
 
 def differentiable_once(gradients: Any, adjoint: str, forwards: bool = True) -> Any:

@@ -90,13 +90,13 @@ def _over_steps(differentiable: Differentiable, method: Method, steps: Accepted,
     last = steps.nodes[-1]
 
     def step(carry: Any, k: Index) -> Any:
-        walk, state, ys, output = carry
-        dW, walk = steps.advance(walk, steps.exact_time(k), steps.exact_time(k + 1))
+        cache, state, ys, output = carry
+        dW, cache = steps.advance(cache, steps.exact_time(k), steps.exact_time(k + 1))
         state = method.step(sde, steps.time(k), steps.time(k + 1), steps.length(k), dW, state)
         ends = steps.nodes[output] == k + 1
         at = jnp.where(ends, output, len(steps.nodes))  # the latter is nowhere
         ys = tree(lambda ys, y: ys.at[at].set(y, mode="drop"), ys, method.value(state))
-        return walk, state, ys, jnp.minimum(output + ends.astype(jnp.int32), len(steps.nodes) - 1)
+        return cache, state, ys, jnp.minimum(output + ends.astype(jnp.int32), len(steps.nodes) - 1)
 
     def segment(carry: Any, first: Index) -> Any:
         each = jnp.minimum(first + jnp.arange(size, dtype=jnp.int32), steps.capacity)

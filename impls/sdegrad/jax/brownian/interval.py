@@ -1,7 +1,7 @@
 """Brownian motion on a known grid, without a tree: every grid cell has its own counter-based random numbers.
 
 Element i of cell k is made from word (k, i) of the generator, so the path is a pure function of (key, shape,
-dtype, grid), and costs one normal per step in any order. A query inside a cell walks down a dyadic tree of that
+dtype, grid), and costs one normal per step in any order. A query inside a cell goes down a dyadic tree of that
 cell.
 """
 
@@ -24,9 +24,9 @@ from sdegrad.jax.brownian import cell_tree
 from sdegrad.jax.brownian.areas import PARTS, area_name
 from sdegrad.jax.brownian.cells import Cells, keys_of, structs_of
 from sdegrad.jax.brownian.levy import LevyIncrement, Span
-from sdegrad.jax.brownian.positions import Point, inside, locate
+from sdegrad.jax.brownian.positions import TreePosition, inside, locate
 from sdegrad.jax.brownian.spacing import NO_DERIVATIVE, grid_of, levels_of
-from sdegrad.jax.brownian.tree_cache import Walk, start
+from sdegrad.jax.brownian.tree_cache import TreeCache, start
 from sdegrad.jax.times import AnyGrid, Fine, OneCell, as_given, time_dtype
 from sdegrad.jax.types import Number
 
@@ -49,8 +49,8 @@ class BrownianInterval(eqx.Module):
     cells it obeys Chen's relation; over a piece of a cell it is drawn given the W and H of the piece.
 
     On the grid the path is exact, and a cell costs one normal per element (and one more for each of H and K). A
-    query that starts or ends inside a cell walks down a tree, log2(cell / tol) halvings of the cell and a cut at the
-    point, each of as many normals; both ends share the upper part of the way, and so do one query and the next with
+    query that starts or ends inside a cell goes down a tree, log2(cell / tol) halvings of the cell and a cut at the
+    point, each of as many normals; both ends share the upper part of the descent, and so do one query and the next with
     `advance`. The law is exact at every point, and jointly for points in different leaves of the tree, which are no
     longer than tol; points in one leaf share its normals. Where a point is in its cell is told to twice the digits of
     the times, so none of this depends on the number of cells or the dtype of times.
@@ -131,22 +131,22 @@ class BrownianInterval(eqx.Module):
         """
         return _cell(self, check_index("k", k, self.grid.steps))
 
-    def start(self) -> Walk:
-        """What `advance` carries from one query to the next: the way down to the last time asked for, some 26
+    def start(self) -> TreeCache:
+        """What `advance` carries from one query to the next: the descent to the last time asked for, some 26
         increments in memory. An array pytree, for the carry of a loop.
         """
         return start(self.cells)
 
-    def advance(self, walk: Walk | None, s: Number, t: Number) -> tuple[Any, Walk | None]:
-        """The increment over [s, t], as `cell` returns it, and the walk from there on. The same numbers as those of
+    def advance(self, cache: TreeCache | None, s: Number, t: Number) -> tuple[Any, TreeCache | None]:
+        """The increment over [s, t], as `cell` returns it, and the cache after it. The same numbers as those of
         `evaluate`, to the last bit, for fewer draws where s or t is near a time of the last query.
 
-        A query that starts where the last one ended, or ends where that started, walks down to its other end alone,
-        and only from where the ways to both part: some 24 - log2(cell / |t - s|) halvings. A walk of None is none, and
-        stays so. Of traced times outside [t0, t1] the increment is NaN.
+        A query that starts where the last one ended, or ends where that started, descends to its other end alone,
+        and only from where the descents to both part: some 24 - log2(cell / |t - s|) halvings. With None for the cache
+        it draws everything, and returns None. NaN for traced times outside [t0, t1].
         """
         asked = self._asked(s, t)
-        return (_increment(self, *asked), None) if walk is None else _advance(self, walk, *asked)
+        return (_increment(self, *asked), None) if cache is None else _advance(self, cache, *asked)
 
     def over(self, s: Fine, t: Fine) -> Any:
         """The increment over [s, t], as `cell` returns it, for times with more digits than the time dtype has."""
@@ -231,7 +231,7 @@ def _cell(bm: BrownianInterval, k: Array) -> Any:
 
 @eqx.filter_jit
 def _increment(bm: BrownianInterval, s: Fine, t: Fine, eps: float) -> Any:
-    """Over a cell it is one draw and no more; on the grid nothing is walked, and no memory taken for it."""
+    """Over a cell it is one draw and no more; on the grid nothing descends, and takes no memory for it."""
     cells = bm.cells
     ends, sign, valid = _ends(bm, s, t, eps)
 
@@ -242,20 +242,20 @@ def _increment(bm: BrownianInterval, s: Fine, t: Fine, eps: float) -> Any:
         of_s, of_t, _ = cell_tree.sides(cells, bm.start(), ends)
         return cell_tree.total(cells, of_s, of_t, ends)
 
-    ways = lambda: cell_tree.cell(cells, ends.cell[0]), whole, pieces
+    queries = lambda: cell_tree.cell(cells, ends.cell[0]), whole, pieces
     on_grid = (ends.depth() == 0).all()
-    spans = lax.switch(jnp.where(on_grid, jnp.where(ends.cell[1] - ends.cell[0] == 1, 0, 1), 2), ways)
+    spans = lax.switch(jnp.where(on_grid, jnp.where(ends.cell[1] - ends.cell[0] == 1, 0, 1), 2), queries)
     return bm._packed(_directed(spans, sign, valid))
 
 
 @eqx.filter_jit
-def _advance(bm: BrownianInterval, walk: Walk, s: Fine, t: Fine, eps: float) -> tuple[Any, Walk]:
+def _advance(bm: BrownianInterval, cache: TreeCache, s: Fine, t: Fine, eps: float) -> tuple[Any, TreeCache]:
     ends, sign, valid = _ends(bm, s, t, eps)
-    of_s, of_t, walk = cell_tree.sides(bm.cells, walk, ends)
-    return bm._packed(_directed(cell_tree.total(bm.cells, of_s, of_t, ends), sign, valid)), walk
+    of_s, of_t, cache = cell_tree.sides(bm.cells, cache, ends)
+    return bm._packed(_directed(cell_tree.total(bm.cells, of_s, of_t, ends), sign, valid)), cache
 
 
-def _ends(bm: BrownianInterval, s: Fine, t: Fine, eps: float) -> tuple[Point, Array, Array]:
+def _ends(bm: BrownianInterval, s: Fine, t: Fine, eps: float) -> tuple[TreePosition, Array, Array]:
     """Where both times are, the earlier first; -1 if that is t, and 1 otherwise; whether the path reaches both."""
     back = t.high < s.high
     in_order = jax.tree.map(lambda a, b: jnp.stack([jnp.where(back, b, a), jnp.where(back, a, b)]), s, t)

@@ -15,7 +15,7 @@ from jaxtyping import Array
 
 from sdegrad.jax.diffrax.backward import Backward, Last
 from sdegrad.jax.diffrax.spans import spanned
-from sdegrad.jax.diffrax.terms import Walking, hoist
+from sdegrad.jax.diffrax.terms import CachingSolver, hoist
 from sdegrad.jax.diffrax.times import EvenSteps, Times
 from sdegrad.jax.methods.base import tree
 
@@ -62,8 +62,8 @@ class ReversibleAdjoint(diffrax.AbstractAdjoint):
         start = init_state.y, init_state.solver_state
         tprev = spanned(init_state.tprev, terms, (run["t0"], run["t1"]))
         constant = isinstance(run["stepsize_controller"], diffrax.ConstantStepSize)
-        terms = hoist(terms, init_state.tprev, init_state.y, args, walk=not constant)
-        run["solver"] = Walking(run["solver"])
+        terms = hoist(terms, init_state.tprev, init_state.y, args, cached=not constant)
+        run["solver"] = CachingSolver(run["solver"])
         init_state = dataclasses.replace(init_state, y=None, solver_state=None, tprev=tprev)
         constants = "t0, t1, dt0 and SaveAt(ts=...) with ReversibleAdjoint"
         init_state, run = eqxi.nondifferentiable((init_state, run), name=constants)

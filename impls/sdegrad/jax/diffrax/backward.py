@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from equinox.internal import ω
 from jax import lax
 from jaxtyping import Array, Float, Int
 
@@ -43,7 +44,7 @@ class Reverse(NamedTuple):
     a_F: Any
     a_after: Any
     a_arrays: Any
-    walks: Any  # along the paths of Brownian motion
+    caches: Any  # along the paths of Brownian motion
 
 
 class Backward(eqx.Module):
@@ -74,7 +75,7 @@ class Backward(eqx.Module):
         """The inverse of step k, from time k + 1 to time k, and its gradient."""
         _, terms = eqx.combine(arrays, self.rest)
         t0, t1 = self.times(k), self.times(k + 1)
-        before, walks = terms.advance(r.walks, t0, t1)
+        before, caches = terms.advance(r.caches, t0, t1)
 
         def products(hat: Any, arrays: Any, after: Any, before: Any) -> tuple[Any, Any]:
             args, terms = eqx.combine(arrays, self.rest)
@@ -82,22 +83,22 @@ class Backward(eqx.Module):
             return self._product(hat, vf, after, arrays), self._product(hat, vf, before, arrays)
 
         (F, G), pull = jax.vjp(products, r.hat, arrays, r.after, before)
-        y = tree(lambda ahead, F: ahead - F / 2, r.ahead, F)
+        y = (r.ahead**ω - F**ω / 2).ω
         saved, a_here, a_previous = self._outputs(t0, t1, r.saved, r.a_y)
-        half = tree(lambda a: a / 2, a_here)
+        half = (a_here**ω / 2).ω
         v_hat, v_arrays, v_after, a_before = pull((r.a_F, half))
-        a_hat = tree(jnp.add, r.a_hat, v_hat)
+        a_hat = (r.a_hat**ω + v_hat**ω).ω
         return Reverse(
             saved=saved,
-            ahead=tree(lambda y, G: y - G / 2, y, G),
-            hat=tree(lambda y, hat, G: 2 * y - hat - G, y, r.hat, G),
+            ahead=(y**ω - G**ω / 2).ω,
+            hat=(2 * y**ω - r.hat**ω - G**ω).ω,
             after=before,
-            a_y=tree(lambda here, previous, hat: here + previous + 2 * hat, a_here, a_previous, a_hat),
-            a_hat=tree(jnp.negative, a_hat),
-            a_F=tree(jnp.add, half, a_hat),
+            a_y=(a_here**ω + a_previous**ω + 2 * a_hat**ω).ω,
+            a_hat=(-(a_hat**ω)).ω,
+            a_F=(half**ω + a_hat**ω).ω,
             a_after=a_before,
             a_arrays=self._add(arrays, k + 1, r, v_arrays, v_after),
-            walks=walks,
+            caches=caches,
         )
 
     def end(self, arrays: Any, y0: Any, vf0: Any, r: Reverse) -> tuple[Any, Any, Any, Any]:
@@ -136,8 +137,8 @@ class Backward(eqx.Module):
         for Brownian motion, and then its increment is not computed again: nothing needs it.
         """
         _, pull = jax.vjp(lambda arrays: self._control(k, arrays), arrays)
-        (w_arrays,) = pull(tree(jnp.add, r.a_after, v_after))
-        return tree(lambda a, v, w: a + v + w, r.a_arrays, v_arrays, w_arrays)
+        (w_arrays,) = pull((r.a_after**ω + v_after**ω).ω)
+        return (r.a_arrays**ω + v_arrays**ω + w_arrays**ω).ω
 
     def _outputs(self, t0: Array, t1: Array, saved: Array, a_y: Any) -> tuple[Array, Any, Any]:
         """The outputs before the step from t0 to t1, and the cotangents of y at its end and its start,

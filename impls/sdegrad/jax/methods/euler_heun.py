@@ -9,13 +9,17 @@ Kloeden and Platen (1992), equation (15.5.18) without its drift corrector:
 
 from typing import Any
 
-from sdegrad.jax.methods.base import OneStep, tree
-from sdegrad.jax.types import Field, Time
+from equinox.internal import ω
+
+from sdegrad.jax.methods.base import OneStep
+from sdegrad.jax.types import Time, VectorField
 
 
 class EulerHeun(OneStep):
-    def step(self, field: Field, t0: Time, t1: Time, dt: Time, dW: Any, state: Any) -> Any:
-        f = field.drift_increment(t0, state, dt)
-        g0 = field.noise_increment(t0, state, dW)
-        g1 = field.noise_increment(t1, tree(lambda y, g: y + g, state, g0), dW)
-        return tree(lambda y, f, g0, g1: y + f + (g0 + g1) / 2, state, f, g0, g1)
+    def step(self, field: VectorField, t0: Time, t1: Time, dt: Time, dW: Any, state: Any) -> Any:
+        y0 = state
+        f = field.drift_increment(t0, y0, dt)
+        g0 = field.noise_increment(t0, y0, dW)
+        yh = (y0**ω + g0**ω).ω
+        g1 = field.noise_increment(t1, yh, dW)
+        return (y0**ω + f**ω + (g0**ω + g1**ω) / 2).ω

@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from equinox.internal import ω
 
 from sdegrad.jax.brownian.levy import LevyIncrement
 from sdegrad.jax.methods.base import OneStep, tree
@@ -25,12 +26,13 @@ class LogODE(OneStep):
 
     def step(self, field: MatrixField, t0: Time, t1: Time, dt: Time, dW: LevyIncrement, state: Any) -> Any:  # noqa: ARG002
         half = t0 + dt / 2
-        middle = tree(lambda y, F: y + F / 2, state, field.increment(t0, state, dt, dW.W))
+        F = field.increment(t0, state, dt, dW.W)
+        middle = (state**ω + F**ω / 2).ω
         g, derivative = jax.linearize(lambda y: field.matrix(half, y), middle)
         along = tree(lambda g: jnp.moveaxis(g @ dW.A, -1, 0), g)  # for every l, sum_k A_kl g_k
         bracket = tree(lambda d: jnp.einsum("l...l->...", d), jax.vmap(derivative)(along))
-        f = field.drift_increment(half, middle, dt)
-        return tree(lambda y, f, n, b: y + f + n + b, state, f, field.product(g, dW.W), bracket)
+        f, n = field.drift_increment(half, middle, dt), field.product(g, dW.W)
+        return (state**ω + f**ω + n**ω + bracket**ω).ω
 
 
 def make(sde_type: str, noise_type: str) -> Method:  # noqa: ARG001

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from equinox.internal import ω
 
 from sdegrad.jax.arguments import static_number
 from sdegrad.jax.methods.base import OneStep, tree
@@ -27,7 +28,7 @@ from sdegrad.jax.methods.midpoint import Midpoint
 from sdegrad.jax.methods.shark import ShARK
 from sdegrad.jax.methods.sra1 import SRA1
 from sdegrad.jax.sde import backwards
-from sdegrad.jax.types import Field, Method, Time
+from sdegrad.jax.types import Method, Time, VectorField
 
 ANY_NOISE: dict[str, OneStep] = {
     "ees25": EES25,
@@ -66,14 +67,14 @@ class McCallumFoster(eqx.Module):
     def smooth(self) -> bool:
         return self.base.smooth
 
-    def init(self, field: Field, t0: Time, y0: Any) -> State:  # noqa: ARG002
+    def init(self, field: VectorField, t0: Time, y0: Any) -> State:  # noqa: ARG002
         return State(y0, y0)
 
-    def step(self, field: Field, t0: Time, t1: Time, dt: Time, dW: Any, state: State) -> State:
+    def step(self, field: VectorField, t0: Time, t1: Time, dt: Time, dW: Any, state: State) -> State:
         forth = self.base.step(field, t0, t1, dt, dW, state.z)
-        y = tree(lambda y, z, forth: self.coupling * (y - z) + forth, state.y, state.z, forth)
+        y = (self.coupling * (state.y**ω - state.z**ω) + forth**ω).ω
         back = self.base.step(field, t1, t0, -dt, backwards(dW), y)
-        return State(y, tree(lambda y, z, back: z + y - back, y, state.z, back))
+        return State(y, (state.z**ω + y**ω - back**ω).ω)
 
     def value(self, state: State) -> Any:
         return state.y
@@ -94,18 +95,18 @@ class McCallumFoster(eqx.Module):
             return self.base.step(field(arrays), t0, t1, dt, dW, z)
 
         y_back, pull_back = jax.vjp(back, r.y, arrays)
-        z = tree(lambda y, z, back: z - y + back, r.y, r.z, y_back)
+        z = (r.z**ω - r.y**ω + y_back**ω).ω
         z_forth, pull_forth = jax.vjp(forth, z, arrays)
-        y = tree(lambda y, z, forth: z + (y - forth) / self.coupling, r.y, z, z_forth)
-        v_y, v_arrays = pull_back(tree(jnp.negative, r.a_z))
-        a_forth = tree(lambda a, b, v: a + b + v, r.a_y, r.a_z, v_y)
+        y = (z**ω + (r.y**ω - z_forth**ω) / self.coupling).ω
+        v_y, v_arrays = pull_back((-(r.a_z**ω)).ω)
+        a_forth = (r.a_y**ω + r.a_z**ω + v_y**ω).ω
         v_z, w_arrays = pull_forth(a_forth)
-        a_y = tree(lambda a: self.coupling * a, a_forth)
-        a_z = tree(lambda a, b, v: a - b + v, r.a_z, a_y, v_z)
-        return Reverse(y, z, a_y, a_z, tree(lambda a, v, w: a + v + w, r.a_arrays, v_arrays, w_arrays))
+        a_y = (self.coupling * a_forth**ω).ω
+        a_z = (r.a_z**ω - a_y**ω + v_z**ω).ω
+        return Reverse(y, z, a_y, a_z, (r.a_arrays**ω + v_arrays**ω + w_arrays**ω).ω)
 
     def reverse_last(self, field: Callable, arrays: Any, t0: Time, y0: Any, r: Reverse) -> tuple[Any, Any, Any]:  # noqa: ARG002
-        return r.y, tree(jnp.add, r.a_y, r.a_z), r.a_arrays
+        return r.y, (r.a_y**ω + r.a_z**ω).ω, r.a_arrays
 
 
 def make(sde_type: str, noise_type: str, *, base: str = "midpoint", coupling: float = 0.999) -> Method:  # noqa: ARG001

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
+from equinox.internal import ω
 
 from sdegrad.jax.brownian.levy import LevyIncrement
 from sdegrad.jax.methods.base import OneStep, tree
@@ -20,7 +21,7 @@ from sdegrad.tableaux import SRI2W1 as TABLEAU
 def _sum(y: Any, weights: Sequence[float | int], values: Sequence[Any]) -> Any:
     for weight, value in zip(weights, values, strict=False):
         if weight:
-            y = tree(lambda y, x, weight=weight: y + weight * x, y, value)
+            y = (y**ω + weight * value**ω).ω
     return y
 
 
@@ -35,7 +36,7 @@ class SRI(OneStep):
             return sum(b[i] * x for b, x in zip(TABLEAU.beta, I, strict=True) if b[i])
 
         W, H = dW.W, dW.H
-        mean = tree(lambda w, h: w / 2 + h, W, H)
+        mean = (W**ω / 2 + H**ω).ω
         root = tree(lambda w: jnp.full_like(w, real(jnp.sqrt(dt), w)), W)
         drifts, mixed, scaled, y1 = [], [], [], state  # f h, g I_10 / h, g sqrt h
         for i in range(4):
@@ -45,7 +46,8 @@ class SRI(OneStep):
             g = field.matrix(t0 + TABLEAU.C1[i] * dt, _sum(_sum(state, TABLEAU.A1[i], drifts), TABLEAU.B1[i], scaled))
             mixed.append(field.product(g, mean))
             scaled.append(field.product(g, root))
-            y1 = tree(jnp.add, y1, field.product(g, tree(lambda w, h, i=i: integral(w, h, i), W, H)))
+            noise = field.product(g, tree(lambda w, h, i=i: integral(w, h, i), W, H))
+            y1 = (y1**ω + noise**ω).ω
         return _sum(y1, TABLEAU.alpha, drifts)
 
 

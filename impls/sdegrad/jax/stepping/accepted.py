@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int
 from sdegrad.jax.brownian.levy import LevyIncrement
 from sdegrad.jax.stepping.blocks import BLOCK, loop_back
 from sdegrad.jax.stepping.fixed import increment
-from sdegrad.jax.types import Index, Path, WalkPath
+from sdegrad.jax.types import CachedPath, Index, Path
 
 
 class Accepted(eqx.Module):
@@ -62,14 +62,14 @@ class Accepted(eqx.Module):
 
     def start(self) -> Any:
         """What `advance` carries from query to query."""
-        return self.bm.start() if isinstance(self.bm, WalkPath) else None
+        return self.bm.start() if isinstance(self.bm, CachedPath) else None
 
-    def advance(self, walk: Any, a: Array, b: Array) -> tuple[Any, Any]:
-        """The Brownian increment over [a, b], and the walk there."""
-        if not isinstance(self.bm, WalkPath):
-            return increment(self.bm, a, b, self.levy_area), walk
-        dW, walk = self.bm.advance(walk, a, b)
-        return (dW.W if isinstance(dW, LevyIncrement) and self.levy_area == "none" else dW), walk
+    def advance(self, cache: Any, a: Array, b: Array) -> tuple[Any, Any]:
+        """The Brownian increment over [a, b], and the cache after it."""
+        if not isinstance(self.bm, CachedPath):
+            return increment(self.bm, a, b, self.levy_area), cache
+        dW, cache = self.bm.advance(cache, a, b)
+        return (dW.W if isinstance(dW, LevyIncrement) and self.levy_area == "none" else dW), cache
 
     def each_back(self, first: Index, last: Index, step: Callable, carry: Any) -> Any:
         """carry = step(some, k, dW, carry) for every step k from `last` - 1 back to `first`, beside what `advance`

@@ -25,7 +25,7 @@ from sdegrad.jax.types import CellPath, Embedded, Made
 SAFETY = 0.9
 SMALLEST, LARGEST = 0.2, 5.0  # factors of the step
 PROPORTIONAL, INTEGRAL = 0.1, 0.9  # exponents, to be divided by the order of the error
-STRETCH = 1.01  # of a step that would stop just short of an output
+OVERSHOOT = 1.01  # of a step that would stop just short of an output
 
 
 class Control(eqx.Module):
@@ -48,7 +48,7 @@ class _Run(NamedTuple):
     times: Float[Array, "times"]
     accepted: Int[Array, ""]
     tried: Int[Array, ""]
-    walk: Any  # along the path
+    cache: Any  # of the path
 
 
 class Stepper(eqx.Module):
@@ -75,23 +75,23 @@ class Stepper(eqx.Module):
         origin, unit = (bm.grid.t0, bm.grid.dt) if isinstance(bm, CellPath) else (self.outputs.times[0], 1.0)
         spacing = jnp.ldexp(jnp.full_like(h, unit), jnp.frexp(h / unit)[1] - 4)
         rounded = origin + jnp.floor((t + h - origin) / spacing + 1e-3) * spacing
-        return jnp.where(t + STRETCH * h < target, rounded, target)
+        return jnp.where(t + OVERSHOOT * h < target, rounded, target)
 
     def __call__(self, run: _Run) -> tuple[Any, Any, Any]:
-        """The state at run.end, the error of the solution there, and the walk along the path."""
+        """The state at run.end, the error of the solution there, and the cache of the path."""
         if not self.halves:
-            made, walk = self._step(self.method.estimated, run.walk, run.t, run.end, run.state)
-            return *made, walk
+            made, cache = self._step(self.method.estimated, run.cache, run.t, run.end, run.state)
+            return *made, cache
         half, step, value = middle(run.t, run.end), self.method.step, self.method.value
-        whole, walk = self._step(step, run.walk, run.t, run.end, run.state)
-        state, walk = self._step(step, walk, run.t, half, run.state)
-        state, walk = self._step(step, walk, half, run.end, state)
-        return state, tree(jnp.subtract, value(whole), value(state)), walk
+        whole, cache = self._step(step, run.cache, run.t, run.end, run.state)
+        state, cache = self._step(step, cache, run.t, half, run.state)
+        state, cache = self._step(step, cache, half, run.end, state)
+        return state, tree(jnp.subtract, value(whole), value(state)), cache
 
-    def _step(self, step: Callable, walk: Any, a: Array, b: Array, state: Any) -> tuple[Any, Any]:
+    def _step(self, step: Callable, cache: Any, a: Array, b: Array, state: Any) -> tuple[Any, Any]:
         t0, t1, dt = (t.astype(self.outputs.dtype) for t in (a, b, b - a))
-        dW, walk = self.outputs.advance(walk, a, b)
-        return step(self.sde, t0, t1, dt, dW, state), walk
+        dW, cache = self.outputs.advance(cache, a, b)
+        return step(self.sde, t0, t1, dt, dW, state), cache
 
 
 def solve(step: Stepper, y0: Any, control: Control) -> tuple[Solved, Accepted, Made]:
@@ -121,7 +121,7 @@ def solve(step: Stepper, y0: Any, control: Control) -> tuple[Solved, Accepted, M
 
 
 def _attempt(step: Stepper, control: Control, target: Array, run: _Run) -> _Run:
-    state, miss, walk = step(run)
+    state, miss, cache = step(run)
     error = _scaled(miss, step.method.value(run.state), step.method.value(state), control)
     accept = error <= 1  # which NaN is not
     factor = _factor(error, run.error, 1.5 if step.halves else 1.0)
@@ -137,7 +137,7 @@ def _attempt(step: Stepper, control: Control, target: Array, run: _Run) -> _Run:
         run.times.at[run.accepted + 1].set(run.end),  # to be overwritten if rejected; the last one is not
         run.accepted + accept.astype(jnp.int32),
         run.tried + 1,
-        walk,
+        cache,
     )
 
 

@@ -24,10 +24,10 @@ def march(method: Method, sde: SDE, steps: Accepted, y0: Any, count: int) -> Sol
     """The solution at the outputs. Holds one state."""
 
     def step(carry: tuple[Index, Any, Any], _: None) -> tuple[Any, None]:
-        k, walk, state = carry
-        dW, walk = steps.advance(walk, steps.exact_time(k), steps.exact_time(k + 1))
+        k, cache, state = carry
+        dW, cache = steps.advance(cache, steps.exact_time(k), steps.exact_time(k + 1))
         state = method.step(sde, steps.time(k), steps.time(k + 1), steps.length(k), dW, state)
-        return (k + 1, walk, state), None
+        return (k + 1, cache, state), None
 
     def to(carry: Any, _: None) -> tuple[Any, Any]:
         carry, _ = lax.scan(step, carry, length=count)
