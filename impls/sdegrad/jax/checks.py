@@ -108,7 +108,7 @@ def check_method(method: str, sde_type: str, noise_type: str, adjoint: str, adjo
 
 
 def check_solver(method: str, solver: Method, adjoint: str, bm: Any) -> None:
-    """That the method can go backwards where it has to, and that bm can be asked for the Levy area that it needs."""
+    """ValueError if the method cannot go backwards where it has to, or bm has not the Levy area that it needs."""
     asked = inspect.signature(bm.evaluate).parameters if isinstance(bm, Path) else ("use_levy",)
     if solver.levy_area != "none" and "use_levy" not in asked:
         raise ValueError(
@@ -168,7 +168,7 @@ def _check_array(y: Any) -> jax.Array:
 
 
 def check_path(bm: Any, ts: tuple[float, ...] | None, eps: float) -> None:
-    """That bm is a path and, where it says what it spans in concrete numbers, that it spans ts, if these are known."""
+    """ValueError unless bm is a path, and spans ts where both are known numbers."""
     if not isinstance(bm, Path) or isinstance(bm, type):
         raise ValueError(f"bm must have evaluate(t0, t1), got {bm!r}; pass e.g. a BrownianInterval.")
     t0, t1 = getattr(bm, "t0", -np.inf), getattr(bm, "t1", np.inf)
@@ -179,8 +179,8 @@ def check_path(bm: Any, ts: tuple[float, ...] | None, eps: float) -> None:
 
 
 def check_fields(sde: SDE, steps: Steps | Accepted, y0: Any) -> None:
-    """Trees, shapes and dtypes of drift, diffusion and Brownian increment. The noise dimension is the
-    diffusion's.
+    """ValueError unless drift, diffusion and Brownian increment have the trees, shapes and dtypes that y0 asks for; the
+    noise dimension is the diffusion's.
     """
     mu, sigma = eqx.filter_eval_shape(sde.at, steps.time(0), y0)
     dW = jax.eval_shape(steps.noise, 0)

@@ -13,9 +13,9 @@ from sdegrad.jax.types import Time
 
 
 def hoist(sde: SDE, t0: Time, y0: Any) -> SDE:
-    """With the arrays that drift and diffusion use as leaves, so that gradients reach them; those of args too, which
-    are closed over, as only then a number of Python in them has no dtype of its own. Python runs the two here and never
-    again: all passes see what they were, whatever a global or a default that they read is later.
+    """The SDE with the arrays that drift and diffusion use as leaves, so that gradients reach them; those of args too,
+    which are closed over, as only then a number of Python in them has no dtype of its own. Python runs the two here and
+    never again: all passes see what they were, whatever a global or a default that they read is later.
     """
     sde = jax.tree.map(_arrays, sde)
 

@@ -1,4 +1,4 @@
-"""`sdeint`: from what the user says to the solve on the integer grid."""
+"""`sdeint`: its arguments checked, its steps chosen, and the solve handed to an adjoint."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -83,16 +83,16 @@ def sdeint(
     accepted steps as constants, whose ends are kept: max_steps scalars more for every adjoint, and the memory of
     "checkpoint" and "backprop" is that of max_steps steps.
 
-    adjoint: "reversible" (exact, memory independent of the number of steps; what None means for a reversible
-    method), "checkpoint" (exact, memory O(sqrt(steps)); what None means otherwise), "backprop" (exact, memory
-    O(steps)), "backsolve" (the continuous adjoint: inexact, memory independent of the number of steps).
-    "reversible" is near-exact for ees25 and ees27. "backprop" and "checkpoint" can be differentiated any number of
-    times, backwards and forwards; the other two once backwards, and that gradient forwards (jax.jvp) where the steps
-    are constant. Gradients reach y0, args, and the arrays that drift and diffusion hold or close over. bm is constant:
-    RuntimeError for a derivative with respect to it; if it holds traced arrays it must be a pytree. "reversible" is
-    exact up to round-off, which grows exponentially in the Lipschitz constant times the time span: where that product
-    is above a few, compare with "checkpoint". Where the way back does not lead to y0 again, so that the gradient is off
-    by per cents or worse, it is NaN.
+    adjoint: "reversible" (exact, memory independent of the number of steps; what None means for a reversible method),
+    "checkpoint" (exact, memory O(sqrt(steps)); what None means otherwise), "backprop" (exact, memory O(steps)),
+    "backsolve" (the continuous adjoint: inexact, memory independent of the number of steps). "reversible" is near-exact
+    for ees25 and ees27. "backprop" and "checkpoint" can be differentiated any number of times, backwards and forwards;
+    the other two once backwards, and that gradient forwards (jax.jvp) where the steps are constant. Gradients reach y0,
+    args, and the arrays that drift and diffusion hold or close over. bm is constant: RuntimeError for a derivative with
+    respect to it; if it holds traced arrays it must be a pytree. "reversible" is exact up to round-off, which grows
+    exponentially in the Lipschitz constant times the time span: where that product is above a few, compare with
+    "checkpoint". Where the backward pass misses y0 by so much that the gradient is off by per cents or worse, the
+    gradient is NaN.
 
     check: stop at run time where the two copies of the solution that a reversible method carries have parted, or it is
     not finite; `Stats.parted` says by how much. reversible_heun loses the solution of an SDE that contracts at the rate
@@ -198,7 +198,7 @@ def _undifferentiated(bm: Path) -> Path:
 
 
 def _dtype(y0: Any) -> np.dtype:
-    """That of the times given to the vector fields; half precision would be too coarse."""
+    """The dtype of the times given to the vector fields; half precision would be too coarse."""
     real = jnp.finfo(jnp.result_type(*jax.tree.leaves(y0))).dtype
     return real if real.itemsize >= 4 else np.dtype(np.float32)
 

@@ -37,7 +37,7 @@ class VectorField(Protocol):
 
 @runtime_checkable
 class MatrixField(VectorField, Protocol):
-    """A field whose diffusion can be had by itself, to be multiplied with several increments."""
+    """A vector field whose diffusion is also known by itself, to be multiplied with several increments."""
 
     def matrix(self, t: Time, y: Any) -> Any:
         """g(t, y)."""

@@ -38,11 +38,12 @@ def parted(method: Any, state: Any) -> Any:
 
 
 def known_start(gradients: Any, a_ys: Any, y0: Any, y1: Any, reached: Any) -> Any:
-    """The gradients (a_y0, a_arrays), or NaN if the way back was lost: from y1 it led to `reached`, and how far this is
-    off y0 matters for them. Far off does not matter where the SDE contracts so much that nothing of the cotangents a_ys
-    reaches y0. A run-time error would say more, but put a callback to Python into every compiled program.
+    """The gradients (a_y0, a_arrays), or NaN if the backward pass lost its way: from y1 it came to `reached`, so far
+    off y0 that the gradients are wrong. Far off does not matter where the SDE contracts so much that nothing of the
+    cotangents a_ys reaches y0. A run-time error would say more, but put a callback to Python into every compiled
+    program.
     """
-    here = _largest(tree(lambda a_y0, a_ys: a_y0 - a_ys[0], gradients[0], a_ys))  # by way of the solve
+    here = _largest(tree(lambda a_y0, a_ys: a_y0 - a_ys[0], gradients[0], a_ys))  # what comes through the solve
     off = here * _largest(tree(jnp.subtract, reached, y0))
     known = off <= LOST * jnp.maximum(here, _largest(a_ys)) * _largest(y0, y1)
     factor = jnp.where(known, 1.0, jnp.nan)
@@ -97,8 +98,9 @@ def intervals(steps: AnySteps) -> tuple[Array, Array]:
 
 
 def march_back(steps: AnySteps, at_nodes: Any, visit: Callable, step: Callable, carry: Any) -> Any:
-    """From the last node to the first. `visit(k, its slice of at_nodes, carry)` at every node; `step(some, k, dW,
-    carry)` from time k + 1 to time k, dW being the increment over the step, and `some` the steps with the times there.
+    """The carry at the first node, marched back from the last. `visit(k, its slice of at_nodes, carry)` at every node;
+    `step(some, k, dW, carry)` from time k + 1 to time k, dW being the increment over the step, and `some` the steps
+    with the times there.
     """
 
     def down(c: tuple[Any, Any], at: tuple[Index, Index, Any]) -> tuple[Any, None]:

@@ -78,7 +78,7 @@ def sides(cells: Cells, cache: TreeCache, ends: TreePosition) -> tuple[list[Span
 
 
 def total(cells: Cells, first: list[Span], second: list[Span], ends: TreePosition) -> list[Span]:
-    """Over [s, t], the ends: what `sides` gives, and the whole cells between."""
+    """The spans over [s, t], the ends: those that `sides` returns, joined with those of the cells between."""
     s, t = _each(ends)
     end = tree_where(s.cell < t.cell, _end_of(s.cell, cells.levels), t)
     start = jnp.where(s.depth() == 0, s.cell, s.cell + 1)

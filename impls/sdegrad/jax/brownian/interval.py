@@ -52,13 +52,13 @@ class BrownianInterval(eqx.Module):
     query that starts or ends inside a cell goes down a tree, log2(cell / tol) halvings of the cell and a cut at the
     point, each of as many normals; both ends share the upper part of the descent, and so do one query and the next with
     `advance`. The law is exact at every point, and jointly for points in different leaves of the tree, which are no
-    longer than tol; points in one leaf share its normals. Where a point is in its cell is told to twice the digits of
-    the times, so none of this depends on the number of cells or the dtype of times.
+    longer than tol; points in one leaf share its normals. A point in its cell is known to twice the digits of the
+    times, so none of this depends on the number of cells or the dtype of times.
 
     The same numbers in any order of queries. For a batch of paths, a batch of keys under vmap, or an axis in `shape`.
     ValueError: times that are not finite or not increasing, dt or tol not positive, a shape that is not one, a dtype
-    that is not a float or needs JAX's x64 mode, an unknown levy_area, A without an axis, a key that is none, dt or tol
-    with traced ends, a tol below 2^-52 of a cell (2^-29 without the x64 mode).
+    that is not a float or needs JAX's x64 mode, an unknown levy_area, A without an axis, something else than a key, dt
+    or tol with traced ends, a tol below 2^-52 of a cell (2^-29 without the x64 mode).
     """
 
     cells: Cells
@@ -174,7 +174,7 @@ class BrownianInterval(eqx.Module):
         return self.levy_area(**{"dt": jax.tree.map(lambda w: length.astype(w.dtype), W), "W": W, **areas})
 
     def derivative(self, t: Number, left: bool = True) -> NoReturn:
-        """RuntimeError: there is none. diffrax asks a path for it in `ControlTerm(...).to_ode()`."""
+        """RuntimeError: a Brownian path has none. diffrax asks a path for it in `ControlTerm(...).to_ode()`."""
         del t, left
         raise RuntimeError(NO_DERIVATIVE)
 
@@ -187,7 +187,7 @@ class BrownianInterval(eqx.Module):
         )
 
     def _asked(self, *times: Number) -> tuple[Fine, Fine, float]:
-        """Both times, and what is an ulp for the coarser one."""
+        """Both times checked, and the spacing of the coarser dtype of the two."""
         for time in times:
             check_number("a time", time)
             if any(isinstance(x, Tracer) for x in (time, self.t0, self.t1)):
@@ -198,7 +198,7 @@ class BrownianInterval(eqx.Module):
         return s, t, max(float(np.finfo(time_dtype()).eps), *map(eps_of, times))
 
     def _reached(self, s: Fine, t: Fine, eps: float) -> tuple[Fine, Fine, float]:
-        """The same; an error at run time where the path does not reach them."""
+        """The arguments; an error at run time where the path does not reach the times."""
         if not any(isinstance(x, Tracer) for x in (s.high, t.high, self.t0, self.t1)):
             return s, t, eps
         outside = ~(inside(self.grid, s.high, eps) & inside(self.grid, t.high, eps))
@@ -207,7 +207,7 @@ class BrownianInterval(eqx.Module):
         return eqx.error_if(s, outside, sentence), t, eps
 
     def _packed(self, spans: list[Span]) -> Any:
-        """As `cell` returns it."""
+        """The spans, one for every array, in the form that `cell` returns."""
         treedef = jax.tree.structure(self.structs)
         parts = [treedef.unflatten(part) for part in zip(*(span.parts for span in spans), strict=True)]
         if self.area == "none":
@@ -231,7 +231,7 @@ def _cell(bm: BrownianInterval, k: Array) -> Any:
 
 @eqx.filter_jit
 def _increment(bm: BrownianInterval, s: Fine, t: Fine, eps: float) -> Any:
-    """Over a cell it is one draw and no more; on the grid nothing descends, and takes no memory for it."""
+    """The increment over [s, t]: one draw for a cell, no descent and no memory for it between grid times."""
     cells = bm.cells
     ends, sign, valid = _ends(bm, s, t, eps)
 
@@ -256,7 +256,7 @@ def _advance(bm: BrownianInterval, cache: TreeCache, s: Fine, t: Fine, eps: floa
 
 
 def _ends(bm: BrownianInterval, s: Fine, t: Fine, eps: float) -> tuple[TreePosition, Array, Array]:
-    """Where both times are, the earlier first; -1 if that is t, and 1 otherwise; whether the path reaches both."""
+    """The positions of both times, the earlier first; -1 if that is t, else 1; whether the path reaches both."""
     back = t.high < s.high
     in_order = jax.tree.map(lambda a, b: jnp.stack([jnp.where(back, b, a), jnp.where(back, a, b)]), s, t)
     valid = inside(bm.grid, s.high, eps) & inside(bm.grid, t.high, eps)
@@ -264,7 +264,7 @@ def _ends(bm: BrownianInterval, s: Fine, t: Fine, eps: float) -> tuple[TreePosit
 
 
 def _directed(spans: list[Span], sign: Array, valid: Array) -> list[Span]:
-    """Of the path run backwards, if sign is -1; NaN if not valid."""
+    """The spans; those of the path run backwards where sign is -1, and NaN where not valid."""
 
     def one(span: Span) -> Span:
         signs = [sign, 1, sign][: len(span.parts)]

@@ -176,7 +176,7 @@ def _solve_bwd(
 
 
 def _only_outputs(final_state: Any) -> Any:
-    """Gradients come by way of the saved solution alone; a cotangent of anything else is an error."""
+    """The final state, of which only the saved solution has a gradient; a cotangent of anything else is an error."""
     ys = final_state.save_state.ys
     final_state = eqxi.nondifferentiable_backward(final_state, name="The state of the solve", symbolic=False)
     return eqx.tree_at(lambda state: state.save_state.ys, final_state, ys)

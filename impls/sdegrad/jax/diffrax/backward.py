@@ -48,7 +48,7 @@ class Reverse(NamedTuple):
 
 
 class Backward(eqx.Module):
-    """`arrays` is what is differentiated of (args, terms), `rest` is what is not."""
+    """The backward pass. `arrays` are the differentiated ones in (args, terms), `rest` is everything else there."""
 
     rest: Any
     times: Times | Window
@@ -56,14 +56,14 @@ class Backward(eqx.Module):
     a_ys: Any  # cotangents of the outputs, [outputs, *y.shape]
 
     def start(self, last: Last, arrays: Any, at_end: bool) -> Reverse:
-        """At the last time; an empty step follows. at_end: whether there is an output at t1."""
+        """The state of the backward pass at the last time, before an empty step. at_end: whether t1 is an output."""
         k, (_, terms) = last.times.count, eqx.combine(arrays, self.rest)
         after, a_y, a_arrays = tree(jnp.zeros_like, (jax.eval_shape(self._control, k, arrays), last.y, arrays))
         here = tree(lambda a: a[last.saved], self.a_ys) if at_end else a_y
         return Reverse(last.saved, last.y, last.hat, after, here, a_y, a_y, after, a_arrays, terms.start())
 
     def march(self, arrays: Any, k: Array, r: Reverse) -> Reverse:
-        """From time k to the first."""
+        """The state of the backward pass at the first time, from that at time k."""
 
         def back(times: Window, k: Array, r: Reverse) -> Reverse:
             return dataclasses.replace(self, times=times).step(arrays, k, r)
@@ -102,7 +102,7 @@ class Backward(eqx.Module):
         )
 
     def end(self, arrays: Any, y0: Any, vf0: Any, r: Reverse) -> tuple[Any, Any, Any, Any]:
-        """At the first time, where diffrax has evaluated vf0 at hat: the cotangents of y, hat, vf0, arrays."""
+        """The cotangents of y, hat, vf0 and the arrays at the first time, where diffrax has evaluated vf0 at hat."""
         vf0, static = eqx.partition(vf0, eqx.is_inexact_array)
 
         def product(vf0: Any, arrays: Any, after: Any) -> Any:
@@ -133,8 +133,8 @@ class Backward(eqx.Module):
         return tree(lambda y, F: jnp.broadcast_to(F, y.shape).astype(y.dtype), y, F)
 
     def _add(self, arrays: Any, k: Array, r: Reverse, v_arrays: Any, v_after: Any) -> Any:
-        """a_arrays, with v_arrays and what comes by way of the control of the step after time k. That is zero
-        for Brownian motion, and then its increment is not computed again: nothing needs it.
+        """a_arrays plus v_arrays plus the share of the control of the step after time k. That share is zero for
+        Brownian motion, and then its increment is not computed again.
         """
         _, pull = jax.vjp(lambda arrays: self._control(k, arrays), arrays)
         (w_arrays,) = pull((r.a_after**ω + v_after**ω).ω)

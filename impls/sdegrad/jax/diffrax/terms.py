@@ -1,4 +1,4 @@
-"""The terms of a solve with all that they close over in sight, and their `BrownianInterval`s."""
+"""The terms of a solve as a pytree of all arrays that they use, and their `BrownianInterval`s."""
 
 from typing import Any
 
@@ -132,7 +132,7 @@ def _zeros(path: BrownianInterval) -> Any:
 
 
 def _is_part(x: Any) -> bool:
-    """Whether it is not one of diffrax's ways to put terms together."""
+    """Whether x is a term by itself, not several put together, nor one wrapped by diffrax."""
     return not isinstance(x, diffrax.MultiTerm | WrapTerm | tuple)
 
 

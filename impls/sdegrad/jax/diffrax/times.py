@@ -12,9 +12,9 @@ from sdegrad.jax.stepping.blocks import BLOCK
 
 
 class EvenSteps(eqx.Module):
-    """`diffrax.ConstantStepSize`, in arithmetic that no compiler can round in two ways.
+    """`diffrax.ConstantStepSize`, in arithmetic that every compiler rounds alike.
 
-    As diffrax writes it, XLA may turn the division into a product with a constant reciprocal, and fuse the
+    In diffrax's own form XLA may turn the division into a product with a constant reciprocal, and fuse the
     product with the sum, in one pass and not in the other. It cannot where the divisor is not seen to be
     constant, and where an absolute value stands between product and sum.
     """
@@ -32,7 +32,7 @@ class EvenSteps(eqx.Module):
         return jnp.where(k == 1, self.first, time)
 
     def adapt_step_size(self, _: Any, t1: Any, *unused: Any) -> tuple[bool, Any, Any, bool, Any, Any]:
-        """As `diffrax.AbstractStepSizeController` has it; the state is the number of the step just made."""
+        """The method of `diffrax.AbstractStepSizeController`; its state is the number of the step just made."""
         k = unused[-1] + 1
         return True, t1, self.time(k), False, k, diffrax.RESULTS.successful
 

@@ -113,7 +113,7 @@ def make(sde_type: str, noise_type: str, *, base: str = "midpoint", coupling: fl
     """base: the one-step method; coupling: l, in (0, 1]."""
     bases = ADDITIVE_NOISE if noise_type == "additive" else ANY_NOISE
     if base not in bases:
-        raise ValueError(f"the base {base!r} is none for {noise_type} noise; use one of {', '.join(bases)}.")
+        raise ValueError(f"the base {base!r} is not for {noise_type} noise; use one of {', '.join(bases)}.")
     if not 0 < static_number("coupling", coupling) <= 1:
         raise ValueError(f"the coupling must be in (0, 1], got {coupling}; the usual one is 0.999.")
     return McCallumFoster(bases[base], coupling)

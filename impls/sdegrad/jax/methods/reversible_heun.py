@@ -68,7 +68,7 @@ class ReversibleHeun(eqx.Module):
         return state.y, state.hat
 
     def reverse_init(self, state: State, dt: Any, dW: Any, arrays: Any) -> Reverse:
-        """At the last grid time; no step follows it. dt, dW and the arrays only give the shapes."""
+        """The backward pass at the last time, where it starts. dt, dW and the arrays only give the shapes."""
         dt, dW, a_y, a_arrays = tree(jnp.zeros_like, (dt, dW, state.y, arrays))
         return Reverse(state.y, state.hat, dt, dW, a_y, a_y, a_y, a_arrays)
 
@@ -104,7 +104,7 @@ class ReversibleHeun(eqx.Module):
         return Reverse(ahead, hat, dt, dW, a_y, (-(a_hat**ω)).ω, a_F, a_arrays)
 
     def reverse_last(self, field: Callable, arrays: Any, t0: Time, y0: Any, r: Reverse) -> tuple[Any, Any, Any]:
-        """At t0, where hat = y0, before an empty step: the y that it leads to, the cotangents of y0, arrays."""
+        """The y that the backward pass reaches at t0, where hat = y0, and the cotangents of y0 and the arrays."""
         dt, dW = tree(jnp.zeros_like, (r.dt, r.dW))
         end = self.reverse(field, arrays, t0, t0, dt, dW, r._replace(hat=y0))
         return end.ahead, (end.a_y**ω + end.a_hat**ω).ω, end.a_arrays

@@ -38,7 +38,7 @@ class Control(eqx.Module):
 
 
 class _Run(NamedTuple):
-    """At time t, before the step to `end`; it is carried, not computed, so that all uses of it see the same bits."""
+    """The solve at time t, before the step to `end`, which is carried so that all uses of it see the same bits."""
 
     t: Float[Array, ""]
     end: Float[Array, ""]
@@ -68,8 +68,8 @@ class Stepper(eqx.Module):
 
     def end(self, t: Array, h: Array, target: Array) -> Array:
         """The end of a step from t of at most h, rounded down to the cells of the path, or halves of them, or of these,
-        by h / 8 at most. So round-off in h is none in the times, where the path, being rough, would magnify it; and a
-        path that is a tree finds them high up.
+        by h / 8 at most. So round-off in h does not reach the times, where the path, being rough, would magnify it;
+        and a path that is a tree finds them near its root.
         """
         bm = self.outputs.bm
         origin, unit = (bm.grid.t0, bm.grid.dt) if isinstance(bm, CellPath) else (self.outputs.times[0], 1.0)
@@ -95,8 +95,8 @@ class Stepper(eqx.Module):
 
 
 def solve(step: Stepper, y0: Any, control: Control) -> tuple[Solved, Accepted, Made]:
-    """From y0 at the first output to the last; not to be differentiated. A run-time error where max_steps do not
-    suffice, or no step is small enough.
+    """The solution from y0 at the first output to the last, its steps and their number; not differentiable. A run-time
+    error where max_steps do not suffice, or no step is small enough.
     """
     value, ts = step.method.value, step.outputs.times
 
@@ -155,7 +155,7 @@ def _scaled(miss: Any, y0: Any, y1: Any, control: Control) -> Float[Array, ""]:
 
 
 def _factor(error: Array, previous: Array, order: float) -> Array:
-    """By which the next step differs from this one: less than 1 after a rejected one. order: that of the error in the
+    """The next step by this one: less than 1 after a rejected one. order: that of the error in the
     step, where there is noise.
     """
     error, previous = jnp.maximum(error, 1e-6), jnp.maximum(previous, 1e-6)
