@@ -20,7 +20,7 @@ from sdegrad.jax.sde import SDE
 from sdegrad.jax.stepping.accepted import Accepted
 from sdegrad.jax.stepping.fixed import Steps
 from sdegrad.jax.times import time_dtype
-from sdegrad.jax.types import Method, Path
+from sdegrad.jax.types import Method, Path, Y
 from sdegrad.methods import METHODS, NOISE_TYPES
 
 
@@ -142,7 +142,7 @@ def check_steps(steps: Any, dt: Any, adaptive: bool) -> int | None:
     return int(steps)
 
 
-def check_state(y0: Any) -> Any:
+def check_state(y0: Y) -> Any:
     """y0 as a tree of arrays of strong dtype."""
     if not jax.tree.leaves(y0):
         raise ValueError("y0 has no arrays; pass the initial state [*batch, dim].")
@@ -178,7 +178,7 @@ def check_path(bm: Any, ts: tuple[float, ...] | None, eps: float) -> None:
         raise ValueError(f"ts spans [{ts[0]}, {ts[-1]}], but bm only [{t0}, {t1}]; make bm longer, or ts shorter.")
 
 
-def check_fields(sde: SDE, steps: Steps | Accepted, y0: Any) -> None:
+def check_fields(sde: SDE, steps: Steps | Accepted, y0: Y) -> None:
     """ValueError unless drift, diffusion and Brownian increment have the trees, shapes and dtypes that y0 asks for; the
     noise dimension is the diffusion's.
     """

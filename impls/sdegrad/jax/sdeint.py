@@ -24,7 +24,7 @@ from sdegrad.jax.stepping.accepted import Accepted
 from sdegrad.jax.stepping.adaptive import Control, Stepper, solve
 from sdegrad.jax.stepping.even import even_steps, march
 from sdegrad.jax.stepping.fixed import Steps, matching_cells
-from sdegrad.jax.types import Made, Number, Path, Stats
+from sdegrad.jax.types import Args, Carried, Made, Number, Path, Stats, Y
 from sdegrad.methods import METHODS
 
 PARTED = 1.0  # the two copies of a reversible method differ by as much as the solution is large
@@ -44,7 +44,7 @@ def sdeint(
     bm: Path,
     dt: Number | None = None,
     steps: int | None = None,
-    args: Any = None,
+    args: Args = None,
     method: str = "reversible_heun",
     adjoint: str | None = None,
     options: Mapping[str, Any] | None = None,
@@ -133,7 +133,7 @@ def sdeint(
     return (ys, stats) if return_stats else ys
 
 
-def _constant(sde: SDE, y0: Any, ts: Any, bm: Path, solver: Any, adjoint: str, dt: Number) -> tuple[Any, Stats]:
+def _constant(sde: SDE, y0: Y, ts: Any, bm: Path, solver: Any, adjoint: str, dt: Number | None) -> tuple[Any, Stats]:
     """The solution at ts, by steps of dt."""
     times, eps = checks.static_times(ts)
     eps, dt = max(eps, eps_of(dt)), static_number("dt", dt)
@@ -152,7 +152,7 @@ def _constant(sde: SDE, y0: Any, ts: Any, bm: Path, solver: Any, adjoint: str, d
     return _interpolate(nodes, steps.nodes, outputs), stats
 
 
-def _adaptive(sde: SDE, y0: Any, ts: Any, bm: Path, solver: Any, adjoint: str, control: Any) -> tuple[Any, Stats]:
+def _adaptive(sde: SDE, y0: Y, ts: Any, bm: Path, solver: Any, adjoint: str, control: Any) -> tuple[Any, Stats]:
     """The solution at ts, by adaptive steps. control: (dt, rtol, atol, max_steps)."""
     times, control = checks.runtime_times(ts, bm), Control(*checks.check_control(*control))
     times, control = eqxi.nondifferentiable((times, control), name="ts, dt, rtol and atol of sdeint")
@@ -166,7 +166,7 @@ def _adaptive(sde: SDE, y0: Any, ts: Any, bm: Path, solver: Any, adjoint: str, c
     return differentiable_solution(adjoint, (y0, sde), solved, solver, steps), stats
 
 
-def _even(sde: SDE, y0: Any, ts: Any, bm: Path, solver: Any, adjoint: str, count: int) -> tuple[Any, Stats]:
+def _even(sde: SDE, y0: Y, ts: Any, bm: Path, solver: Any, adjoint: str, count: int) -> tuple[Any, Stats]:
     """The solution at ts, by `count` steps from each to the next."""
     times = eqxi.nondifferentiable(checks.runtime_times(ts, bm), name="ts of sdeint")
     steps = even_steps(_undifferentiated(bm), times, count, _dtype(y0), solver.levy_area)
@@ -197,7 +197,7 @@ def _undifferentiated(bm: Path) -> Path:
     return eqx.combine(eqxi.nondifferentiable(held, msg=sentence), rest)
 
 
-def _dtype(y0: Any) -> np.dtype:
+def _dtype(y0: Y) -> np.dtype:
     """The dtype of the times given to the vector fields; half precision would be too coarse."""
     real = jnp.finfo(jnp.result_type(*jax.tree.leaves(y0))).dtype
     return real if real.itemsize >= 4 else np.dtype(np.float32)
@@ -217,10 +217,10 @@ def _interpolate(zs: Any, nodes: tuple[int, ...], outputs: tuple[tuple[int, floa
     return jax.tree.map(between, zs)
 
 
-def _stats(sde: SDE, y0: Any, solver: Any, steps: Steps | Accepted, made: Made, apart: Any) -> Stats:
+def _stats(sde: SDE, y0: Y, solver: Any, steps: Steps | Accepted, made: Made, apart: Any) -> Stats:
     """Evaluations are counted where they are traced: they depend on the options, and some methods begin with one."""
 
-    def step(sde: SDE, state: Any) -> Any:
+    def step(sde: SDE, state: Carried) -> Any:
         return solver.step(sde, steps.time(0), steps.time(1), steps.length(0), steps.noise(0), state)
 
     state, start = evaluations(lambda sde: solver.init(sde, steps.time(0), y0), sde)

@@ -18,7 +18,7 @@ from sdegrad.jax.methods.base import tree
 from sdegrad.jax.sde import SDE, AdjointSDE
 from sdegrad.jax.stepping.accepted import Accepted, Solved
 from sdegrad.jax.stepping.fixed import Steps
-from sdegrad.jax.types import Index, Method
+from sdegrad.jax.types import Arrays, Carried, Increment, Index, Method, Y
 
 AnySteps = Steps | Accepted
 
@@ -30,14 +30,14 @@ def _largest(*trees: Any) -> Any:
     return jnp.max(jnp.stack([jnp.max(jnp.abs(x), initial=0.0).astype(float) for x in jax.tree.leaves(trees)]))
 
 
-def parted(method: Any, state: Any) -> Any:
+def parted(method: Any, state: Carried) -> Any:
     """`Stats.parted` at `state`; a constant for gradients."""
     y, other = method.copies(state)
     size = _largest(y)
     return lax.stop_gradient(_largest(tree(jnp.subtract, y, other)) / jnp.where(size == 0, 1, size))
 
 
-def known_start(gradients: Any, a_ys: Any, y0: Any, y1: Any, reached: Any) -> Any:
+def known_start(gradients: Any, a_ys: Y, y0: Y, y1: Y, reached: Y) -> Any:
     """The gradients (a_y0, a_arrays), or NaN if the backward pass lost its way: from y1 it came to `reached`, so far
     off y0 that the gradients are wrong. Far off does not matter where the SDE contracts so much that nothing of the
     cotangents a_ys reaches y0. A run-time error would say more, but put a callback to Python into every compiled
@@ -50,7 +50,7 @@ def known_start(gradients: Any, a_ys: Any, y0: Any, y1: Any, reached: Any) -> An
     return tree(lambda g: g * factor.astype(jnp.finfo(g.dtype).dtype), gradients)
 
 
-def undo(forth: Callable[[Any, Any], Any], arrays: Any, state: Any) -> Any:
+def undo(forth: Callable[[Y, Arrays], Y], arrays: Arrays, state: tuple[Y, Y, Arrays]) -> tuple[Y, Y, Arrays]:
     """(y, a_y, a_arrays) before the step y1 = forth(y0, arrays), for a method that is not to be taken with (-dt, -dW),
     as the Ito integral looks ahead only. y0 = y1 - (forth(y0) - y0) is iterated twice, which is right to the order of
     the method, and the step is differentiated at the first iterate. So there is nothing to correct for, and no
@@ -110,22 +110,22 @@ def march_back(steps: AnySteps, at_nodes: Any, visit: Callable, step: Callable, 
     return lax.scan(down, (steps.start(), carry), (*intervals(steps), at_nodes), reverse=True)[0][1]
 
 
-def all_cotangents(a_ys: Any, y0: Any, steps: AnySteps) -> Any:
+def all_cotangents(a_ys: Y, y0: Y, steps: AnySteps) -> Y:
     """a_ys with zeros where nothing depends on the output."""
     return eqx.combine(a_ys, tree(lambda y: jnp.zeros((len(steps.nodes), *y.shape), y.dtype), y0))
 
 
 def reversible(
-    sde: Callable[[Any], SDE], arrays: Any, y0: Any, a_ys: Any, solved: Solved, method: Any, steps: AnySteps
-) -> tuple[Any, Any]:
+    sde: Callable[[Any], SDE], arrays: Arrays, y0: Y, a_ys: Y, solved: Solved, method: Any, steps: AnySteps
+) -> tuple[Y, Arrays]:
     """(a_y0, a_arrays), exact, by the inverse of every step. sde(arrays) is the SDE, a_ys the cotangents of the
     solution at the nodes; of `solved` only the state is read.
     """
 
-    def visit(_: Index, a_y: Any, r: Any) -> Any:
+    def visit(_: Index, a_y: Y, r: Any) -> Any:
         return r._replace(a_y=tree(jnp.add, r.a_y, a_y))
 
-    def step(some: AnySteps, k: Index, dW: Any, r: Any) -> Any:
+    def step(some: AnySteps, k: Index, dW: Increment, r: Any) -> Any:
         return method.reverse(sde, arrays, some.time(k), some.time(k + 1), some.length(k), dW, r)
 
     start = method.reverse_init(solved.state, steps.length(0), steps.noise(0), arrays)
@@ -135,19 +135,19 @@ def reversible(
 
 
 def backsolve(
-    sde: Callable[[Any], SDE], arrays: Any, y0: Any, a_ys: Any, solved: Solved, method: Method, steps: AnySteps
-) -> tuple[Any, Any]:
+    sde: Callable[[Any], SDE], arrays: Arrays, y0: Y, a_ys: Y, solved: Solved, method: Method, steps: AnySteps
+) -> tuple[Y, Arrays]:
     """(a_y0, a_arrays) by the continuous adjoint, which starts anew from the solution at every node, so that the error
     of the backward solve does not add up. Arguments as in `reversible`; of `solved` only the solution is read.
     """
     adjoint = AdjointSDE(sde, arrays)
 
-    def visit(k: Index, here: tuple[Any, Any], state: Any) -> Any:
+    def visit(k: Index, here: tuple[Any, Any], state: Carried) -> Any:
         _, a_y, a_arrays = method.value(state)
         y, a_node = here
         return method.init(adjoint, steps.time(k), (y, tree(jnp.add, a_y, a_node), a_arrays))
 
-    def step(some: AnySteps, k: Index, dW: Any, state: Any) -> Any:
+    def step(some: AnySteps, k: Index, dW: Increment, state: Carried) -> Any:
         if method.smooth:
             dt, dW = tree(jnp.negative, (some.length(k), dW))
             return method.step(adjoint, some.time(k + 1), some.time(k), dt, dW, state)

@@ -21,19 +21,19 @@ from sdegrad.jax.methods.base import tree
 from sdegrad.jax.sde import SDE
 from sdegrad.jax.stepping.accepted import Solved
 from sdegrad.jax.stepping.fixed import Steps
-from sdegrad.jax.types import Index, Method
+from sdegrad.jax.types import Carried, Increment, Index, Method, Y
 
-Differentiable = tuple[Any, SDE]
+Differentiable = tuple[Y, SDE]
 
 
-def _step(method: Method, sde: SDE, steps: Steps, k: Index, dW: Any, state: Any) -> Any:
+def _step(method: Method, sde: SDE, steps: Steps, k: Index, dW: Increment, state: Carried) -> Carried:
     return method.step(sde, steps.time(k), steps.time(k + 1), steps.length(k), dW, state)
 
 
-def _march(method: Method, sde: SDE, steps: Steps, y0: Any) -> tuple[Any, Any]:
+def _march(method: Method, sde: SDE, steps: Steps, y0: Y) -> tuple[Y, Carried]:
     """The solution at the nodes, and the final state of the method. Holds one state."""
 
-    def to(state: Any, at: tuple[Index, Index]) -> tuple[Any, Any]:
+    def to(state: Carried, at: tuple[Index, Index]) -> tuple[Any, Any]:
         state = steps.each(*at, lambda *step: _step(method, sde, steps, *step), state)
         return state, method.value(state)
 
@@ -110,7 +110,7 @@ def _segments(
     picks = np.zeros((-(-total // size), max(slot) + 1), np.int32)
     picks[segment_of, slot] = local
 
-    def step(state: Any, k: Index) -> tuple[Any, Any]:
+    def step(state: Carried, k: Index) -> tuple[Any, Any]:
         if total % size:  # the last segment is shorter
             state = lax.cond(k < total, lambda s: _step(method, sde, steps, k, steps.noise(k), s), lambda s: s, state)
         else:
@@ -118,7 +118,7 @@ def _segments(
         return state, method.value(state)
 
     @wrap
-    def segment(state: Any, at: tuple[Index, Any]) -> tuple[Any, Any]:
+    def segment(state: Carried, at: tuple[Index, Any]) -> tuple[Any, Any]:
         state, ys = lax.scan(step, state, at[0] + jnp.arange(size, dtype=jnp.int32))
         return state, tree(lambda y: y[at[1]], ys)
 

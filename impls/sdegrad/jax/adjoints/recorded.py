@@ -19,9 +19,9 @@ from sdegrad.jax.adjoints.backward import BACKWARD, all_cotangents, differentiab
 from sdegrad.jax.methods.base import tree
 from sdegrad.jax.sde import SDE
 from sdegrad.jax.stepping.accepted import Accepted, Solved
-from sdegrad.jax.types import Index, Method
+from sdegrad.jax.types import Index, Method, Y
 
-Differentiable = tuple[Any, SDE]
+Differentiable = tuple[Y, SDE]
 
 
 def differentiable_solution(
@@ -53,7 +53,7 @@ def _backward_fwd(
 @_backward.def_bwd
 def _backward_bwd(
     residuals: None,
-    a_ys: Any,
+    a_ys: Y,
     perturbed: Any,
     differentiable: Differentiable,
     solved: Solved,

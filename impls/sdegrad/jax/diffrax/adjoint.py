@@ -18,6 +18,7 @@ from sdegrad.jax.diffrax.spans import spanned
 from sdegrad.jax.diffrax.terms import CachingSolver, hoist
 from sdegrad.jax.diffrax.times import EvenSteps, Times
 from sdegrad.jax.methods.base import tree
+from sdegrad.jax.types import Args
 
 # What is relied on: how diffeqsolve calls an adjoint, the fields of its state, the states of ConstantStepSize
 # and ReversibleHeun.
@@ -54,7 +55,7 @@ class ReversibleAdjoint(diffrax.AbstractAdjoint):
                 f"version, {_OTHER}"
             )
 
-    def loop(self, *, args: Any, terms: Any, init_state: Any, **run: Any) -> tuple[Any, dict]:
+    def loop(self, *, args: Args, terms: Any, init_state: Any, **run: Any) -> tuple[Any, dict]:
         """Called by `diffrax.diffeqsolve`."""
         _check(run, init_state)
         for handled in ("throw", "passed_solver_state", "passed_controller_state"):

@@ -20,13 +20,14 @@ from jaxtyping import Array, Float, Int
 from sdegrad.jax.diffrax.times import Times, Window
 from sdegrad.jax.methods.base import tree
 from sdegrad.jax.stepping.blocks import loop_back
+from sdegrad.jax.types import Arrays, Y
 
 
 class Last(NamedTuple):
     """What the forward pass leaves: the state at the last time, the times, and what was saved."""
 
-    y: Any
-    hat: Any
+    y: Y
+    hat: Y
     times: Times
     saved: Int[Array, ""]  # outputs before the one at t1, if there is one at t1
     ts: Float[Array, "outputs"]
@@ -36,14 +37,14 @@ class Reverse(NamedTuple):
     """The backward pass at one time. `after` is the control of the step after it, F the product with that."""
 
     saved: Int[Array, ""]  # outputs not yet passed
-    ahead: Any  # y + F / 2
-    hat: Any
+    ahead: Y  # y + F / 2
+    hat: Y
     after: Any
-    a_y: Any  # cotangents
-    a_hat: Any
-    a_F: Any
+    a_y: Y  # cotangents
+    a_hat: Y
+    a_F: Y
     a_after: Any
-    a_arrays: Any
+    a_arrays: Arrays
     caches: Any  # along the paths of Brownian motion
 
 
@@ -53,16 +54,16 @@ class Backward(eqx.Module):
     rest: Any
     times: Times | Window
     ts: Float[Array, "outputs"] | None  # None if all outputs are at the ends
-    a_ys: Any  # cotangents of the outputs, [outputs, *y.shape]
+    a_ys: Y  # cotangents of the outputs, [outputs, *y.shape]
 
-    def start(self, last: Last, arrays: Any, at_end: bool) -> Reverse:
+    def start(self, last: Last, arrays: Arrays, at_end: bool) -> Reverse:
         """The state of the backward pass at the last time, before an empty step. at_end: whether t1 is an output."""
         k, (_, terms) = last.times.count, eqx.combine(arrays, self.rest)
         after, a_y, a_arrays = tree(jnp.zeros_like, (jax.eval_shape(self._control, k, arrays), last.y, arrays))
         here = tree(lambda a: a[last.saved], self.a_ys) if at_end else a_y
         return Reverse(last.saved, last.y, last.hat, after, here, a_y, a_y, after, a_arrays, terms.start())
 
-    def march(self, arrays: Any, k: Array, r: Reverse) -> Reverse:
+    def march(self, arrays: Arrays, k: Array, r: Reverse) -> Reverse:
         """The state of the backward pass at the first time, from that at time k."""
 
         def back(times: Window, k: Array, r: Reverse) -> Reverse:
@@ -71,13 +72,13 @@ class Backward(eqx.Module):
         assert isinstance(self.times, Times)
         return loop_back(0, k, self.times.before, back, r)
 
-    def step(self, arrays: Any, k: Array, r: Reverse) -> Reverse:
+    def step(self, arrays: Arrays, k: Array, r: Reverse) -> Reverse:
         """The inverse of step k, from time k + 1 to time k, and its gradient."""
         _, terms = eqx.combine(arrays, self.rest)
         t0, t1 = self.times(k), self.times(k + 1)
         before, caches = terms.advance(r.caches, t0, t1)
 
-        def products(hat: Any, arrays: Any, after: Any, before: Any) -> tuple[Any, Any]:
+        def products(hat: Y, arrays: Arrays, after: Any, before: Any) -> tuple[Any, Any]:
             args, terms = eqx.combine(arrays, self.rest)
             vf = terms.vf(t1, hat, args)
             return self._product(hat, vf, after, arrays), self._product(hat, vf, before, arrays)
@@ -101,11 +102,11 @@ class Backward(eqx.Module):
             caches=caches,
         )
 
-    def end(self, arrays: Any, y0: Any, vf0: Any, r: Reverse) -> tuple[Any, Any, Any, Any]:
+    def end(self, arrays: Arrays, y0: Y, vf0: Any, r: Reverse) -> tuple[Any, Any, Any, Any]:
         """The cotangents of y, hat, vf0 and the arrays at the first time, where diffrax has evaluated vf0 at hat."""
         vf0, static = eqx.partition(vf0, eqx.is_inexact_array)
 
-        def product(vf0: Any, arrays: Any, after: Any) -> Any:
+        def product(vf0: Any, arrays: Arrays, after: Any) -> Any:
             return self._product(y0, eqx.combine(vf0, static), after, arrays)
 
         a_vf0, v_arrays, v_after = jax.vjp(product, vf0, arrays, r.after)[1](r.a_F)
@@ -121,18 +122,18 @@ class Backward(eqx.Module):
             self._add(arrays, jnp.int32(0), r, v_arrays, v_after),
         )
 
-    def _control(self, k: Array, arrays: Any) -> Any:
+    def _control(self, k: Array, arrays: Arrays) -> Any:
         """The increment of the step after time k."""
         _, terms = eqx.combine(arrays, self.rest)
         return terms.contr(self.times(k), self.times(k + 1))
 
-    def _product(self, y: Any, vf: Any, control: Any, arrays: Any) -> Any:
+    def _product(self, y: Y, vf: Any, control: Any, arrays: Arrays) -> Any:
         """F, like y."""
         _, terms = eqx.combine(arrays, self.rest)
         F = terms.prod(vf, control)
         return tree(lambda y, F: jnp.broadcast_to(F, y.shape).astype(y.dtype), y, F)
 
-    def _add(self, arrays: Any, k: Array, r: Reverse, v_arrays: Any, v_after: Any) -> Any:
+    def _add(self, arrays: Arrays, k: Array, r: Reverse, v_arrays: Any, v_after: Any) -> Any:
         """a_arrays plus v_arrays plus the share of the control of the step after time k. That share is zero for
         Brownian motion, and then its increment is not computed again.
         """
@@ -140,7 +141,7 @@ class Backward(eqx.Module):
         (w_arrays,) = pull((r.a_after**ω + v_after**ω).ω)
         return (r.a_arrays**ω + v_arrays**ω + w_arrays**ω).ω
 
-    def _outputs(self, t0: Array, t1: Array, saved: Array, a_y: Any) -> tuple[Array, Any, Any]:
+    def _outputs(self, t0: Array, t1: Array, saved: Array, a_y: Y) -> tuple[Array, Any, Any]:
         """The outputs before the step from t0 to t1, and the cotangents of y at its end and its start,
         with those of the outputs within the step shared among them.
         """

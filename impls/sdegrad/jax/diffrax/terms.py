@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from diffrax._term import WrapTerm  # what diffeqsolve puts around every term, to go backwards in time
 
 from sdegrad.jax.brownian.interval import BrownianInterval
+from sdegrad.jax.types import Args, Carried, Y
 
 
 class HoistedTerm(diffrax.AbstractTerm):
@@ -26,7 +27,7 @@ class HoistedTerm(diffrax.AbstractTerm):
     cached: bool = eqx.field(static=True)
     paths: list  # of Brownian motion: by these diffrax knows an SDE, and its order
 
-    def vf(self, t: Any, y: Any, args: Any) -> Any:
+    def vf(self, t: Any, y: Y, args: Args) -> Any:
         return self.vector_field(t, y, args)
 
     def contr(self, t0: Any, t1: Any, **_: Any) -> Any:
@@ -55,7 +56,7 @@ class Known(diffrax.AbstractTerm):
     terms: HoistedTerm
     control: Any
 
-    def vf(self, t: Any, y: Any, args: Any) -> Any:
+    def vf(self, t: Any, y: Y, args: Args) -> Any:
         return self.terms.vf(t, y, args)
 
     def contr(self, *_: Any, **__: Any) -> Any:
@@ -77,14 +78,14 @@ class CachingSolver(eqx.Module):
     def error_order(self, terms: HoistedTerm) -> Any:
         return self.solver.error_order(terms)
 
-    def step(self, terms: HoistedTerm, t0: Any, t1: Any, y0: Any, args: Any, state: Any, made_jump: Any) -> Any:
+    def step(self, terms: HoistedTerm, t0: Any, t1: Any, y0: Y, args: Args, state: Carried, made_jump: Any) -> Any:
         state, caches = state
         control, caches = terms.advance(caches, t0, t1)
         y, error, dense, state, result = self.solver.step(Known(terms, control), t0, t1, y0, args, state, made_jump)
         return y, error, dense, (state, caches), result
 
 
-def hoist(terms: Any, t: Any, y: Any, args: Any, cached: bool) -> HoistedTerm:
+def hoist(terms: Any, t: Any, y: Y, args: Args, cached: bool) -> HoistedTerm:
     """cached: whether the `BrownianInterval`s in the terms keep their `TreeCache` from step to step, which pays unless
     the steps are the cells of a path.
     """

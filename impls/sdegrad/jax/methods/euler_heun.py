@@ -7,16 +7,14 @@ Kloeden and Platen (1992), equation (15.5.18) without its drift corrector:
     y1 = y0 + f(t0, y0) dt + (g(t0, y0) + g(t1, yh)) dW / 2
 """
 
-from typing import Any
-
 from equinox.internal import ω
 
 from sdegrad.jax.methods.base import OneStep
-from sdegrad.jax.types import Time, VectorField
+from sdegrad.jax.types import Carried, Increment, Time, VectorField
 
 
 class EulerHeun(OneStep):
-    def step(self, field: VectorField, t0: Time, t1: Time, dt: Time, dW: Any, state: Any) -> Any:
+    def step(self, field: VectorField, t0: Time, t1: Time, dt: Time, dW: Increment, state: Carried) -> Carried:
         y0 = state
         f = field.drift_increment(t0, y0, dt)
         g0 = field.noise_increment(t0, y0, dW)

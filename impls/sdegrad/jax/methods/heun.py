@@ -7,19 +7,19 @@ Ruemelin (1982), SIAM J. Numer. Anal. 19(3). With F = f dt + g dW:
     y1 = y0 + (F(t0, y0) + F(t1, yh)) / 2
 """
 
-from typing import Any
-
 from equinox.internal import ω
 
 from sdegrad.jax.methods.base import OneStep
-from sdegrad.jax.types import Time, VectorField
+from sdegrad.jax.types import Carried, Increment, Time, VectorField, Y
 
 
 class Heun(OneStep):
-    def step(self, field: VectorField, t0: Time, t1: Time, dt: Time, dW: Any, state: Any) -> Any:
+    def step(self, field: VectorField, t0: Time, t1: Time, dt: Time, dW: Increment, state: Carried) -> Carried:
         return self.estimated(field, t0, t1, dt, dW, state)[0]
 
-    def estimated(self, field: VectorField, t0: Time, t1: Time, dt: Time, dW: Any, state: Any) -> tuple[Any, Any]:
+    def estimated(
+        self, field: VectorField, t0: Time, t1: Time, dt: Time, dW: Increment, state: Carried
+    ) -> tuple[Carried, Y]:
         """y1, and y1 - yh."""
         y0 = state
         F0 = field.increment(t0, y0, dt, dW)

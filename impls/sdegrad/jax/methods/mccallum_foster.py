@@ -28,7 +28,7 @@ from sdegrad.jax.methods.midpoint import Midpoint
 from sdegrad.jax.methods.shark import ShARK
 from sdegrad.jax.methods.sra1 import SRA1
 from sdegrad.jax.sde import backwards
-from sdegrad.jax.types import Method, Time, VectorField
+from sdegrad.jax.types import Arrays, Increment, Method, Time, VectorField, Y
 
 ANY_NOISE: dict[str, OneStep] = {
     "ees25": EES25,
@@ -41,18 +41,18 @@ ADDITIVE_NOISE = ANY_NOISE | {"shark": ShARK(), "sra1": SRA1()}
 
 
 class State(NamedTuple):
-    y: Any
-    z: Any
+    y: Y
+    z: Y
 
 
 class Reverse(NamedTuple):
     """The backward pass: the state, and the cotangents of its parts and of the arrays in the vector fields."""
 
-    y: Any
-    z: Any
-    a_y: Any
-    a_z: Any
-    a_arrays: Any
+    y: Y
+    z: Y
+    a_y: Y
+    a_z: Y
+    a_arrays: Arrays
 
 
 class McCallumFoster(eqx.Module):
@@ -67,31 +67,33 @@ class McCallumFoster(eqx.Module):
     def smooth(self) -> bool:
         return self.base.smooth
 
-    def init(self, field: VectorField, t0: Time, y0: Any) -> State:  # noqa: ARG002
+    def init(self, field: VectorField, t0: Time, y0: Y) -> State:  # noqa: ARG002
         return State(y0, y0)
 
-    def step(self, field: VectorField, t0: Time, t1: Time, dt: Time, dW: Any, state: State) -> State:
+    def step(self, field: VectorField, t0: Time, t1: Time, dt: Time, dW: Increment, state: State) -> State:
         forth = self.base.step(field, t0, t1, dt, dW, state.z)
         y = (self.coupling * (state.y**ω - state.z**ω) + forth**ω).ω
         back = self.base.step(field, t1, t0, -dt, backwards(dW), y)
         return State(y, (state.z**ω + y**ω - back**ω).ω)
 
-    def value(self, state: State) -> Any:
+    def value(self, state: State) -> Y:
         return state.y
 
-    def copies(self, state: State) -> tuple[Any, Any]:
+    def copies(self, state: State) -> tuple[Y, Y]:
         return state.y, state.z
 
-    def reverse_init(self, state: State, dt: Any, dW: Any, arrays: Any) -> Reverse:  # noqa: ARG002
+    def reverse_init(self, state: State, dt: Any, dW: Increment, arrays: Arrays) -> Reverse:  # noqa: ARG002
         return Reverse(*state, *tree(jnp.zeros_like, (*state, arrays)))
 
-    def reverse(self, field: Callable, arrays: Any, t0: Time, t1: Time, dt: Time, dW: Any, r: Reverse) -> Reverse:
+    def reverse(
+        self, field: Callable, arrays: Arrays, t0: Time, t1: Time, dt: Time, dW: Increment, r: Reverse
+    ) -> Reverse:
         """The inverse of the step and its gradient: two steps of the base, and two pull-backs."""
 
-        def back(y: Any, arrays: Any) -> Any:
+        def back(y: Y, arrays: Arrays) -> Any:
             return self.base.step(field(arrays), t1, t0, -dt, backwards(dW), y)
 
-        def forth(z: Any, arrays: Any) -> Any:
+        def forth(z: Y, arrays: Arrays) -> Any:
             return self.base.step(field(arrays), t0, t1, dt, dW, z)
 
         y_back, pull_back = jax.vjp(back, r.y, arrays)
@@ -105,7 +107,7 @@ class McCallumFoster(eqx.Module):
         a_z = (r.a_z**ω - a_y**ω + v_z**ω).ω
         return Reverse(y, z, a_y, a_z, (r.a_arrays**ω + v_arrays**ω + w_arrays**ω).ω)
 
-    def reverse_last(self, field: Callable, arrays: Any, t0: Time, y0: Any, r: Reverse) -> tuple[Any, Any, Any]:  # noqa: ARG002
+    def reverse_last(self, field: Callable, arrays: Arrays, t0: Time, y0: Y, r: Reverse) -> tuple[Y, Y, Arrays]:  # noqa: ARG002
         return r.y, (r.a_y**ω + r.a_z**ω).ω, r.a_arrays
 
 
@@ -113,7 +115,7 @@ def make(sde_type: str, noise_type: str, *, base: str = "midpoint", coupling: fl
     """base: the one-step method; coupling: l, in (0, 1]."""
     bases = ADDITIVE_NOISE if noise_type == "additive" else ANY_NOISE
     if base not in bases:
-        raise ValueError(f"the base {base!r} is not for {noise_type} noise; use one of {', '.join(bases)}.")
+        raise ValueError(f"the base {base!r} is none for {noise_type} noise; use one of {', '.join(bases)}.")
     if not 0 < static_number("coupling", coupling) <= 1:
         raise ValueError(f"the coupling must be in (0, 1], got {coupling}; the usual one is 0.999.")
     return McCallumFoster(bases[base], coupling)

@@ -5,8 +5,6 @@ Where an entry of diagonal noise depends on other components than its own, the o
 even there, but for `grad_free` in the Stratonovich case. Nothing is left to differentiate for additive noise.
 """
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -16,13 +14,13 @@ from sdegrad.jax.arguments import check_flag
 from sdegrad.jax.methods.base import OneStep, tree
 from sdegrad.jax.methods.euler import Euler
 from sdegrad.jax.sde import real
-from sdegrad.jax.types import MatrixField, Method, Time, VectorField
+from sdegrad.jax.types import Carried, Increment, MatrixField, Method, Time, VectorField
 
 
 class Stratonovich(OneStep):
     """y1 = y0 + f dt + n + (Dn) n / 2, with n = g dW."""
 
-    def step(self, field: VectorField, t0: Time, t1: Time, dt: Time, dW: Any, state: Any) -> Any:  # noqa: ARG002
+    def step(self, field: VectorField, t0: Time, t1: Time, dt: Time, dW: Increment, state: Carried) -> Carried:  # noqa: ARG002
         n, derivative = jax.linearize(lambda y: field.noise_increment(t0, y, dW), state)
         f = field.drift_increment(t0, state, dt)
         dn = derivative(n)
@@ -34,7 +32,7 @@ class Ito(OneStep):
 
     smooth = False
 
-    def step(self, field: MatrixField, t0: Time, t1: Time, dt: Time, dW: Any, state: Any) -> Any:  # noqa: ARG002
+    def step(self, field: MatrixField, t0: Time, t1: Time, dt: Time, dW: Increment, state: Carried) -> Carried:  # noqa: ARG002
         g, derivative = jax.linearize(lambda y: field.matrix(t0, y), state)
         gv = field.product(g, tree(lambda w: w * w - real(dt, w), dW))
         dg = field.product(derivative(gv), tree(jnp.ones_like, dW))
@@ -51,7 +49,7 @@ class GradFree(OneStep):
     smooth = False
     ito: bool = eqx.field(static=True)
 
-    def step(self, field: MatrixField, t0: Time, t1: Time, dt: Time, dW: Any, state: Any) -> Any:  # noqa: ARG002
+    def step(self, field: MatrixField, t0: Time, t1: Time, dt: Time, dW: Increment, state: Carried) -> Carried:  # noqa: ARG002
         ito, root = float(self.ito), jnp.sqrt(dt)
         f, g = field.drift_increment(t0, state, dt), field.matrix(t0, state)
         gr = field.product(g, tree(lambda w: jnp.full_like(w, real(root, w)), dW))

@@ -4,14 +4,12 @@ Foster, dos Reis, Strange (2022), arXiv 2210.17543, equation (6.1), with g at bo
 on time. With the increment W and the space-time Levy area H.
 """
 
-from typing import Any
-
 from equinox.internal import ω
 
 from sdegrad import tableaux
 from sdegrad.jax.brownian.levy import LevyIncrement
 from sdegrad.jax.methods.base import OneStep
-from sdegrad.jax.types import MatrixField, Time
+from sdegrad.jax.types import Carried, MatrixField, Time
 
 C, B = tableaux.SHARK.C, tableaux.SHARK.B
 
@@ -20,7 +18,7 @@ class ShARK(OneStep):
     levy_area = "space-time"
     smooth = False
 
-    def step(self, field: MatrixField, t0: Time, t1: Time, dt: Time, dW: LevyIncrement, state: Any) -> Any:
+    def step(self, field: MatrixField, t0: Time, t1: Time, dt: Time, dW: LevyIncrement, state: Carried) -> Carried:
         g0, g1 = field.matrix(t0, state), field.matrix(t1, state)
         y0, W, H = state**ω, dW.W**ω, dW.H**ω
         start = field.product(g0, dW.H) ** ω

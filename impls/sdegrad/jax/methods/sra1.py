@@ -3,14 +3,12 @@
 Roessler (2010), SIAM J. Numer. Anal. 48(3). With W and the space-time Levy area H, W/2 + H stands for its I_(1,0)/h.
 """
 
-from typing import Any
-
 from equinox.internal import ω
 
 from sdegrad import tableaux
 from sdegrad.jax.brownian.levy import LevyIncrement
 from sdegrad.jax.methods.base import OneStep
-from sdegrad.jax.types import Time, VectorField
+from sdegrad.jax.types import Carried, Time, VectorField
 
 C, B = tableaux.SRA1.C, tableaux.SRA1.B
 
@@ -19,7 +17,7 @@ class SRA1(OneStep):
     levy_area = "space-time"
     smooth = False
 
-    def step(self, field: VectorField, t0: Time, t1: Time, dt: Time, dW: LevyIncrement, state: Any) -> Any:
+    def step(self, field: VectorField, t0: Time, t1: Time, dt: Time, dW: LevyIncrement, state: Carried) -> Carried:
         y0, W, H = state**ω, dW.W**ω, dW.H**ω
         mean = W / 2 + H
         middle = field.noise_increment(t1, state, (2 * C * mean).ω) ** ω

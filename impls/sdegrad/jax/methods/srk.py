@@ -14,11 +14,11 @@ from sdegrad.jax.brownian.levy import LevyIncrement
 from sdegrad.jax.methods.base import OneStep, tree
 from sdegrad.jax.methods.sra1 import SRA1
 from sdegrad.jax.sde import real
-from sdegrad.jax.types import MatrixField, Method, Time
+from sdegrad.jax.types import Carried, MatrixField, Method, Time, Y
 from sdegrad.tableaux import SRI2W1 as TABLEAU
 
 
-def _sum(y: Any, weights: Sequence[float | int], values: Sequence[Any]) -> Any:
+def _sum(y: Y, weights: Sequence[float | int], values: Sequence[Any]) -> Any:
     for weight, value in zip(weights, values, strict=False):
         if weight:
             y = (y**ω + weight * value**ω).ω
@@ -29,7 +29,7 @@ class SRI(OneStep):
     levy_area = "space-time"
     smooth = False
 
-    def step(self, field: MatrixField, t0: Time, t1: Time, dt: Time, dW: LevyIncrement, state: Any) -> Any:  # noqa: ARG002
+    def step(self, field: MatrixField, t0: Time, t1: Time, dt: Time, dW: LevyIncrement, state: Carried) -> Carried:  # noqa: ARG002
         def integral(w: Any, h: Any, i: int) -> Any:
             dt_, root = real(dt, w), real(jnp.sqrt(dt), w)
             I = (w, (w * w - dt_) / (2 * root), w / 2 + h, (w * w * w - 3 * dt_ * w) / (6 * dt_))  # noqa: E741

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int
 from sdegrad.jax.brownian.levy import LevyIncrement
 from sdegrad.jax.stepping.blocks import BLOCK, loop_back
 from sdegrad.jax.stepping.fixed import increment
-from sdegrad.jax.types import CachedPath, Index, Path
+from sdegrad.jax.types import CachedPath, Carried, Increment, Index, Path, Y
 
 
 class Accepted(eqx.Module):
@@ -56,7 +56,7 @@ class Accepted(eqx.Module):
         """The length of the step from time k to k + 1."""
         return (self.exact_time(k + 1) - self.exact_time(k)).astype(self.dtype)
 
-    def noise(self, k: Index) -> Any:
+    def noise(self, k: Index) -> Increment:
         """The Brownian increment over that step."""
         return self.advance(self.start(), self.exact_time(k), self.exact_time(k + 1))[0]
 
@@ -91,5 +91,5 @@ def middle(a: Array, b: Array) -> Array:
 class Solved(NamedTuple):
     """What the solve made: the solution at the outputs, and the last state of the method."""
 
-    ys: Any
-    state: Any
+    ys: Y
+    state: Carried

@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, Int
 from sdegrad.jax.methods.base import tree
 from sdegrad.jax.sde import SDE
 from sdegrad.jax.stepping.accepted import Accepted, Solved, middle
-from sdegrad.jax.types import CellPath, Embedded, Made
+from sdegrad.jax.types import Carried, CellPath, Embedded, Made, Y
 
 SAFETY = 0.9
 SMALLEST, LARGEST = 0.2, 5.0  # factors of the step
@@ -43,7 +43,7 @@ class _Run(NamedTuple):
     t: Float[Array, ""]
     end: Float[Array, ""]
     h: Float[Array, ""]  # what the step would be, were it not clipped
-    state: Any
+    state: Carried
     error: Float[Array, ""]  # of the last accepted step
     times: Float[Array, "times"]
     accepted: Int[Array, ""]
@@ -63,7 +63,7 @@ class Stepper(eqx.Module):
         """Whether a step is made in two halves."""
         return not isinstance(self.method, Embedded)
 
-    def init(self, y0: Any) -> Any:
+    def init(self, y0: Y) -> Any:
         return self.method.init(self.sde, self.outputs.time(0), y0)
 
     def end(self, t: Array, h: Array, target: Array) -> Array:
@@ -88,13 +88,13 @@ class Stepper(eqx.Module):
         state, cache = self._step(step, cache, half, run.end, state)
         return state, tree(jnp.subtract, value(whole), value(state)), cache
 
-    def _step(self, step: Callable, cache: Any, a: Array, b: Array, state: Any) -> tuple[Any, Any]:
+    def _step(self, step: Callable, cache: Any, a: Array, b: Array, state: Carried) -> tuple[Any, Any]:
         t0, t1, dt = (t.astype(self.outputs.dtype) for t in (a, b, b - a))
         dW, cache = self.outputs.advance(cache, a, b)
         return step(self.sde, t0, t1, dt, dW, state), cache
 
 
-def solve(step: Stepper, y0: Any, control: Control) -> tuple[Solved, Accepted, Made]:
+def solve(step: Stepper, y0: Y, control: Control) -> tuple[Solved, Accepted, Made]:
     """The solution from y0 at the first output to the last, its steps and their number; not differentiable. A run-time
     error where max_steps do not suffice, or no step is small enough.
     """
@@ -141,7 +141,7 @@ def _attempt(step: Stepper, control: Control, target: Array, run: _Run) -> _Run:
     )
 
 
-def _scaled(miss: Any, y0: Any, y1: Any, control: Control) -> Float[Array, ""]:
+def _scaled(miss: Any, y0: Y, y1: Y, control: Control) -> Float[Array, ""]:
     """Root mean square of the error, in units of what is accepted."""
 
     def squares(miss: Array, y0: Array, y1: Array) -> Array:
@@ -163,7 +163,7 @@ def _factor(error: Array, previous: Array, order: float) -> Array:
     return jnp.where(jnp.isnan(error), SMALLEST, jnp.clip(factor, SMALLEST, jnp.where(error <= 1, LARGEST, SAFETY)))
 
 
-def _check(ys: Any, run: _Run, end: Array, control: Control) -> Any:
+def _check(ys: Y, run: _Run, end: Array, control: Control) -> Any:
     """ys, if the run has come to its end."""
     sentences = [
         f"sdeint has used up max_steps = {control.max_steps} adaptive steps, accepted or not, before the end of ts; "

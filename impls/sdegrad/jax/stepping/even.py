@@ -10,7 +10,7 @@ from jax import lax
 from sdegrad.jax.methods.base import tree
 from sdegrad.jax.sde import SDE
 from sdegrad.jax.stepping.accepted import Accepted, Solved
-from sdegrad.jax.types import Index, Method, Path
+from sdegrad.jax.types import Index, Method, Path, Y
 
 
 def even_steps(bm: Path, ts: jax.Array, count: int, dtype: np.dtype, levy_area: str) -> Accepted:
@@ -20,7 +20,7 @@ def even_steps(bm: Path, ts: jax.Array, count: int, dtype: np.dtype, levy_area: 
     return Accepted(bm, times, count * jnp.arange(len(ts), dtype=jnp.int32), False, dtype, levy_area)
 
 
-def march(method: Method, sde: SDE, steps: Accepted, y0: Any, count: int) -> Solved:
+def march(method: Method, sde: SDE, steps: Accepted, y0: Y, count: int) -> Solved:
     """The solution at the outputs. Holds one state."""
 
     def step(carry: tuple[Index, Any, Any], _: None) -> tuple[Any, None]:

@@ -13,7 +13,7 @@ from sdegrad.grid import Grid
 from sdegrad.jax.brownian.levy import LevyIncrement
 from sdegrad.jax.stepping.blocks import loop
 from sdegrad.jax.times import fine_time, grid_time
-from sdegrad.jax.types import CellPath, Index, Path
+from sdegrad.jax.types import CellPath, Increment, Index, Path
 
 _DRAWS = 16  # at once; more are no cheaper
 # XLA on a CPU divides the making of more normals among threads, which costs more than it saves; and a solve that
@@ -81,7 +81,7 @@ class Steps(eqx.Module):
         last = self.grid.step(self.grid.steps - 1)
         return jnp.where(jnp.asarray(k) == self.grid.steps - 1, last, self.grid.dt).astype(self.dtype)
 
-    def noise(self, k: Index) -> Any:
+    def noise(self, k: Index) -> Increment:
         """The Brownian increment over that step."""
         if not isinstance(self.bm, CellPath):
             return increment(self.bm, grid_time(self.grid, k), grid_time(self.grid, k + 1), self.levy_area)
