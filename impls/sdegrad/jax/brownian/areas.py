@@ -1,5 +1,7 @@
-"""The Levy areas that a Brownian path can come with, by name."""
+"""The Levy areas that a Brownian path can come with, by name, and what diffrax has to know of such a path."""
 
+import abc
+import functools
 from typing import Any
 
 # How many of W, H and K are drawn.
@@ -21,3 +23,11 @@ def area_name(levy_area: Any) -> str:
         known = ", ".join(map(repr, PARTS))
         raise ValueError(f"levy_area must be None, one of {known}, or a class of diffrax for these, got {levy_area!r}.")
     return name
+
+
+@functools.cache
+def register(cls: type) -> None:
+    """Make `cls` a Brownian path of diffrax: the class, and so its instances of before, too."""
+    import diffrax
+
+    abc.ABCMeta.register(diffrax.AbstractBrownianPath, cls)  # equinox overrides it, to refuse

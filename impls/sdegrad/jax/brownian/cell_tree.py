@@ -19,8 +19,18 @@ from jaxtyping import Array, Float, Int
 
 from sdegrad.jax.brownian.cells import Cells
 from sdegrad.jax.brownian.levy import VARIANCES, Span, cut, halve, join, restrict, subtract
-from sdegrad.jax.brownian.positions import LeafPosition, TreePosition, integers, piece_id, start_of, tree_where
+from sdegrad.jax.brownian.positions import (
+    LeafPosition,
+    TreePosition,
+    inside,
+    integers,
+    locate,
+    piece_id,
+    start_of,
+    tree_where,
+)
 from sdegrad.jax.brownian.tree_cache import TreeCache, gathered
+from sdegrad.jax.times import Fine
 from sdegrad.jax.types import Index
 
 
@@ -48,6 +58,14 @@ def _descents(s: TreePosition, t: TreePosition) -> _Descents:
     of_s = _Descents(s, s.in_leaves(), tree_where(other, end, t.in_leaves()), first, last_s)
     of_t = _Descents(t, tree_where(other, start, s.in_leaves()), t.in_leaves(), jnp.int32(0), last_t)
     return jax.tree.map(lambda *x: jnp.stack(x), of_s, of_t)
+
+
+def positions_of(cells: Cells, s: Fine, t: Fine, eps: float) -> tuple[TreePosition, Array, Array]:
+    """The positions of both times, the earlier first; -1 if that is t, else 1; whether the path reaches both."""
+    back = t.high < s.high
+    in_order = jax.tree.map(lambda a, b: jnp.stack([jnp.where(back, b, a), jnp.where(back, a, b)]), s, t)
+    valid = inside(cells.grid, s.high, eps) & inside(cells.grid, t.high, eps)
+    return locate(cells.grid, cells.levels, in_order, eps), jnp.where(back, -1, 1), valid
 
 
 def sides(cells: Cells, cache: TreeCache, ends: TreePosition) -> tuple[list[Span], list[Span], TreeCache]:
@@ -101,6 +119,19 @@ def total(cells: Cells, first: list[Span], second: list[Span], ends: TreePositio
 
 def cell(cells: Cells, k: Array) -> list[Span]:
     return cells.with_area(cells.spans(k), piece_id(start_of(k, cells.levels), _end_of(k, cells.levels)))
+
+
+def directed(spans: list[Span], sign: Array, valid: Array) -> list[Span]:
+    """The spans; those of the path run backwards where sign is -1, and NaN where not valid."""
+
+    def one(span: Span) -> Span:
+        signs = [sign, 1, sign][: len(span.parts)]
+        signed = [x * jnp.asarray(b, x.dtype) for x, b in zip(span.parts, signs, strict=True)]
+        parts = [jnp.where(valid, x, jnp.nan) for x in signed]
+        A = None if span.A is None else jnp.where(valid, span.A * sign.astype(span.A.dtype), jnp.nan)
+        return Span(span.h, tuple(parts), A)
+
+    return list(map(one, spans))
 
 
 def _each(pair: Any) -> list:

@@ -5,8 +5,6 @@ dtype, grid), and costs one normal per step in any order. A query inside a cell 
 cell.
 """
 
-import abc
-import functools
 import sys
 from typing import Any, NoReturn
 
@@ -21,10 +19,10 @@ from jaxtyping import Array
 
 from sdegrad.jax.arguments import check_index, check_number, eps_of
 from sdegrad.jax.brownian import cell_tree
-from sdegrad.jax.brownian.areas import PARTS, area_name
+from sdegrad.jax.brownian.areas import PARTS, area_name, register
 from sdegrad.jax.brownian.cells import Cells, keys_of, structs_of
 from sdegrad.jax.brownian.levy import LevyIncrement, Span
-from sdegrad.jax.brownian.positions import TreePosition, inside, locate
+from sdegrad.jax.brownian.positions import inside
 from sdegrad.jax.brownian.spacing import NO_DERIVATIVE, grid_of, levels_of
 from sdegrad.jax.brownian.tree_cache import TreeCache, start
 from sdegrad.jax.times import AnyGrid, Fine, OneCell, as_given, time_dtype
@@ -96,7 +94,7 @@ class BrownianInterval(eqx.Module):
             keys_of(key, len(leaves)), one_cell, leaves, known, PARTS[self.area], levels_of(grid, tol), approximate
         )
         if sys.modules.get("diffrax") is not None:
-            register()
+            register(BrownianInterval)
 
     @property
     def grid(self) -> AnyGrid:
@@ -216,24 +214,16 @@ class BrownianInterval(eqx.Module):
         return LevyIncrement(**dict(zip(("W", "H", "K"), parts, strict=False)), A=A)
 
 
-@functools.cache
-def register() -> None:
-    """Make `BrownianInterval` a Brownian path of diffrax: the class, and so those made before, too."""
-    import diffrax
-
-    abc.ABCMeta.register(diffrax.AbstractBrownianPath, BrownianInterval)  # equinox overrides it, to refuse
-
-
 @eqx.filter_jit
 def _cell(bm: BrownianInterval, k: Array) -> Any:
-    return bm._packed(_directed(cell_tree.cell(bm.cells, k), jnp.int32(1), (k >= 0) & (k < bm.grid.steps)))
+    return bm._packed(cell_tree.directed(cell_tree.cell(bm.cells, k), jnp.int32(1), (k >= 0) & (k < bm.grid.steps)))
 
 
 @eqx.filter_jit
 def _increment(bm: BrownianInterval, s: Fine, t: Fine, eps: float) -> Any:
     """The increment over [s, t]: one draw for a cell, no descent and no memory for it between grid times."""
     cells = bm.cells
-    ends, sign, valid = _ends(bm, s, t, eps)
+    ends, sign, valid = cell_tree.positions_of(cells, s, t, eps)
 
     def whole() -> list[Span]:
         return cell_tree.total(cells, cells.zeros(), cells.zeros(), ends)
@@ -245,32 +235,11 @@ def _increment(bm: BrownianInterval, s: Fine, t: Fine, eps: float) -> Any:
     queries = lambda: cell_tree.cell(cells, ends.cell[0]), whole, pieces
     on_grid = (ends.depth() == 0).all()
     spans = lax.switch(jnp.where(on_grid, jnp.where(ends.cell[1] - ends.cell[0] == 1, 0, 1), 2), queries)
-    return bm._packed(_directed(spans, sign, valid))
+    return bm._packed(cell_tree.directed(spans, sign, valid))
 
 
 @eqx.filter_jit
 def _advance(bm: BrownianInterval, cache: TreeCache, s: Fine, t: Fine, eps: float) -> tuple[Any, TreeCache]:
-    ends, sign, valid = _ends(bm, s, t, eps)
+    ends, sign, valid = cell_tree.positions_of(bm.cells, s, t, eps)
     of_s, of_t, cache = cell_tree.sides(bm.cells, cache, ends)
-    return bm._packed(_directed(cell_tree.total(bm.cells, of_s, of_t, ends), sign, valid)), cache
-
-
-def _ends(bm: BrownianInterval, s: Fine, t: Fine, eps: float) -> tuple[TreePosition, Array, Array]:
-    """The positions of both times, the earlier first; -1 if that is t, else 1; whether the path reaches both."""
-    back = t.high < s.high
-    in_order = jax.tree.map(lambda a, b: jnp.stack([jnp.where(back, b, a), jnp.where(back, a, b)]), s, t)
-    valid = inside(bm.grid, s.high, eps) & inside(bm.grid, t.high, eps)
-    return locate(bm.grid, bm.cells.levels, in_order, eps), jnp.where(back, -1, 1), valid
-
-
-def _directed(spans: list[Span], sign: Array, valid: Array) -> list[Span]:
-    """The spans; those of the path run backwards where sign is -1, and NaN where not valid."""
-
-    def one(span: Span) -> Span:
-        signs = [sign, 1, sign][: len(span.parts)]
-        signed = [x * jnp.asarray(b, x.dtype) for x, b in zip(span.parts, signs, strict=True)]
-        parts = [jnp.where(valid, x, jnp.nan) for x in signed]
-        A = None if span.A is None else jnp.where(valid, span.A * sign.astype(span.A.dtype), jnp.nan)
-        return Span(span.h, tuple(parts), A)
-
-    return list(map(one, spans))
+    return bm._packed(cell_tree.directed(cell_tree.total(bm.cells, of_s, of_t, ends), sign, valid)), cache
