@@ -232,7 +232,7 @@ def terms_holding(kind, a):
         control = lambda t0, t1: a[0] * (t1 - t0)  # noqa: E731
         return diffrax.MultiTerm(diffrax.ODETerm(Field(a)), diffrax.ControlTerm(diffusion, control))
     ts, values = jnp.linspace(0, 1, 4), jnp.sin(jnp.arange(12.0)).reshape(4, DIM)
-    path = diffrax.LinearInterpolation(ts, values * jnp.sum(a, axis=0))
+    path = diffrax.LinearInterpolation(ts, values * jnp.sum(a, axis=0)[None])
     controlled = diffrax.ControlTerm(lambda t, y, args: jnp.diag(jnp.tanh(a @ y)), path)
     return diffrax.MultiTerm(controlled, Growth(lambda y: a @ y))
 
