@@ -54,7 +54,7 @@ def tests_lowest(session: nox.Session) -> None:
     """The tests of both libraries with the lowest versions that pyproject.toml allows. Arguments go to pytest."""
     pyproject = nox.project.load_toml("pyproject.toml")
     extras = pyproject["project"]["optional-dependencies"]
-    allowed = pyproject["project"]["dependencies"] + extras["torch"] + extras["jax"]
+    allowed = pyproject["project"]["dependencies"] + extras["torch"] + extras["diffrax"]
     lowest = [requirement.replace(">=", "==") for requirement in allowed]
     session.install(*lowest, *nox.project.dependency_groups(pyproject, "tests"))
     session.install("--no-deps", "--editable", ".")

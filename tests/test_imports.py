@@ -81,6 +81,15 @@ def test_rooms(framework):
     assert seen == set(ROOMS[:-1])
 
 
+def test_diffrax_stays_in_its_room():
+    """Outside of it nothing imports diffrax, nor that room, before it is asked to."""
+    room = ROOT / "impls/sdegrad/jax/diffrax"
+    outside = [source for source in sources("impls/sdegrad/jax") if room not in source.parents]
+    for source in outside:
+        assert not imported(source, module_level=True) & {"diffrax", "sdegrad.jax.diffrax"}, source
+    assert len(outside) < len(sources("impls/sdegrad/jax"))
+
+
 @pytest.mark.parametrize("top", NUMPY_ONLY)
 def test_yardstick_needs_numpy_only(top):
     for source in sources(top):

@@ -144,3 +144,23 @@ def test_half_of_a_path_and_coarser_steps_are_on_its_grid():
     for ts, dt in (((0.25, 0.75), 0.125), ((0.0, 1.0), 0.25)):
         ours = own("heun", "general", initial(), ts, dt, path)
         np.testing.assert_allclose(ours, own("heun", "general", initial(), ts, dt, TablePath(table)), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("number", "of_dt"), [(float, np.float32), (float, jnp.float32), (np.float32, float), (np.float32, np.float32)]
+)
+def test_the_coarser_of_ts_and_dt_says_what_is_one_time(number, of_dt):
+    """As it does for the cells of the path: np.float32(1e-4) is less than 1e-4, but makes 10 000 steps and no more."""
+    ts, dt = (number(0), number(1)), of_dt(1e-4)
+    bm = BrownianInterval(*ts, (2,), jax.random.key(0), dt=dt)
+    taken = []
+
+    def solve(y0):
+        ys, stats = sdeint(lambda t, y, a: -y, lambda t, y, a: y, y0, ts, bm=bm, dt=dt, return_stats=True)
+        taken.append(stats.num_steps)
+        return ys
+
+    jaxpr = jax.make_jaxpr(solve)(jnp.ones(2))
+    assert taken == [bm.grid.steps] == [10_000]
+    assert str(jaxpr).count("name=_cell") > 0
+    assert "name=_increment" not in str(jaxpr)  # every step is a cell, in which nothing is looked for

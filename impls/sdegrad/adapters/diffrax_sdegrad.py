@@ -1,5 +1,7 @@
 """diffrax with our parts plugged into it: `ReversibleAdjoint`, and a `BrownianInterval` as its noise."""
 
+from typing import Any
+
 import diffrax
 import jax
 
@@ -21,7 +23,7 @@ class DiffraxSdegrad(Diffrax):
             return f"diffrax's {task.method!r} has no closed inverse, and so no reversible adjoint."
         return None
 
-    def path(self, task: Task, shape: jax.ShapeDtypeStruct, key: jax.Array) -> diffrax.AbstractBrownianPath:
+    def path(self, task: Task, shape: jax.ShapeDtypeStruct, key: jax.Array) -> Any:
         return sdegrad.jax.BrownianInterval(task.ts[0], task.ts[-1], shape, key, **of_steps(task))
 
     def adjoint(self, task: Task) -> diffrax.AbstractAdjoint:

@@ -19,7 +19,7 @@ _MOST_STEPS = 2**30
 
 
 def check_static(name: str, value: Any, kind: str) -> None:
-    """That nothing in `value` is traced. kind: what to pass instead."""
+    """ValueError if anything in `value` is traced. kind: what to pass instead."""
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value)):
         raise ValueError(
             f"{name} is traced, but must be known when the function is compiled: pass {kind}, or mark it with "
@@ -35,7 +35,7 @@ def check_flag(name: str, value: Any) -> bool:
 
 
 def check_number(name: str, value: Any) -> None:
-    """That `value`, traced or not, is one real number."""
+    """ValueError unless `value`, traced or not, is one real number."""
     if isinstance(value, (jax.Array, np.ndarray)):
         real = jnp.issubdtype(value.dtype, np.number) and not jnp.issubdtype(value.dtype, np.complexfloating)
         if value.ndim != 0 or not real:

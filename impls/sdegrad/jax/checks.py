@@ -20,7 +20,7 @@ from sdegrad.jax.sde import SDE
 from sdegrad.jax.stepping.accepted import Accepted
 from sdegrad.jax.stepping.fixed import Steps
 from sdegrad.jax.times import time_dtype
-from sdegrad.jax.types import Method, Path
+from sdegrad.jax.types import Method, Path, Y
 from sdegrad.methods import METHODS, NOISE_TYPES
 
 
@@ -108,7 +108,7 @@ def check_method(method: str, sde_type: str, noise_type: str, adjoint: str, adjo
 
 
 def check_solver(method: str, solver: Method, adjoint: str, bm: Any) -> None:
-    """That the method can go backwards where it has to, and that bm can be asked for the Levy area that it needs."""
+    """ValueError if the method cannot go backwards where it has to, or bm has not the Levy area that it needs."""
     asked = inspect.signature(bm.evaluate).parameters if isinstance(bm, Path) else ("use_levy",)
     if solver.levy_area != "none" and "use_levy" not in asked:
         raise ValueError(
@@ -142,7 +142,7 @@ def check_steps(steps: Any, dt: Any, adaptive: bool) -> int | None:
     return int(steps)
 
 
-def check_state(y0: Any) -> Any:
+def check_state(y0: Y) -> Any:
     """y0 as a tree of arrays of strong dtype."""
     if not jax.tree.leaves(y0):
         raise ValueError("y0 has no arrays; pass the initial state [*batch, dim].")
@@ -168,7 +168,7 @@ def _check_array(y: Any) -> jax.Array:
 
 
 def check_path(bm: Any, ts: tuple[float, ...] | None, eps: float) -> None:
-    """That bm is a path and, where it says what it spans in concrete numbers, that it spans ts, if these are known."""
+    """ValueError unless bm is a path, and spans ts where both are known numbers."""
     if not isinstance(bm, Path) or isinstance(bm, type):
         raise ValueError(f"bm must have evaluate(t0, t1), got {bm!r}; pass e.g. a BrownianInterval.")
     t0, t1 = getattr(bm, "t0", -np.inf), getattr(bm, "t1", np.inf)
@@ -178,9 +178,9 @@ def check_path(bm: Any, ts: tuple[float, ...] | None, eps: float) -> None:
         raise ValueError(f"ts spans [{ts[0]}, {ts[-1]}], but bm only [{t0}, {t1}]; make bm longer, or ts shorter.")
 
 
-def check_fields(sde: SDE, steps: Steps | Accepted, y0: Any) -> None:
-    """Trees, shapes and dtypes of drift, diffusion and Brownian increment. The noise dimension is the
-    diffusion's.
+def check_fields(sde: SDE, steps: Steps | Accepted, y0: Y) -> None:
+    """ValueError unless drift, diffusion and Brownian increment have the trees, shapes and dtypes that y0 asks for; the
+    noise dimension is the diffusion's.
     """
     mu, sigma = eqx.filter_eval_shape(sde.at, steps.time(0), y0)
     dW = jax.eval_shape(steps.noise, 0)

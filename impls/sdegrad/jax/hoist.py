@@ -9,13 +9,13 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from sdegrad.jax.sde import SDE
-from sdegrad.jax.types import Time
+from sdegrad.jax.types import Time, Y
 
 
-def hoist(sde: SDE, t0: Time, y0: Any) -> SDE:
-    """With the arrays that drift and diffusion use as leaves, so that gradients reach them; those of args too, which
-    are closed over, as only then a number of Python in them has no dtype of its own. Python runs the two here and never
-    again: all passes see what they were, whatever a global or a default that they read is later.
+def hoist(sde: SDE, t0: Time, y0: Y) -> SDE:
+    """The SDE with the arrays that drift and diffusion use as leaves, so that gradients reach them; those of args too,
+    which are closed over, as only then a number of Python in them has no dtype of its own. Python runs the two here and
+    never again: all passes see what they were, whatever a global or a default that they read is later.
     """
     sde = jax.tree.map(_arrays, sde)
 

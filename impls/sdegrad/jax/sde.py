@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from sdegrad.jax.brownian.levy import LevyIncrement
-from sdegrad.jax.types import Time
+from sdegrad.jax.types import Args, Arrays, Carried, Increment, Time, Y
 
 
 def real(dt: Any, x: jax.Array) -> jax.Array:
@@ -17,7 +17,7 @@ def real(dt: Any, x: jax.Array) -> jax.Array:
     return jnp.asarray(dt, jnp.finfo(x.dtype).dtype)
 
 
-def backwards(dW: Any) -> Any:
+def backwards(dW: Increment) -> Any:
     """The increment of the path run backwards in time, under which H does not change its sign."""
     minus = jax.tree.map(jnp.negative, dW)
     return minus._replace(H=dW.H) if isinstance(dW, LevyIncrement) else minus
@@ -35,34 +35,34 @@ class SDE(eqx.Module):
 
     drift: Callable
     diffusion: Callable
-    args: Any
+    args: Args
     noise_type: str = eqx.field(static=True)
 
-    def at(self, t: Time, y: Any) -> tuple[Any, Any]:
+    def at(self, t: Time, y: Y) -> tuple[Any, Any]:
         return self.drift(t, y, self.args), self.diffusion(t, y, self.args)
 
-    def contract(self, value: tuple[Any, Any], dt: Time, dW: Any) -> Any:
+    def contract(self, value: tuple[Any, Any], dt: Time, dW: Increment) -> Y:
         mu, sigma = value
         return jax.tree.map(jnp.add, self._drift(mu, dt), self.product(sigma, dW))
 
-    def increment(self, t: Time, y: Any, dt: Time, dW: Any) -> Any:
+    def increment(self, t: Time, y: Y, dt: Time, dW: Increment) -> Y:
         return self.contract(self.at(t, y), dt, dW)
 
-    def drift_increment(self, t: Time, y: Any, dt: Time) -> Any:
+    def drift_increment(self, t: Time, y: Y, dt: Time) -> Y:
         return self._drift(self.drift(t, y, self.args), dt)
 
-    def noise_increment(self, t: Time, y: Any, dW: Any) -> Any:
+    def noise_increment(self, t: Time, y: Y, dW: Increment) -> Y:
         return self.product(self.matrix(t, y), dW)
 
-    def matrix(self, t: Time, y: Any) -> Any:
+    def matrix(self, t: Time, y: Y) -> Any:
         return self.diffusion(t, y, self.args)
 
-    def product(self, matrix: Any, dW: Any) -> Any:
+    def product(self, matrix: Any, dW: Increment) -> Y:
         if self.noise_type == "diagonal":
             return jax.tree.map(jnp.multiply, matrix, dW)
         return jax.tree.map(lambda s: _contract(s, dW), matrix)
 
-    def _drift(self, mu: Any, dt: Time) -> Any:
+    def _drift(self, mu: Y, dt: Time) -> Any:
         return jax.tree.map(lambda m: m * real(dt, m), mu)
 
 
@@ -92,24 +92,24 @@ class AdjointSDE(eqx.Module):
     """
 
     sde: Callable[[Any], SDE] = eqx.field(static=True)
-    arrays: Any
+    arrays: Arrays
 
-    def at(self, t: Time, y: Any) -> tuple[Time, Any]:
+    def at(self, t: Time, y: Y) -> tuple[Time, Any]:
         return t, y  # pulled back in `contract`, once the cotangent and the increment are known
 
-    def contract(self, value: tuple[Time, Any], dt: Time, dW: Any) -> Any:
+    def contract(self, value: tuple[Time, Any], dt: Time, dW: Increment) -> Y:
         return self.increment(*value, dt, dW)
 
-    def increment(self, t: Time, y: Any, dt: Time, dW: Any) -> Any:
+    def increment(self, t: Time, y: Y, dt: Time, dW: Increment) -> Y:
         return self._pull(y, lambda sde, y: sde.increment(t, y, dt, dW))
 
-    def drift_increment(self, t: Time, y: Any, dt: Time) -> Any:
+    def drift_increment(self, t: Time, y: Y, dt: Time) -> Y:
         return self._pull(y, lambda sde, y: sde.drift_increment(t, y, dt))
 
-    def noise_increment(self, t: Time, y: Any, dW: Any) -> Any:
+    def noise_increment(self, t: Time, y: Y, dW: Increment) -> Y:
         return self._pull(y, lambda sde, y: sde.noise_increment(t, y, dW))
 
-    def _pull(self, state: Any, F: Callable[[SDE, Any], Any]) -> Any:
+    def _pull(self, state: Carried, F: Callable[[SDE, Any], Any]) -> Any:
         y, a_y, _ = state
         dy, pull = jax.vjp(lambda y, arrays: F(self.sde(arrays), y), y, self.arrays)
         return dy, *jax.tree.map(jnp.negative, pull(a_y))

@@ -1,4 +1,4 @@
-"""`sdeint`: from what the user says to the solve on the integer grid."""
+"""`sdeint`: its arguments checked, its steps chosen, and the solve handed to an adjoint."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,10 +13,10 @@ from jaxtyping import Array, Float, PyTree
 
 from sdegrad.grid import check_times
 from sdegrad.jax import checks
-from sdegrad.jax.adjoints.adaptive import retraced
 from sdegrad.jax.adjoints.backward import parted
 from sdegrad.jax.adjoints.discrete import ADJOINTS
-from sdegrad.jax.arguments import check_choice, check_flag, check_options, static_grid, static_number
+from sdegrad.jax.adjoints.recorded import differentiable_solution
+from sdegrad.jax.arguments import check_choice, check_flag, check_options, eps_of, static_grid, static_number
 from sdegrad.jax.hoist import hoist
 from sdegrad.jax.methods import make_method
 from sdegrad.jax.sde import SDE, evaluations
@@ -24,7 +24,7 @@ from sdegrad.jax.stepping.accepted import Accepted
 from sdegrad.jax.stepping.adaptive import Control, Stepper, solve
 from sdegrad.jax.stepping.even import even_steps, march
 from sdegrad.jax.stepping.fixed import Steps, matching_cells
-from sdegrad.jax.types import Made, Number, Path, Stats
+from sdegrad.jax.types import Args, Carried, Made, Number, Path, Stats, Y
 from sdegrad.methods import METHODS
 
 PARTED = 1.0  # the two copies of a reversible method differ by as much as the solution is large
@@ -44,7 +44,7 @@ def sdeint(
     bm: Path,
     dt: Number | None = None,
     steps: int | None = None,
-    args: Any = None,
+    args: Args = None,
     method: str = "reversible_heun",
     adjoint: str | None = None,
     options: Mapping[str, Any] | None = None,
@@ -83,16 +83,16 @@ def sdeint(
     accepted steps as constants, whose ends are kept: max_steps scalars more for every adjoint, and the memory of
     "checkpoint" and "backprop" is that of max_steps steps.
 
-    adjoint: "reversible" (exact, memory independent of the number of steps; what None means for a reversible
-    method), "checkpoint" (exact, memory O(sqrt(steps)); what None means otherwise), "backprop" (exact, memory
-    O(steps)), "backsolve" (the continuous adjoint: inexact, memory independent of the number of steps).
-    "reversible" is near-exact for ees25 and ees27. "backprop" and "checkpoint" can be differentiated any number of
-    times, backwards and forwards; the other two once backwards, and that gradient forwards (jax.jvp) where the steps
-    are constant. Gradients reach y0, args, and the arrays that drift and diffusion hold or close over. bm is constant:
-    RuntimeError for a derivative with respect to it; if it holds traced arrays it must be a pytree. "reversible" is
-    exact up to round-off, which grows exponentially in the Lipschitz constant times the time span: where that product
-    is above a few, compare with "checkpoint". Where the way back does not lead to y0 again, so that the gradient is off
-    by per cents or worse, it is NaN.
+    adjoint: "reversible" (exact, memory independent of the number of steps; what None means for a reversible method),
+    "checkpoint" (exact, memory O(sqrt(steps)); what None means otherwise), "backprop" (exact, memory O(steps)),
+    "backsolve" (the continuous adjoint: inexact, memory independent of the number of steps). "reversible" is near-exact
+    for ees25 and ees27. "backprop" and "checkpoint" can be differentiated any number of times, backwards and forwards;
+    the other two once backwards, and that gradient forwards (jax.jvp) where the steps are constant. Gradients reach y0,
+    args, and the arrays that drift and diffusion hold or close over. bm is constant: RuntimeError for a derivative with
+    respect to it; if it holds traced arrays it must be a pytree. "reversible" is exact up to round-off, which grows
+    exponentially in the Lipschitz constant times the time span: where that product is above a few, compare with
+    "checkpoint". Where the backward pass misses y0 by so much that the gradient is off by per cents or worse, the
+    gradient is NaN.
 
     check: stop at run time where the two copies of the solution that a reversible method carries have parted, or it is
     not finite; `Stats.parted` says by how much. reversible_heun loses the solution of an SDE that contracts at the rate
@@ -133,10 +133,10 @@ def sdeint(
     return (ys, stats) if return_stats else ys
 
 
-def _constant(sde: SDE, y0: Any, ts: Any, bm: Path, solver: Any, adjoint: str, dt: Number) -> tuple[Any, Stats]:
+def _constant(sde: SDE, y0: Y, ts: Any, bm: Path, solver: Any, adjoint: str, dt: Number | None) -> tuple[Any, Stats]:
     """The solution at ts, by steps of dt."""
     times, eps = checks.static_times(ts)
-    dt = static_number("dt", dt)
+    eps, dt = max(eps, eps_of(dt)), static_number("dt", dt)
     check_times(times, dt)
     checks.check_path(bm, times, eps)
 
@@ -152,7 +152,7 @@ def _constant(sde: SDE, y0: Any, ts: Any, bm: Path, solver: Any, adjoint: str, d
     return _interpolate(nodes, steps.nodes, outputs), stats
 
 
-def _adaptive(sde: SDE, y0: Any, ts: Any, bm: Path, solver: Any, adjoint: str, control: Any) -> tuple[Any, Stats]:
+def _adaptive(sde: SDE, y0: Y, ts: Any, bm: Path, solver: Any, adjoint: str, control: Any) -> tuple[Any, Stats]:
     """The solution at ts, by adaptive steps. control: (dt, rtol, atol, max_steps)."""
     times, control = checks.runtime_times(ts, bm), Control(*checks.check_control(*control))
     times, control = eqxi.nondifferentiable((times, control), name="ts, dt, rtol and atol of sdeint")
@@ -163,10 +163,10 @@ def _adaptive(sde: SDE, y0: Any, ts: Any, bm: Path, solver: Any, adjoint: str, c
     checks.check_fields(sde, outputs, y0)
     solved, steps, made = solve(Stepper(_unperturbed(sde), solver, outputs), _unperturbed(y0), control)
     stats = _stats(sde, y0, solver, outputs, made, parted(solver, solved.state))
-    return retraced(adjoint, (y0, sde), solved, solver, steps), stats
+    return differentiable_solution(adjoint, (y0, sde), solved, solver, steps), stats
 
 
-def _even(sde: SDE, y0: Any, ts: Any, bm: Path, solver: Any, adjoint: str, count: int) -> tuple[Any, Stats]:
+def _even(sde: SDE, y0: Y, ts: Any, bm: Path, solver: Any, adjoint: str, count: int) -> tuple[Any, Stats]:
     """The solution at ts, by `count` steps from each to the next."""
     times = eqxi.nondifferentiable(checks.runtime_times(ts, bm), name="ts of sdeint")
     steps = even_steps(_undifferentiated(bm), times, count, _dtype(y0), solver.levy_area)
@@ -175,7 +175,7 @@ def _even(sde: SDE, y0: Any, ts: Any, bm: Path, solver: Any, adjoint: str, count
     solved = march(solver, _unperturbed(sde), steps, _unperturbed(y0), count)
     made = Made(steps.capacity, steps.capacity)
     stats = _stats(sde, y0, solver, steps, made, parted(solver, solved.state))
-    return retraced(adjoint, (y0, sde), solved, solver, steps), stats
+    return differentiable_solution(adjoint, (y0, sde), solved, solver, steps), stats
 
 
 def _default_adjoint(method: str) -> str:
@@ -197,8 +197,8 @@ def _undifferentiated(bm: Path) -> Path:
     return eqx.combine(eqxi.nondifferentiable(held, msg=sentence), rest)
 
 
-def _dtype(y0: Any) -> np.dtype:
-    """That of the times given to the vector fields; half precision would be too coarse."""
+def _dtype(y0: Y) -> np.dtype:
+    """The dtype of the times given to the vector fields; half precision would be too coarse."""
     real = jnp.finfo(jnp.result_type(*jax.tree.leaves(y0))).dtype
     return real if real.itemsize >= 4 else np.dtype(np.float32)
 
@@ -217,10 +217,10 @@ def _interpolate(zs: Any, nodes: tuple[int, ...], outputs: tuple[tuple[int, floa
     return jax.tree.map(between, zs)
 
 
-def _stats(sde: SDE, y0: Any, solver: Any, steps: Steps | Accepted, made: Made, apart: Any) -> Stats:
+def _stats(sde: SDE, y0: Y, solver: Any, steps: Steps | Accepted, made: Made, apart: Any) -> Stats:
     """Evaluations are counted where they are traced: they depend on the options, and some methods begin with one."""
 
-    def step(sde: SDE, state: Any) -> Any:
+    def step(sde: SDE, state: Carried) -> Any:
         return solver.step(sde, steps.time(0), steps.time(1), steps.length(0), steps.noise(0), state)
 
     state, start = evaluations(lambda sde: solver.init(sde, steps.time(0), y0), sde)

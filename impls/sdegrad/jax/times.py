@@ -23,7 +23,7 @@ def time_dtype() -> np.dtype:
 
 
 class Fine(NamedTuple):
-    """The sum of both, of which the second is less than an ulp of the first."""
+    """A number as the sum of two, the second less than an ulp of the first."""
 
     high: Float[Array, "*times"]
     low: Float[Array, "*times"]
@@ -48,18 +48,18 @@ AnyGrid = Grid | OneCell
 
 
 def fine(t: Any) -> Fine:
-    """Of a number, or an array of numbers, known when traced."""
+    """A number, or an array of numbers, known when traced, to twice the digits of the time dtype."""
     high = np.asarray(t, time_dtype())
     return Fine(jnp.asarray(high), jnp.asarray(np.asarray(t, np.float64) - high, time_dtype()))
 
 
 def as_given(t: Float[Array, "*times"]) -> Fine:
-    """A time that has no more digits."""
+    """t, which has no digits beyond its dtype."""
     return Fine(t, jnp.zeros_like(t))
 
 
 def _summands(grid: AnyGrid, k: Int[Array, "*times"]) -> tuple[Fine, ...]:
-    """Of grid time k, but for the last one. Entries of two tables and not t0 + k dt."""
+    """What sums up to grid time k, except the last one: entries of two tables, not t0 + k dt."""
     if isinstance(grid, OneCell):
         return (as_given(grid.t0),)
     if grid.steps == 1:
@@ -89,7 +89,7 @@ def fine_time(grid: Grid, k: Index) -> Fine:
 
 
 def since(grid: AnyGrid, k: Int[Array, "*times"], t: Fine) -> Fine:
-    """From the start of cell k to t."""
+    """t less the start of cell k."""
     return _less(t, _summands(grid, k))
 
 
@@ -102,7 +102,7 @@ def _less(t: Fine, summands: tuple[Fine, ...]) -> Fine:
 
 
 def _sum(a: Array, b: Array) -> tuple[Array, Array]:
-    """Rounded, and by how much."""
+    """a + b rounded, and what the rounding took away."""
     s = a + b
     v = s - a
     return s, (a - (s - v)) + (b - v)
@@ -127,7 +127,7 @@ def half_digits(x: Float[Array, "*times"]) -> Fine:
 
 
 def _upper(x: Array) -> Array:
-    """With the upper half of its digits."""
+    """x cut to the upper half of its digits."""
     digits, word = jnp.finfo(x.dtype).nmant + 1, {4: jnp.uint32, 8: jnp.uint64}[x.dtype.itemsize]
     kept = ~np.asarray(2 ** (digits - digits // 2) - 1, word)
     return lax.bitcast_convert_type(lax.bitcast_convert_type(x, word) & kept, x.dtype)

@@ -9,41 +9,46 @@ trailing `noise` axis otherwise; a Brownian increment is like the state for diag
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PyTree
 
 Time = Float[Array, ""] | float
 Number = float | int | np.number | Array  # known at trace time; an Array that is traced is refused
 Index = Int[Array, ""] | int
+Args = Any  # what drift and diffusion are handed by the user
+Y = PyTree  # the solution, or what is like it: a drift, a cotangent; at several times with a leading axis
+Increment = PyTree  # of a Brownian path: an array, the like of y, or a `LevyIncrement`
+Carried = PyTree  # what a method carries from step to step; for many the solution itself
+Arrays = PyTree  # the arrays of an SDE that are differentiated, or their cotangents
 
 
 @runtime_checkable
-class Field(Protocol):
+class VectorField(Protocol):
     """The right-hand side F(t, y; dt, dW) = f dt + g dW, in the parts that the methods ask for."""
 
-    def at(self, t: Time, y: Any) -> Any:
+    def at(self, t: Time, y: Y) -> Any:
         """The value of the vector fields at (t, y), to be contracted with increments later."""
         ...
 
-    def contract(self, value: Any, dt: Time, dW: Any) -> Any: ...
+    def contract(self, value: Any, dt: Time, dW: Increment) -> Y: ...
 
-    def increment(self, t: Time, y: Any, dt: Time, dW: Any) -> Any:
+    def increment(self, t: Time, y: Y, dt: Time, dW: Increment) -> Y:
         """f(t, y) dt + g(t, y) dW."""
         ...
 
-    def drift_increment(self, t: Time, y: Any, dt: Time) -> Any: ...
+    def drift_increment(self, t: Time, y: Y, dt: Time) -> Y: ...
 
-    def noise_increment(self, t: Time, y: Any, dW: Any) -> Any: ...
+    def noise_increment(self, t: Time, y: Y, dW: Increment) -> Y: ...
 
 
 @runtime_checkable
-class MatrixField(Field, Protocol):
-    """A field whose diffusion can be had by itself, to be multiplied with several increments."""
+class MatrixField(VectorField, Protocol):
+    """A vector field whose diffusion is also known by itself, to be multiplied with several increments."""
 
-    def matrix(self, t: Time, y: Any) -> Any:
+    def matrix(self, t: Time, y: Y) -> Any:
         """g(t, y)."""
         ...
 
-    def product(self, matrix: Any, dW: Any) -> Any:
+    def product(self, matrix: Any, dW: Increment) -> Y:
         """g dW, like y."""
         ...
 
@@ -63,19 +68,19 @@ class Method(Protocol):
     @property
     def smooth(self) -> bool: ...
 
-    def init(self, field: Field, t0: Time, y0: Any) -> Any: ...
+    def init(self, field: VectorField, t0: Time, y0: Y) -> Carried: ...
 
-    def step(self, field: Any, t0: Time, t1: Time, dt: Time, dW: Any, state: Any) -> Any:
-        """From t0 to t1. field: a `Field` is enough for a smooth method, others may ask a `MatrixField`. dt is t1 - t0
-        up to rounding; negative where a smooth method goes backwards in time.
+    def step(self, field: Any, t0: Time, t1: Time, dt: Time, dW: Increment, state: Carried) -> Carried:
+        """The state at t1, from that at t0. field: a `VectorField` is enough for a smooth method, others may ask for a
+        `MatrixField`. dt is t1 - t0 up to rounding; negative where a smooth method goes backwards in time.
         """
         ...
 
-    def value(self, state: Any) -> Any:
+    def value(self, state: Carried) -> Y:
         """The solution in the state."""
         ...
 
-    def copies(self, state: Any) -> tuple[Any, Any]:
+    def copies(self, state: Carried) -> tuple[Y, Y]:
         """The solution, and its second copy where the method carries one, which should stay near; else the same."""
         ...
 
@@ -84,7 +89,9 @@ class Method(Protocol):
 class Embedded(Method, Protocol):
     """A method that knows the error of a step."""
 
-    def estimated(self, field: Field, t0: Time, t1: Time, dt: Time, dW: Any, state: Any) -> tuple[Any, Any]:
+    def estimated(
+        self, field: VectorField, t0: Time, t1: Time, dt: Time, dW: Increment, state: Carried
+    ) -> tuple[Carried, Y]:
         """The step, and an estimate of its error, like the solution."""
         ...
 
@@ -95,7 +102,7 @@ class Path(Protocol):
     `evaluate(t0, t1, use_levy=True)` has the fields W and H, or A.
     """
 
-    def evaluate(self, t0: Any, t1: Any, /) -> Any: ...
+    def evaluate(self, t0: Any, t1: Any, /) -> Increment: ...
 
 
 @runtime_checkable
@@ -107,21 +114,21 @@ class CellPath(Path, Protocol):
     @property
     def grid(self) -> Any: ...
 
-    def cell(self, k: Index) -> Any: ...
+    def cell(self, k: Index) -> Increment: ...
 
-    def over(self, s: Any, t: Any, /) -> Any: ...
+    def over(self, s: Any, t: Any, /) -> Increment: ...
 
 
 @runtime_checkable
-class WalkPath(Path, Protocol):
-    """A driving path that is cheaper to ask for one interval after another."""
+class CachedPath(Path, Protocol):
+    """A driving path that is cheaper to ask for one interval after another, as it keeps what it drew."""
 
     def start(self) -> Any:
         """What `advance` carries, an array pytree."""
         ...
 
-    def advance(self, walk: Any, s: Any, t: Any, /) -> tuple[Any, Any]:
-        """(the increment over [s, t], the walk there)."""
+    def advance(self, cache: Any, s: Any, t: Any, /) -> tuple[Any, Any]:
+        """(the increment over [s, t], the cache after it)."""
         ...
 
 

@@ -1,16 +1,28 @@
-"""What the backward passes share, whatever the steps."""
+"""The backward passes over steps of any kind: `Steps` of a grid, or `Accepted` ones whose ends are kept.
+
+Both have nodes, the indices of the times of the outputs, `time`, `length` and `noise` of a step, and `each_back`.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
 import equinox.internal as eqxi
 import jax
 import jax.numpy as jnp
+from equinox.internal import ω
 from jax import lax
+from jaxtyping import Array
 
 from sdegrad.jax.methods.base import tree
+from sdegrad.jax.sde import SDE, AdjointSDE
+from sdegrad.jax.stepping.accepted import Accepted, Solved
+from sdegrad.jax.stepping.fixed import Steps
+from sdegrad.jax.types import Arrays, Carried, Increment, Index, Method, Y
 
-LOST = 0.1  # what the way back is off the solution, where it matters for the gradient; this is off by per cents then
+AnySteps = Steps | Accepted
+
+LOST = 0.1  # error of the backward pass, relative to the solution, from which on the gradient is off by per cents
 
 
 def _largest(*trees: Any) -> Any:
@@ -18,36 +30,38 @@ def _largest(*trees: Any) -> Any:
     return jnp.max(jnp.stack([jnp.max(jnp.abs(x), initial=0.0).astype(float) for x in jax.tree.leaves(trees)]))
 
 
-def parted(method: Any, state: Any) -> Any:
+def parted(method: Any, state: Carried) -> Any:
     """`Stats.parted` at `state`; a constant for gradients."""
     y, other = method.copies(state)
     size = _largest(y)
     return lax.stop_gradient(_largest(tree(jnp.subtract, y, other)) / jnp.where(size == 0, 1, size))
 
 
-def known_start(gradients: Any, a_ys: Any, y0: Any, y1: Any, reached: Any) -> Any:
-    """The gradients (a_y0, a_arrays), or NaN if the way back was lost: from y1 it led to `reached`, and how far this is
-    off y0 matters for them. Far off does not matter where the SDE contracts so much that nothing of the cotangents a_ys
-    reaches y0. A run-time error would say more, but put a callback to Python into every compiled program.
+def known_start(gradients: Any, a_ys: Y, y0: Y, y1: Y, reached: Y) -> Any:
+    """The gradients (a_y0, a_arrays), or NaN if the backward pass lost its way: from y1 it came to `reached`, so far
+    off y0 that the gradients are wrong. Far off does not matter where the SDE contracts so much that nothing of the
+    cotangents a_ys reaches y0. A run-time error would say more, but put a callback to Python into every compiled
+    program.
     """
-    here = _largest(tree(lambda a_y0, a_ys: a_y0 - a_ys[0], gradients[0], a_ys))  # by way of the solve
+    here = _largest(tree(lambda a_y0, a_ys: a_y0 - a_ys[0], gradients[0], a_ys))  # what comes through the solve
     off = here * _largest(tree(jnp.subtract, reached, y0))
     known = off <= LOST * jnp.maximum(here, _largest(a_ys)) * _largest(y0, y1)
     factor = jnp.where(known, 1.0, jnp.nan)
     return tree(lambda g: g * factor.astype(jnp.finfo(g.dtype).dtype), gradients)
 
 
-def undo(forth: Callable[[Any, Any], Any], arrays: Any, state: Any) -> Any:
+def undo(forth: Callable[[Y, Arrays], Y], arrays: Arrays, state: tuple[Y, Y, Arrays]) -> tuple[Y, Y, Arrays]:
     """(y, a_y, a_arrays) before the step y1 = forth(y0, arrays), for a method that is not to be taken with (-dt, -dW),
     as the Ito integral looks ahead only. y0 = y1 - (forth(y0) - y0) is iterated twice, which is right to the order of
     the method, and the step is differentiated at the first iterate. So there is nothing to correct for, and no
     derivative of the diffusion is needed.
     """
     y, a_y, a_arrays = state
-    before = tree(lambda y, y1: 2 * y - y1, y, forth(y, arrays))
+    ahead = forth(y, arrays)
+    before = (2 * y**ω - ahead**ω).ω
     after, pull = jax.vjp(forth, before, arrays)
     a_y, v_arrays = pull(a_y)
-    return tree(lambda y, a, b: y + a - b, y, before, after), a_y, tree(jnp.add, a_arrays, v_arrays)
+    return (y**ω + before**ω - after**ω).ω, a_y, (a_arrays**ω + v_arrays**ω).ω
 
 
 def differentiable_once(gradients: Any, adjoint: str, forwards: bool = True) -> Any:
@@ -75,3 +89,74 @@ def differentiable_once(gradients: Any, adjoint: str, forwards: bool = True) -> 
         raise RuntimeError(sentence)
 
     return once(gradients)
+
+
+def intervals(steps: AnySteps) -> tuple[Array, Array]:
+    """For every node the node before it, and the node; for the first, which is time 0, twice itself."""
+    nodes = jnp.asarray(steps.nodes, jnp.int32)
+    return jnp.concatenate([nodes[:1], nodes[:-1]]), nodes
+
+
+def march_back(steps: AnySteps, at_nodes: Any, visit: Callable, step: Callable, carry: Any) -> Any:
+    """The carry at the first node, marched back from the last. `visit(k, its slice of at_nodes, carry)` at every node;
+    `step(some, k, dW, carry)` from time k + 1 to time k, dW being the increment over the step, and `some` the steps
+    with the times there.
+    """
+
+    def down(c: tuple[Any, Any], at: tuple[Index, Index, Any]) -> tuple[Any, None]:
+        (cache, carry), (before, node, here) = c, at
+        return steps.each_back(before, node, step, (cache, visit(node, here, carry))), None
+
+    return lax.scan(down, (steps.start(), carry), (*intervals(steps), at_nodes), reverse=True)[0][1]
+
+
+def all_cotangents(a_ys: Y, y0: Y, steps: AnySteps) -> Y:
+    """a_ys with zeros where nothing depends on the output."""
+    return eqx.combine(a_ys, tree(lambda y: jnp.zeros((len(steps.nodes), *y.shape), y.dtype), y0))
+
+
+def reversible(
+    sde: Callable[[Any], SDE], arrays: Arrays, y0: Y, a_ys: Y, solved: Solved, method: Any, steps: AnySteps
+) -> tuple[Y, Arrays]:
+    """(a_y0, a_arrays), exact, by the inverse of every step. sde(arrays) is the SDE, a_ys the cotangents of the
+    solution at the nodes; of `solved` only the state is read.
+    """
+
+    def visit(_: Index, a_y: Y, r: Any) -> Any:
+        return r._replace(a_y=tree(jnp.add, r.a_y, a_y))
+
+    def step(some: AnySteps, k: Index, dW: Increment, r: Any) -> Any:
+        return method.reverse(sde, arrays, some.time(k), some.time(k + 1), some.length(k), dW, r)
+
+    start = method.reverse_init(solved.state, steps.length(0), steps.noise(0), arrays)
+    end = march_back(steps, a_ys, visit, step, start)
+    reached, *gradients = method.reverse_last(sde, arrays, steps.time(0), y0, end)
+    return known_start(tuple(gradients), a_ys, y0, method.value(solved.state), reached)
+
+
+def backsolve(
+    sde: Callable[[Any], SDE], arrays: Arrays, y0: Y, a_ys: Y, solved: Solved, method: Method, steps: AnySteps
+) -> tuple[Y, Arrays]:
+    """(a_y0, a_arrays) by the continuous adjoint, which starts anew from the solution at every node, so that the error
+    of the backward solve does not add up. Arguments as in `reversible`; of `solved` only the solution is read.
+    """
+    adjoint = AdjointSDE(sde, arrays)
+
+    def visit(k: Index, here: tuple[Any, Any], state: Carried) -> Any:
+        _, a_y, a_arrays = method.value(state)
+        y, a_node = here
+        return method.init(adjoint, steps.time(k), (y, tree(jnp.add, a_y, a_node), a_arrays))
+
+    def step(some: AnySteps, k: Index, dW: Increment, state: Carried) -> Any:
+        if method.smooth:
+            dt, dW = tree(jnp.negative, (some.length(k), dW))
+            return method.step(adjoint, some.time(k + 1), some.time(k), dt, dW, state)
+        forth = some.time(k), some.time(k + 1), some.length(k), dW
+        return undo(lambda y, arrays: method.step(sde(arrays), *forth, y), arrays, state)
+
+    start = method.init(adjoint, steps.time(0), tree(jnp.zeros_like, (y0, y0, arrays)))
+    _, a_y, a_arrays = method.value(march_back(steps, (solved.ys, a_ys), visit, step, start))
+    return a_y, a_arrays
+
+
+BACKWARD: dict[str, Callable] = {"reversible": reversible, "backsolve": backsolve}

@@ -1,35 +1,33 @@
-"""The Levy areas that a Brownian path can come with: their names, and the classes of diffrax for them."""
+"""The Levy areas that a Brownian path can come with, by name, and what diffrax has to know of such a path."""
 
+import abc
+import functools
 from typing import Any
-
-import diffrax
-
-
-class LevyArea(diffrax.AbstractSpaceTimeLevyArea):
-    """W and H over an interval of length dt, and an approximate Levy area A [*shape, noise]."""
-
-    dt: Any
-    W: Any
-    H: Any
-    A: Any
-
 
 # How many of W, H and K are drawn.
 PARTS = {"none": 1, "space-time": 2, "space-time-time": 3, "davie": 2, "foster": 2}
-CLASSES = {
-    "none": diffrax.BrownianIncrement,
-    "space-time": diffrax.SpaceTimeLevyArea,
-    "space-time-time": diffrax.SpaceTimeTimeLevyArea,
-    "davie": LevyArea,
-    "foster": LevyArea,
+# The same by the names of diffrax's classes, which are told by their names so that diffrax need not be imported.
+DIFFRAX_NAMES = {
+    "BrownianIncrement": "none",
+    "SpaceTimeLevyArea": "space-time",
+    "SpaceTimeTimeLevyArea": "space-time-time",
 }
 
 
 def area_name(levy_area: Any) -> str:
-    """Of what a user gives: None, a name, or a class of diffrax."""
-    names = {None: "none", **{cls: name for name, cls in CLASSES.items() if cls is not LevyArea}}
-    name = names.get(levy_area, levy_area)
-    if name not in CLASSES:
-        known = ", ".join(map(repr, CLASSES))
+    """The key of `PARTS` that is meant by None, a key of `PARTS`, or a class of diffrax. ValueError for any other."""
+    name = "none" if levy_area is None else levy_area
+    if isinstance(levy_area, type) and levy_area.__module__.partition(".")[0] == "diffrax":
+        name = DIFFRAX_NAMES.get(levy_area.__name__)
+    if not isinstance(name, str) or name not in PARTS:
+        known = ", ".join(map(repr, PARTS))
         raise ValueError(f"levy_area must be None, one of {known}, or a class of diffrax for these, got {levy_area!r}.")
     return name
+
+
+@functools.cache
+def register(cls: type) -> None:
+    """Make `cls` a Brownian path of diffrax: the class, and so its instances of before, too."""
+    import diffrax
+
+    abc.ABCMeta.register(diffrax.AbstractBrownianPath, cls)  # equinox overrides it, to refuse

@@ -1,4 +1,4 @@
-"""The Brownian motion inside the cells of a grid: a sum over a dyadic tree of intervals, walked and not stored.
+"""The Brownian motion inside the cells of a grid: a sum over a dyadic tree of intervals, which is not stored.
 
 Every node of the tree has normals of its own, which tell its halves apart as `halve` has it, and the leaf those of
 `cut`. All that is linear in the normals, so an increment is a sum over the nodes that hold one of its ends, with
@@ -19,49 +19,67 @@ from jaxtyping import Array, Float, Int
 
 from sdegrad.jax.brownian.cells import Cells
 from sdegrad.jax.brownian.levy import VARIANCES, Span, cut, halve, join, restrict, subtract
-from sdegrad.jax.brownian.positions import Point, Spot, integers, place, start_of, tree_where
-from sdegrad.jax.brownian.tree_cache import Walk, gathered
+from sdegrad.jax.brownian.positions import (
+    LeafPosition,
+    TreePosition,
+    inside,
+    integers,
+    locate,
+    piece_id,
+    start_of,
+    tree_where,
+)
+from sdegrad.jax.brownian.tree_cache import TreeCache, gathered
+from sdegrad.jax.times import Fine
 from sdegrad.jax.types import Index
 
 
-class _Ways(NamedTuple):
-    """The ways to both ends of an interval, one after the other: to a point, for the part [lo, hi] of its cell, by the
-    rows from the first to the last; none, if that is -1.
+class _Descents(NamedTuple):
+    """The descents to both ends of an interval, stacked. Each leads to `point` and adds the increment over the part
+    [lo, hi] of its cell by the rows from `first` to `last`; by none if `last` is -1.
     """
 
-    point: Point
-    lo: Spot
-    hi: Spot
+    point: TreePosition
+    lo: LeafPosition
+    hi: LeafPosition
     first: Int[Array, "..."]
     last: Int[Array, "..."]
 
 
-def _ways(s: Point, t: Point) -> _Ways:
-    """The rows that both ways have count as those of t. A whole cell has none."""
+def _descents(s: TreePosition, t: TreePosition) -> _Descents:
+    """The rows that both descents have count as those of t. A whole cell has none."""
     shared, none = s.common(t), jnp.int32(-1)
     other = shared < 0
     first = jnp.where(other, 0, shared + 2)
     last_s = jnp.where(s.depth() < jnp.maximum(first, 1), none, s.depth())
     last_t = jnp.where((t.depth() == 0) | (shared == s.levels + 1), none, t.depth())
     dtype, _ = integers(s.levels)
-    start, end = (Spot(jnp.asarray(leaf, dtype), jnp.zeros_like(s.cut)) for leaf in (0, 2**s.levels))
-    of_s = _Ways(s, s.spot(), tree_where(other, end, t.spot()), first, last_s)
-    of_t = _Ways(t, tree_where(other, start, s.spot()), t.spot(), jnp.int32(0), last_t)
+    start, end = (LeafPosition(jnp.asarray(leaf, dtype), jnp.zeros_like(s.fraction)) for leaf in (0, 2**s.levels))
+    of_s = _Descents(s, s.in_leaves(), tree_where(other, end, t.in_leaves()), first, last_s)
+    of_t = _Descents(t, tree_where(other, start, s.in_leaves()), t.in_leaves(), jnp.int32(0), last_t)
     return jax.tree.map(lambda *x: jnp.stack(x), of_s, of_t)
 
 
-def sides(cells: Cells, walk: Walk, ends: Point) -> tuple[list[Span], list[Span], Walk]:
-    """Of the ends (s, t): the spans over the part of [s, t] in the cell of s, and that in the cell of t if it is
-    another; nothing for a whole cell.
+def positions_of(cells: Cells, s: Fine, t: Fine, eps: float) -> tuple[TreePosition, Array, Array]:
+    """The positions of both times, the earlier first; -1 if that is t, else 1; whether the path reaches both."""
+    back = t.high < s.high
+    in_order = jax.tree.map(lambda a, b: jnp.stack([jnp.where(back, b, a), jnp.where(back, a, b)]), s, t)
+    valid = inside(cells.grid, s.high, eps) & inside(cells.grid, t.high, eps)
+    return locate(cells.grid, cells.levels, in_order, eps), jnp.where(back, -1, 1), valid
+
+
+def sides(cells: Cells, cache: TreeCache, ends: TreePosition) -> tuple[list[Span], list[Span], TreeCache]:
+    """For ends = (s, t): the spans over the part of [s, t] in the cell of s, those in the cell of t if it is another
+    cell, and the cache after both descents. A part that is a whole cell is left out.
     """
 
     def query(_: Index, made: tuple) -> tuple:
-        walk, ends = made[2:]
+        cache, ends = made[2:]
         s, t = _each(ends)
-        ways, other = _ways(s, t), s.cell < t.cell
-        sums, walk = gathered(cells, walk, ways, partial(_weights, cells))
+        descents, other = _descents(s, t), s.cell < t.cell
+        sums, cache = gathered(cells, cache, descents, partial(_weights, cells))
         of_s, of_t = ([x[i] for x in sums] for i in (0, 1))
-        lengths = jnp.where(other & (ways.last < 0), 0, ways.lo.to(ways.hi) * 2.0**-cells.levels)
+        lengths = jnp.where(other & (descents.last < 0), 0, descents.lo.to(descents.hi) * 2.0**-cells.levels)
 
         def spans(length: Array, cell: Array, sums: list) -> list[Span]:
             h = length * cells.length(cell, length.dtype)
@@ -69,65 +87,78 @@ def sides(cells: Cells, walk: Walk, ends: Point) -> tuple[list[Span], list[Span]
 
         first = spans(lengths[0], s.cell, tree_where(other, of_s, jax.tree.map(jnp.add, of_s, of_t)))
         second = tree_where(other, spans(lengths[1], t.cell, of_t), cells.zeros())
-        return first, second, walk, jax.tree.map(lambda x: x[::-1], ends)
+        return first, second, cache, jax.tree.map(lambda x: x[::-1], ends)
 
     # A loop of one round is compiled by itself, and so rounded in the same way everywhere, if XLA sees neither that it
     # is one nor that anything in it could be done before: hence the unknown number of rounds, and the ends that change.
     rounds = jnp.where(eqxi.unvmap_max(ends.cell) < 0, 0, 1)
-    return lax.fori_loop(0, rounds, query, (cells.zeros(), cells.zeros(), walk, ends))[:3]
+    return lax.fori_loop(0, rounds, query, (cells.zeros(), cells.zeros(), cache, ends))[:3]
 
 
-def total(cells: Cells, first: list[Span], second: list[Span], ends: Point) -> list[Span]:
-    """Over [s, t], the ends: what `sides` gives, and the whole cells between."""
+def total(cells: Cells, first: list[Span], second: list[Span], ends: TreePosition) -> list[Span]:
+    """The spans over [s, t], the ends: those that `sides` returns, joined with those of the cells between."""
     s, t = _each(ends)
     end = tree_where(s.cell < t.cell, _end_of(s.cell, cells.levels), t)
     start = jnp.where(s.depth() == 0, s.cell, s.cell + 1)
-    pieces = (first, place(s, end), start), (second, place(start_of(t.cell, cells.levels), t), t.cell)
+    pieces = (first, piece_id(s, end), start), (second, piece_id(start_of(t.cell, cells.levels), t), t.cell)
 
     def whole(start: Array, spans: list[Span]) -> list[Span]:
         return lax.fori_loop(start, t.cell, lambda k, spans: list(map(join, spans, cell(cells, k))), spans)
 
     if cells.grid.steps == 1:  # t is in the same cell or at the end of it
-        return whole(start, cells.with_area(first, place(s, end)))
+        return whole(start, cells.with_area(first, piece_id(s, end)))
 
     def add(spans: list[Span], piece: tuple) -> tuple[list[Span], None]:
         of_end, where, start = piece
         return whole(start, list(map(join, spans, cells.with_area(of_end, where)))), None
 
-    nothing = cells.with_area(cells.zeros(), place(s, s))
+    nothing = cells.with_area(cells.zeros(), piece_id(s, s))
     # A loop for the two of them: it is compiled by itself, and so rounded in the same way everywhere.
     return lax.scan(add, nothing, jax.tree.map(lambda *x: jnp.stack(x), *pieces))[0]
 
 
 def cell(cells: Cells, k: Array) -> list[Span]:
-    return cells.with_area(cells.spans(k), place(start_of(k, cells.levels), _end_of(k, cells.levels)))
+    return cells.with_area(cells.spans(k), piece_id(start_of(k, cells.levels), _end_of(k, cells.levels)))
+
+
+def directed(spans: list[Span], sign: Array, valid: Array) -> list[Span]:
+    """The spans; those of the path run backwards where sign is -1, and NaN where not valid."""
+
+    def one(span: Span) -> Span:
+        signs = [sign, 1, sign][: len(span.parts)]
+        signed = [x * jnp.asarray(b, x.dtype) for x, b in zip(span.parts, signs, strict=True)]
+        parts = [jnp.where(valid, x, jnp.nan) for x in signed]
+        A = None if span.A is None else jnp.where(valid, span.A * sign.astype(span.A.dtype), jnp.nan)
+        return Span(span.h, tuple(parts), A)
+
+    return list(map(one, spans))
 
 
 def _each(pair: Any) -> list:
     return [jax.tree.map(lambda x, i=i: x[i], pair) for i in (0, 1)]
 
 
-def _end_of(k: Array, levels: int) -> Point:
+def _end_of(k: Array, levels: int) -> TreePosition:
     start = start_of(k, levels)
     return dataclasses.replace(start, code=jnp.zeros_like(start.code))
 
 
-def _weights(cells: Cells, way: _Ways) -> Float[Array, "parts rows parts"]:
-    """Of the rows of one way in the increment over [lo, hi]. In row 0 the cell is the left half of twice the cell, and
-    in the last one the leaf is cut.
+def _weights(cells: Cells, descent: _Descents) -> Float[Array, "parts rows parts"]:
+    """The weights of the rows of one descent in the increment over [lo, hi]. In row 0 the cell is the left half of
+    twice the cell, and in the last row the leaf is cut.
     """
-    point, lo, hi, first, last = way
-    dtype, count, leaf = point.cut.dtype, cells.parts, cells.levels + 1
+    point, lo, hi, first, last = descent
+    dtype, count, leaf = point.fraction.dtype, cells.parts, cells.levels + 1
     row = np.arange(cells.levels + 2, dtype=np.int32)[:, None]
     size = 1 << (leaf - row).astype(integers(cells.levels)[0])  # of the nodes, in leaves
     half, scale = np.maximum(size // 2, 1), np.asarray(2.0 ** (-np.maximum(row - 1, 0) / 2), dtype)
-    node = point.spot().leaf & -size  # where it starts
-    start, middle, end = (Spot(node + x, jnp.zeros((), dtype)) for x in (0, half, size))
+    node = point.in_leaves().leaf & -size  # where it starts
+    start, middle, end = (LeafPosition(node + x, jnp.zeros((), dtype)) for x in (0, half, size))
 
-    def share(a: Spot, b: Spot, of: np.ndarray) -> Array:
+    def share(a: LeafPosition, b: LeafPosition, of: np.ndarray) -> Array:
         return jnp.maximum(a.to(b), 0) * np.asarray(1 / of, dtype)
 
-    def piece(whole: Span, at: Spot) -> Span:
+    def piece(whole: Span, at: LeafPosition) -> Span:
         a, b = (end.clip(at.leaf, at.leaf + half) for end in (lo, hi))
         return restrict(whole, share(at, a, half) + share(at, b, half) - 1, share(a, b, half))
 

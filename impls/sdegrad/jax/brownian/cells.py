@@ -16,7 +16,7 @@ from sdegrad.jax.brownian.rng import normal, threefry
 from sdegrad.jax.times import AnyGrid, OneCell
 from sdegrad.jax.types import Index
 
-WORDS = 7  # keys per array: of W, H, K over cells, of the three normals of a split, and of A
+KEYS_PER_ARRAY = 7  # keys per array: of W, H, K over cells, of the three normals of a split, and of A
 
 
 class Cells(eqx.Module):
@@ -24,7 +24,7 @@ class Cells(eqx.Module):
     levels: how often a cell is halved in its tree. area: how A is approximated, if at all.
     """
 
-    words: UInt32[Array, "arrays keys 2"]
+    array_keys: UInt32[Array, "arrays keys 2"]
     one_cell: OneCell | None
     structs: tuple[jax.ShapeDtypeStruct, ...] = eqx.field(static=True)
     known_grid: Grid | None = eqx.field(static=True)
@@ -43,15 +43,15 @@ class Cells(eqx.Module):
         return jnp.where(jnp.asarray(k) == grid.steps - 1, grid.step(grid.steps - 1), grid.dt).astype(dtype)
 
     def spans(self, k: Array) -> list[Span]:
-        """Over cell k, without A. Each part by itself, so that a compiler may leave out what nobody uses."""
+        """The spans over cell k, without A. Each part is drawn alone, so that a compiler may drop unused ones."""
         draws = [
             tuple(normal(key, k.astype(jnp.uint32), s.shape, s.dtype) for key in keys[: self.parts])
-            for keys, s in zip(self.words, self.structs, strict=True)
+            for keys, s in zip(self.array_keys, self.structs, strict=True)
         ]
         return self.made(k, draws)
 
     def made(self, k: Array, normals: list[tuple[Array, ...]]) -> list[Span]:
-        """Over cell k, of its standard normals."""
+        """The spans over cell k, made of its standard normals."""
 
         def one(X: tuple[Array, ...], dtype: np.dtype) -> Span:
             h = self.length(k, dtype)
@@ -60,12 +60,12 @@ class Cells(eqx.Module):
         return [one(X, s.dtype) for X, s in zip(normals, self.structs, strict=True)]
 
     def keys(self, k: Array, high: UInt32[Array, ""]) -> UInt32[Array, "2 arrays parts 2"]:
-        """Of the normals of cells, whose counter is k, and of the splits of cell k, whose counter is the node: its
-        lower word, `high` being the upper one.
+        """The keys of the normals of cells, whose counter is k, and of the splits of cell k, whose counter is the lower
+        word of the node's number; `high` is the upper word.
         """
-        cells, words = self.words[:, : self.parts], self.words[:, 3 : 3 + self.parts]
-        splits = threefry(jnp.moveaxis(words, -1, 0), k.astype(jnp.uint32), high)
-        return jnp.stack([cells, jnp.stack(splits, axis=-1)])
+        cells, splits = self.array_keys[:, : self.parts], self.array_keys[:, 3 : 3 + self.parts]
+        drawn = threefry(jnp.moveaxis(splits, -1, 0), k.astype(jnp.uint32), high)
+        return jnp.stack([cells, jnp.stack(drawn, axis=-1)])
 
     def normals(self, keys: UInt32[Array, "arrays parts 2"], counter: UInt32[Array, ""]) -> list[tuple[Array, ...]]:
         """Standard normals, a tuple for every array, drawn in one pass."""
@@ -76,23 +76,23 @@ class Cells(eqx.Module):
         return [one(of_array, s.shape, s.dtype) for of_array, s in zip(keys, self.structs, strict=True)]
 
     def zeros(self) -> list[Span]:
-        """Of no length."""
+        """Spans of length zero, one for every array."""
         return [Span(jnp.zeros((), s.dtype), (jnp.zeros(s.shape, s.dtype),) * self.parts) for s in self.structs]
 
-    def with_area(self, spans: list[Span], place: tuple[Array, ...]) -> list[Span]:
-        """With A, if the path has it; its normals are those of this place, some unsigned integers."""
+    def with_area(self, spans: list[Span], piece: tuple[Array, ...]) -> list[Span]:
+        """The spans with A, if the path has it. piece: its `piece_id`, from which the normals of A are drawn."""
         kind = self.area
         if kind is None:
             return spans
 
-        def one(span: Span, words: Array, struct: jax.ShapeDtypeStruct) -> Span:
-            key = words[WORDS - 1]
-            for number in place:
+        def one(span: Span, keys: Array, struct: jax.ShapeDtypeStruct) -> Span:
+            key = keys[KEYS_PER_ARRAY - 1]
+            for number in piece:
                 key = jnp.stack(threefry(key, number, jnp.uint32(0)))
             normals = normal(key, jnp.uint32(0), (*struct.shape, struct.shape[-1]), struct.dtype)
             return levy_area(kind, span, normals)
 
-        return [one(*each) for each in zip(spans, self.words, self.structs, strict=True)]
+        return [one(*each) for each in zip(spans, self.array_keys, self.structs, strict=True)]
 
 
 def keys_of(key: Any, arrays: int) -> Array:
@@ -105,7 +105,7 @@ def keys_of(key: Any, arrays: int) -> Array:
             f"key must be one JAX random key, got keys of shape {key.shape}; use jax.vmap over the keys, or a batch "
             "axis in shape."
         )
-    return jr.bits(key, (arrays, WORDS, 2), jnp.uint32)
+    return jr.bits(key, (arrays, KEYS_PER_ARRAY, 2), jnp.uint32)
 
 
 def structs_of(shape: Any, dtype: Any) -> Any:

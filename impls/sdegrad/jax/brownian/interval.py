@@ -1,13 +1,13 @@
 """Brownian motion on a known grid, without a tree: every grid cell has its own counter-based random numbers.
 
 Element i of cell k is made from word (k, i) of the generator, so the path is a pure function of (key, shape,
-dtype, grid), and costs one normal per step in any order. A query inside a cell walks down a dyadic tree of that
+dtype, grid), and costs one normal per step in any order. A query inside a cell goes down a dyadic tree of that
 cell.
 """
 
-from typing import Any
+import sys
+from typing import Any, NoReturn
 
-import diffrax
 import equinox as eqx
 import equinox.internal as eqxi
 import jax
@@ -19,18 +19,19 @@ from jaxtyping import Array
 
 from sdegrad.jax.arguments import check_index, check_number, eps_of
 from sdegrad.jax.brownian import cell_tree
-from sdegrad.jax.brownian.areas import CLASSES, PARTS, area_name
+from sdegrad.jax.brownian.areas import PARTS, area_name, register
 from sdegrad.jax.brownian.cells import Cells, keys_of, structs_of
 from sdegrad.jax.brownian.levy import LevyIncrement, Span
-from sdegrad.jax.brownian.positions import Point, inside, locate
+from sdegrad.jax.brownian.positions import inside
 from sdegrad.jax.brownian.spacing import NO_DERIVATIVE, grid_of, levels_of
-from sdegrad.jax.brownian.tree_cache import Walk, start
+from sdegrad.jax.brownian.tree_cache import TreeCache, start
 from sdegrad.jax.times import AnyGrid, Fine, OneCell, as_given, time_dtype
 from sdegrad.jax.types import Number
 
 
-class BrownianInterval(diffrax.AbstractBrownianPath):
-    """A Brownian path on [t0, t1], sampled when asked; also the control of a `diffrax.ControlTerm`.
+class BrownianInterval(eqx.Module):
+    """A Brownian path on [t0, t1], sampled when asked; where diffrax is imported also a Brownian path of diffrax, the
+    control of a `diffrax.ControlTerm`.
 
     shape: of one increment, a tuple, or a pytree of `jax.ShapeDtypeStruct`. key: a JAX random key. dtype: of
     the increments; JAX's default float dtype if None. dt: the step of the solver that will use it: [t0, t1]
@@ -46,16 +47,16 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
     cells it obeys Chen's relation; over a piece of a cell it is drawn given the W and H of the piece.
 
     On the grid the path is exact, and a cell costs one normal per element (and one more for each of H and K). A
-    query that starts or ends inside a cell walks down a tree, log2(cell / tol) halvings of the cell and a cut at the
-    point, each of as many normals; both ends share the upper part of the way, and so do one query and the next with
+    query that starts or ends inside a cell goes down a tree, log2(cell / tol) halvings of the cell and a cut at the
+    point, each of as many normals; both ends share the upper part of the descent, and so do one query and the next with
     `advance`. The law is exact at every point, and jointly for points in different leaves of the tree, which are no
-    longer than tol; points in one leaf share its normals. Where a point is in its cell is told to twice the digits of
-    the times, so none of this depends on the number of cells or the dtype of times.
+    longer than tol; points in one leaf share its normals. A point in its cell is known to twice the digits of the
+    times, so none of this depends on the number of cells or the dtype of times.
 
     The same numbers in any order of queries. For a batch of paths, a batch of keys under vmap, or an axis in `shape`.
     ValueError: times that are not finite or not increasing, dt or tol not positive, a shape that is not one, a dtype
-    that is not a float or needs JAX's x64 mode, an unknown levy_area, A without an axis, a key that is none, dt or tol
-    with traced ends, a tol below 2^-52 of a cell (2^-29 without the x64 mode).
+    that is not a float or needs JAX's x64 mode, an unknown levy_area, A without an axis, something else than a key, dt
+    or tol with traced ends, a tol below 2^-52 of a cell (2^-29 without the x64 mode).
     """
 
     cells: Cells
@@ -92,6 +93,8 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
         self.cells = Cells(
             keys_of(key, len(leaves)), one_cell, leaves, known, PARTS[self.area], levels_of(grid, tol), approximate
         )
+        if sys.modules.get("diffrax") is not None:
+            register(BrownianInterval)
 
     @property
     def grid(self) -> AnyGrid:
@@ -107,7 +110,9 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
 
     @property
     def levy_area(self) -> type:
-        """The class of what `evaluate` returns with use_levy."""
+        """The class of diffrax of what `evaluate` returns with use_levy. ImportError without diffrax."""
+        from sdegrad.jax.diffrax.areas import CLASSES
+
         return CLASSES[self.area]
 
     @property
@@ -124,22 +129,22 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
         """
         return _cell(self, check_index("k", k, self.grid.steps))
 
-    def start(self) -> Walk:
-        """What `advance` carries from one query to the next: the way down to the last time asked for, some 26
+    def start(self) -> TreeCache:
+        """What `advance` carries from one query to the next: the descent to the last time asked for, some 26
         increments in memory. An array pytree, for the carry of a loop.
         """
         return start(self.cells)
 
-    def advance(self, walk: Walk | None, s: Number, t: Number) -> tuple[Any, Walk | None]:
-        """The increment over [s, t], as `cell` returns it, and the walk from there on. The same numbers as those of
+    def advance(self, cache: TreeCache | None, s: Number, t: Number) -> tuple[Any, TreeCache | None]:
+        """The increment over [s, t], as `cell` returns it, and the cache after it. The same numbers as those of
         `evaluate`, to the last bit, for fewer draws where s or t is near a time of the last query.
 
-        A query that starts where the last one ended, or ends where that started, walks down to its other end alone,
-        and only from where the ways to both part: some 24 - log2(cell / |t - s|) halvings. A walk of None is none, and
-        stays so. Of traced times outside [t0, t1] the increment is NaN.
+        A query that starts where the last one ended, or ends where that started, descends to its other end alone,
+        and only from where the descents to both part: some 24 - log2(cell / |t - s|) halvings. With None for the cache
+        it draws everything, and returns None. NaN for traced times outside [t0, t1].
         """
         asked = self._asked(s, t)
-        return (_increment(self, *asked), None) if walk is None else _advance(self, walk, *asked)
+        return (_increment(self, *asked), None) if cache is None else _advance(self, cache, *asked)
 
     def over(self, s: Fine, t: Fine) -> Any:
         """The increment over [s, t], as `cell` returns it, for times with more digits than the time dtype has."""
@@ -166,8 +171,21 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
         length = asked[1].high - asked[0].high
         return self.levy_area(**{"dt": jax.tree.map(lambda w: length.astype(w.dtype), W), "W": W, **areas})
 
+    def derivative(self, t: Number, left: bool = True) -> NoReturn:
+        """RuntimeError: a Brownian path has none. diffrax asks a path for it in `ControlTerm(...).to_ode()`."""
+        del t, left
+        raise RuntimeError(NO_DERIVATIVE)
+
+    def __call__(self, t0: Number, t1: Number) -> NoReturn:
+        """RuntimeError: diffrax calls a control that it does not know to be a path."""
+        del t0, t1
+        raise RuntimeError(
+            "diffrax does not know this BrownianInterval, which was made before diffrax was imported, for a Brownian "
+            "path: import sdegrad.jax.diffrax first, before the terms are made."
+        )
+
     def _asked(self, *times: Number) -> tuple[Fine, Fine, float]:
-        """Both times, and what is an ulp for the coarser one."""
+        """Both times checked, and the spacing of the coarser dtype of the two."""
         for time in times:
             check_number("a time", time)
             if any(isinstance(x, Tracer) for x in (time, self.t0, self.t1)):
@@ -178,7 +196,7 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
         return s, t, max(float(np.finfo(time_dtype()).eps), *map(eps_of, times))
 
     def _reached(self, s: Fine, t: Fine, eps: float) -> tuple[Fine, Fine, float]:
-        """The same; an error at run time where the path does not reach them."""
+        """The arguments; an error at run time where the path does not reach the times."""
         if not any(isinstance(x, Tracer) for x in (s.high, t.high, self.t0, self.t1)):
             return s, t, eps
         outside = ~(inside(self.grid, s.high, eps) & inside(self.grid, t.high, eps))
@@ -187,7 +205,7 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
         return eqx.error_if(s, outside, sentence), t, eps
 
     def _packed(self, spans: list[Span]) -> Any:
-        """As `cell` returns it."""
+        """The spans, one for every array, in the form that `cell` returns."""
         treedef = jax.tree.structure(self.structs)
         parts = [treedef.unflatten(part) for part in zip(*(span.parts for span in spans), strict=True)]
         if self.area == "none":
@@ -198,14 +216,14 @@ class BrownianInterval(diffrax.AbstractBrownianPath):
 
 @eqx.filter_jit
 def _cell(bm: BrownianInterval, k: Array) -> Any:
-    return bm._packed(_directed(cell_tree.cell(bm.cells, k), jnp.int32(1), (k >= 0) & (k < bm.grid.steps)))
+    return bm._packed(cell_tree.directed(cell_tree.cell(bm.cells, k), jnp.int32(1), (k >= 0) & (k < bm.grid.steps)))
 
 
 @eqx.filter_jit
 def _increment(bm: BrownianInterval, s: Fine, t: Fine, eps: float) -> Any:
-    """Over a cell it is one draw and no more; on the grid nothing is walked, and no memory taken for it."""
+    """The increment over [s, t]: one draw for a cell, no descent and no memory for it between grid times."""
     cells = bm.cells
-    ends, sign, valid = _ends(bm, s, t, eps)
+    ends, sign, valid = cell_tree.positions_of(cells, s, t, eps)
 
     def whole() -> list[Span]:
         return cell_tree.total(cells, cells.zeros(), cells.zeros(), ends)
@@ -214,35 +232,14 @@ def _increment(bm: BrownianInterval, s: Fine, t: Fine, eps: float) -> Any:
         of_s, of_t, _ = cell_tree.sides(cells, bm.start(), ends)
         return cell_tree.total(cells, of_s, of_t, ends)
 
-    ways = lambda: cell_tree.cell(cells, ends.cell[0]), whole, pieces
+    queries = lambda: cell_tree.cell(cells, ends.cell[0]), whole, pieces
     on_grid = (ends.depth() == 0).all()
-    spans = lax.switch(jnp.where(on_grid, jnp.where(ends.cell[1] - ends.cell[0] == 1, 0, 1), 2), ways)
-    return bm._packed(_directed(spans, sign, valid))
+    spans = lax.switch(jnp.where(on_grid, jnp.where(ends.cell[1] - ends.cell[0] == 1, 0, 1), 2), queries)
+    return bm._packed(cell_tree.directed(spans, sign, valid))
 
 
 @eqx.filter_jit
-def _advance(bm: BrownianInterval, walk: Walk, s: Fine, t: Fine, eps: float) -> tuple[Any, Walk]:
-    ends, sign, valid = _ends(bm, s, t, eps)
-    of_s, of_t, walk = cell_tree.sides(bm.cells, walk, ends)
-    return bm._packed(_directed(cell_tree.total(bm.cells, of_s, of_t, ends), sign, valid)), walk
-
-
-def _ends(bm: BrownianInterval, s: Fine, t: Fine, eps: float) -> tuple[Point, Array, Array]:
-    """Where both times are, the earlier first; -1 if that is t, and 1 otherwise; whether the path reaches both."""
-    back = t.high < s.high
-    in_order = jax.tree.map(lambda a, b: jnp.stack([jnp.where(back, b, a), jnp.where(back, a, b)]), s, t)
-    valid = inside(bm.grid, s.high, eps) & inside(bm.grid, t.high, eps)
-    return locate(bm.grid, bm.cells.levels, in_order, eps), jnp.where(back, -1, 1), valid
-
-
-def _directed(spans: list[Span], sign: Array, valid: Array) -> list[Span]:
-    """Of the path run backwards, if sign is -1; NaN if not valid."""
-
-    def one(span: Span) -> Span:
-        signs = [sign, 1, sign][: len(span.parts)]
-        signed = [x * jnp.asarray(b, x.dtype) for x, b in zip(span.parts, signs, strict=True)]
-        parts = [jnp.where(valid, x, jnp.nan) for x in signed]
-        A = None if span.A is None else jnp.where(valid, span.A * sign.astype(span.A.dtype), jnp.nan)
-        return Span(span.h, tuple(parts), A)
-
-    return list(map(one, spans))
+def _advance(bm: BrownianInterval, cache: TreeCache, s: Fine, t: Fine, eps: float) -> tuple[Any, TreeCache]:
+    ends, sign, valid = cell_tree.positions_of(bm.cells, s, t, eps)
+    of_s, of_t, cache = cell_tree.sides(bm.cells, cache, ends)
+    return bm._packed(cell_tree.directed(cell_tree.total(bm.cells, of_s, of_t, ends), sign, valid)), cache

@@ -40,7 +40,7 @@ class Span(NamedTuple):
 
 
 def join(left: Span, right: Span) -> Span:
-    """Chen's relation. Of no length, an interval must hold zeros."""
+    """Both intervals as one, by Chen's relation. An interval of length zero must hold zeros."""
     h = left.h + right.h
     p, q = left.h / jnp.where(h == 0, 1, h), right.h / jnp.where(h == 0, 1, h)
     W_l, W_r = left.parts[0], right.parts[0]
@@ -61,7 +61,7 @@ def subtract(whole: Span, left: Span) -> Span:
     """The right part, which joined to the left one makes the whole. Inexact where it is far shorter than the whole."""
     h = whole.h - left.h
     p = left.h / jnp.where(whole.h == 0, 1, whole.h)
-    q = jnp.where(p < 1, 1 - p, 1)  # of no length it is zero whatever it is divided by
+    q = jnp.where(p < 1, 1 - p, 1)  # of length zero it is zero, whatever it is divided by
     parts = [whole.parts[0] - left.parts[0]]
     bend = q * left.parts[0] - p * parts[0]
     if len(whole.parts) > 1:
@@ -91,12 +91,12 @@ def halve(whole: Span, normals: tuple[Array, ...]) -> tuple[Span, Span]:
 
 
 def _mirrored(h: Length, parts: list[tuple[Array, Array]]) -> tuple[Span, Span]:
-    """Of (mean, difference): mean + difference on the left, mean - difference on the right."""
+    """The halves made of (mean, difference): their sum on the left, mean - difference on the right."""
     return Span(h, tuple(m + d for m, d in parts)), Span(h, tuple(m - d for m, d in parts))
 
 
 def restrict(whole: Span, centre: Float[Array, "..."], share: Float[Array, "..."]) -> Span:
-    """What is expected of a piece, given the whole: the polynomial that the parts of the whole stand for, on the piece.
+    """The mean of a piece, given the whole: the polynomial that the parts of the whole stand for, on the piece.
     centre: of the piece, from -1 to 1 over the whole. share: the length of the piece, by that of the whole.
     """
     W, *areas = whole.parts
@@ -162,7 +162,7 @@ def wedge(x: Float[Array, "*paths noise"], y: Float[Array, "*paths noise"]) -> F
 
 
 def levy_area(kind: str, span: Span, normals: Float[Array, "*paths noise noise"]) -> Span:
-    """With A, approximate: given (W, H), its mean is exact, and its variance on average.
+    """The span with an approximate A: given (W, H), its mean is exact, and its variance on average.
 
     A = H (x) W - W (x) H + sd N, with N antisymmetric of unit variance and sd^2 = h^2/12 ("davie": Davie 2014,
     "Pathwise approximation of stochastic differential equations using coupling") or h^2/20 + h/5 (H_i^2 + H_j^2)

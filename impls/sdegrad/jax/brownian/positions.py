@@ -1,4 +1,4 @@
-"""The times of a path as places in its cells."""
+"""Times of a path as positions in its cells."""
 
 from typing import Any, NamedTuple
 
@@ -22,65 +22,65 @@ def most_levels() -> int:
 
 
 def integers(levels: int) -> tuple[np.dtype, np.dtype]:
-    """In which the leaves are counted, and the nodes numbered."""
+    """The integer dtypes in which the leaves are counted and the nodes are numbered."""
     bits = 32 if levels <= _MOST_OF_32_BITS else 64
     return np.dtype(f"int{bits}"), np.dtype(f"uint{bits}")
 
 
-class Spot(NamedTuple):
-    """A time in a cell: so many leaves from its start, and a fraction of the next one."""
+class LeafPosition(NamedTuple):
+    """A time in a cell, as a number of leaves from the start of the cell and a fraction of the next leaf."""
 
     leaf: Int[Array, "..."]
-    cut: Float[Array, "..."]
+    fraction: Float[Array, "..."]
 
-    def to(self, other: "Spot") -> Float[Array, "..."]:
+    def to(self, other: "LeafPosition") -> Float[Array, "..."]:
         """The length from here to there, in leaves. Exact but for the rounding of the result."""
-        return (other.leaf - self.leaf).astype(self.cut.dtype) + (other.cut - self.cut)
+        return (other.leaf - self.leaf).astype(self.fraction.dtype) + (other.fraction - self.fraction)
 
-    def clip(self, first: Int[Array, "..."], last: Int[Array, "..."]) -> "Spot":
+    def clip(self, first: Int[Array, "..."], last: Int[Array, "..."]) -> "LeafPosition":
         """The nearest place between the starts of these leaves."""
         within = (first <= self.leaf) & (self.leaf < last)
-        return Spot(jnp.clip(self.leaf, first, last), jnp.where(within, self.cut, 0))
+        return LeafPosition(jnp.clip(self.leaf, first, last), jnp.where(within, self.fraction, 0))
 
 
-class Point(eqx.Module):
-    """A time, as a place in the tree of a cell, whose leaves are 2^-levels of it long. The node of level l that starts
-    at it or holds it has the number code >> (levels + 1 - l), the root being 1 and the children of n being 2n and
-    2n + 1; the last bit of code is 1, for the right part of the leaf, which is cut at this fraction of its length.
+class TreePosition(eqx.Module):
+    """A time, as a position in the tree of a cell, whose leaves are 2^-levels of it long. The node of level l that
+    starts at it or holds it has the number code >> (levels + 1 - l), the root being 1 and the children of n being 2n
+    and 2n + 1; the last bit of code is 1, for the right part of the leaf, which is cut at this fraction of its length.
     """
 
     cell: Int[Array, "..."]
     code: UInt[Array, "..."]
-    cut: Float[Array, "..."]
+    fraction: Float[Array, "..."]
     levels: int = eqx.field(static=True)
 
     @classmethod
-    def at(cls, cell: Index | Int[Array, "*times"], spot: Spot, levels: int) -> "Point":
+    def at(cls, cell: Index | Int[Array, "*times"], place: LeafPosition, levels: int) -> "TreePosition":
         leaf, code = integers(levels)
-        number = 2 * (spot.leaf.astype(leaf) + jnp.asarray(2**levels, leaf)) + 1
-        return cls(jnp.asarray(cell, jnp.int32), number.astype(code), spot.cut, levels)
+        number = 2 * (place.leaf.astype(leaf) + jnp.asarray(2**levels, leaf)) + 1
+        return cls(jnp.asarray(cell, jnp.int32), number.astype(code), place.fraction, levels)
 
     def depth(self) -> Int[Array, "..."]:
         """The level of the largest node that starts here; that of the parts of a leaf, if none does."""
         node = self.code >> 1
         zeros = lax.population_count(~node & (node - 1)).astype(jnp.int32)
-        return jnp.where(self.cut > 0, self.levels + 1, self.levels - zeros)
+        return jnp.where(self.fraction > 0, self.levels + 1, self.levels - zeros)
 
     def node(self, level: Int[Array, "..."] | int) -> UInt[Array, "..."]:
         return self.code >> (self.levels + 1 - jnp.asarray(level, jnp.int32)).astype(self.code.dtype)
 
-    def spot(self) -> Spot:
+    def in_leaves(self) -> LeafPosition:
         leaf, _ = integers(self.levels)
-        return Spot((self.code >> 1).astype(leaf) - jnp.asarray(2**self.levels, leaf), self.cut)
+        return LeafPosition((self.code >> 1).astype(leaf) - jnp.asarray(2**self.levels, leaf), self.fraction)
 
-    def same(self, other: "Point") -> Bool[Array, "..."]:
-        return (self.cell == other.cell) & (self.code == other.code) & (self.cut == other.cut)
+    def same(self, other: "TreePosition") -> Bool[Array, "..."]:
+        return (self.cell == other.cell) & (self.code == other.code) & (self.fraction == other.fraction)
 
-    def common(self, other: "Point") -> Int[Array, "..."]:
-        """The level of the last common node on the ways to both; -1 in different cells, that of parts for one point."""
+    def common(self, other: "TreePosition") -> Int[Array, "..."]:
+        """The level of the last node that both descents share; -1 in different cells, that of parts for one point."""
         bits = 8 * self.code.dtype.itemsize
         shared = lax.clz(self.code ^ other.code).astype(jnp.int32) - (bits - 1 - self.levels)
-        shared = jnp.where((shared > self.levels) & (self.cut != other.cut), self.levels, shared)
+        shared = jnp.where((shared > self.levels) & (self.fraction != other.fraction), self.levels, shared)
         return jnp.where(self.cell == other.cell, shared, -1)
 
 
@@ -88,24 +88,24 @@ def tree_where(condition: Array, a: Any, b: Any) -> Any:
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), a, b)
 
 
-def start_of(k: Index | Array, levels: int) -> Point:
-    return Point.at(k, Spot(jnp.int32(0), jnp.zeros((), time_dtype())), levels)
+def start_of(k: Index | Array, levels: int) -> TreePosition:
+    return TreePosition.at(k, LeafPosition(jnp.int32(0), jnp.zeros((), time_dtype())), levels)
 
 
 def words(number: UInt[Array, "..."]) -> tuple[UInt[Array, "..."], ...]:
-    """Of 32 bits, the lowest first."""
+    """The words of 32 bits that the number is made of, the lowest first."""
     if number.dtype == np.uint32:
         return (number,)
     return number.astype(jnp.uint32), (number >> 32).astype(jnp.uint32)
 
 
-def place(s: Point, t: Point) -> tuple[Array, ...]:
-    """Numbers for the piece from s to t of a cell; a code of 0 is the end of the cell."""
-    cuts = [(2.0**31 * point.cut).astype(jnp.uint32) for point in (s, t)]
+def piece_id(s: TreePosition, t: TreePosition) -> tuple[Array, ...]:
+    """Unsigned integers that no piece of a cell but that from s to t has; a code of 0 is the end of the cell."""
+    cuts = [(2.0**31 * point.fraction).astype(jnp.uint32) for point in (s, t)]
     return s.cell.astype(jnp.uint32), *words(s.code), *words(t.code), *cuts
 
 
-def locate(grid: AnyGrid, levels: int, t: Fine, eps: float) -> Point:
+def locate(grid: AnyGrid, levels: int, t: Fine, eps: float) -> TreePosition:
     """A grid time where t cannot be told from one, and otherwise a point inside a cell. eps: what an ulp is."""
     last, dtype = grid.steps - 1, time_dtype()
     dt = jnp.asarray(grid.dt, dtype)
@@ -122,8 +122,8 @@ def locate(grid: AnyGrid, levels: int, t: Fine, eps: float) -> Point:
     whole, more, cut = multiple(passed, half_digits(2.0**levels / length))
     leaf = whole.astype(integers(levels)[0]) + more.astype(integers(levels)[0])
     within = ~snap & (leaf >= 0) & (leaf < 2**levels)
-    spot = Spot(jnp.where(snap, 0, jnp.clip(leaf, 0, 2**levels - 1)), jnp.where(within, cut, 0))
-    return Point.at(jnp.where(snap & ends, k + 1, k), spot, levels)
+    place = LeafPosition(jnp.where(snap, 0, jnp.clip(leaf, 0, 2**levels - 1)), jnp.where(within, cut, 0))
+    return TreePosition.at(jnp.where(snap & ends, k + 1, k), place, levels)
 
 
 def inside(grid: AnyGrid, t: Any, eps: float) -> Any:

@@ -15,9 +15,10 @@ from jaxtyping import Array
 
 from sdegrad.jax.diffrax.backward import Backward, Last
 from sdegrad.jax.diffrax.spans import spanned
-from sdegrad.jax.diffrax.terms import Walking, hoist
+from sdegrad.jax.diffrax.terms import CachingSolver, hoist
 from sdegrad.jax.diffrax.times import EvenSteps, Times
 from sdegrad.jax.methods.base import tree
+from sdegrad.jax.types import Args
 
 # What is relied on: how diffeqsolve calls an adjoint, the fields of its state, the states of ConstantStepSize
 # and ReversibleHeun.
@@ -54,7 +55,7 @@ class ReversibleAdjoint(diffrax.AbstractAdjoint):
                 f"version, {_OTHER}"
             )
 
-    def loop(self, *, args: Any, terms: Any, init_state: Any, **run: Any) -> tuple[Any, dict]:
+    def loop(self, *, args: Args, terms: Any, init_state: Any, **run: Any) -> tuple[Any, dict]:
         """Called by `diffrax.diffeqsolve`."""
         _check(run, init_state)
         for handled in ("throw", "passed_solver_state", "passed_controller_state"):
@@ -62,8 +63,8 @@ class ReversibleAdjoint(diffrax.AbstractAdjoint):
         start = init_state.y, init_state.solver_state
         tprev = spanned(init_state.tprev, terms, (run["t0"], run["t1"]))
         constant = isinstance(run["stepsize_controller"], diffrax.ConstantStepSize)
-        terms = hoist(terms, init_state.tprev, init_state.y, args, walk=not constant)
-        run["solver"] = Walking(run["solver"])
+        terms = hoist(terms, init_state.tprev, init_state.y, args, cached=not constant)
+        run["solver"] = CachingSolver(run["solver"])
         init_state = dataclasses.replace(init_state, y=None, solver_state=None, tprev=tprev)
         constants = "t0, t1, dt0 and SaveAt(ts=...) with ReversibleAdjoint"
         init_state, run = eqxi.nondifferentiable((init_state, run), name=constants)
@@ -169,14 +170,14 @@ def _solve_bwd(
     saveat = run["saveat"].subs
     backward = Backward(rest, last.times, None if saveat.ts is None else last.ts, a_ys)
     start = backward.start(last, arrays, at_end=saveat.t1)
-    r = backward.march(arrays, start)
+    r = backward.march(arrays, last.times.count, start)
     a_y0, a_hat0, a_vf0, (a_args, a_terms) = backward.end(arrays, y0, vf0, r)
     gradients = (a_y0, (a_hat0, a_vf0)), a_args, a_terms
     return eqxi.nondifferentiable_backward(gradients, msg=_ONCE)
 
 
 def _only_outputs(final_state: Any) -> Any:
-    """Gradients come by way of the saved solution alone; a cotangent of anything else is an error."""
+    """The final state, of which only the saved solution has a gradient; a cotangent of anything else is an error."""
     ys = final_state.save_state.ys
     final_state = eqxi.nondifferentiable_backward(final_state, name="The state of the solve", symbolic=False)
     return eqx.tree_at(lambda state: state.save_state.ys, final_state, ys)

@@ -13,104 +13,100 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from equinox.internal import ω
 from jax import lax
 from jaxtyping import Array, Float, Int
 
 from sdegrad.jax.diffrax.times import Times, Window
 from sdegrad.jax.methods.base import tree
-
-_BLOCK = 16  # steps
+from sdegrad.jax.stepping.blocks import loop_back
+from sdegrad.jax.types import Arrays, Y
 
 
 class Last(NamedTuple):
     """What the forward pass leaves: the state at the last time, the times, and what was saved."""
 
-    y: Any
-    hat: Any
+    y: Y
+    hat: Y
     times: Times
     saved: Int[Array, ""]  # outputs before the one at t1, if there is one at t1
     ts: Float[Array, "outputs"]
 
 
 class Reverse(NamedTuple):
-    """The backward pass at time k. `after` is the control of the step after it, F the product with that."""
+    """The backward pass at one time. `after` is the control of the step after it, F the product with that."""
 
-    k: Int[Array, ""]
     saved: Int[Array, ""]  # outputs not yet passed
-    ahead: Any  # y + F / 2
-    hat: Any
+    ahead: Y  # y + F / 2
+    hat: Y
     after: Any
-    a_y: Any  # cotangents
-    a_hat: Any
-    a_F: Any
+    a_y: Y  # cotangents
+    a_hat: Y
+    a_F: Y
     a_after: Any
-    a_arrays: Any
-    walks: Any  # along the paths of Brownian motion
+    a_arrays: Arrays
+    caches: Any  # along the paths of Brownian motion
 
 
 class Backward(eqx.Module):
-    """`arrays` is what is differentiated of (args, terms), `rest` is what is not."""
+    """The backward pass. `arrays` are the differentiated ones in (args, terms), `rest` is everything else there."""
 
     rest: Any
     times: Times | Window
     ts: Float[Array, "outputs"] | None  # None if all outputs are at the ends
-    a_ys: Any  # cotangents of the outputs, [outputs, *y.shape]
+    a_ys: Y  # cotangents of the outputs, [outputs, *y.shape]
 
-    def start(self, last: Last, arrays: Any, at_end: bool) -> Reverse:
-        """At the last time; an empty step follows. at_end: whether there is an output at t1."""
+    def start(self, last: Last, arrays: Arrays, at_end: bool) -> Reverse:
+        """The state of the backward pass at the last time, before an empty step. at_end: whether t1 is an output."""
         k, (_, terms) = last.times.count, eqx.combine(arrays, self.rest)
         after, a_y, a_arrays = tree(jnp.zeros_like, (jax.eval_shape(self._control, k, arrays), last.y, arrays))
         here = tree(lambda a: a[last.saved], self.a_ys) if at_end else a_y
-        return Reverse(k, last.saved, last.y, last.hat, after, here, a_y, a_y, after, a_arrays, terms.start())
+        return Reverse(last.saved, last.y, last.hat, after, here, a_y, a_y, after, a_arrays, terms.start())
 
-    def march(self, arrays: Any, r: Reverse) -> Reverse:
-        """To the first time."""
+    def march(self, arrays: Arrays, k: Array, r: Reverse) -> Reverse:
+        """The state of the backward pass at the first time, from that at time k."""
 
-        times = self.times
-        assert isinstance(times, Times)
+        def back(times: Window, k: Array, r: Reverse) -> Reverse:
+            return dataclasses.replace(self, times=times).step(arrays, k, r)
 
-        def block(r: Reverse) -> Reverse:
-            some = dataclasses.replace(self, times=times.before(r.k, _BLOCK))
-            end = jnp.maximum(r.k - _BLOCK, 0)
-            return lax.while_loop(lambda r: r.k > end, lambda r: some.step(arrays, r), r)
+        assert isinstance(self.times, Times)
+        return loop_back(0, k, self.times.before, back, r)
 
-        return lax.while_loop(lambda r: r.k > 0, block, r)
-
-    def step(self, arrays: Any, r: Reverse) -> Reverse:
-        """The inverse of the step that ends at time k, and its gradient."""
+    def step(self, arrays: Arrays, k: Array, r: Reverse) -> Reverse:
+        """The inverse of step k, from time k + 1 to time k, and its gradient."""
         _, terms = eqx.combine(arrays, self.rest)
-        before, walks = terms.advance(r.walks, self.times(r.k - 1), self.times(r.k))
+        t0, t1 = self.times(k), self.times(k + 1)
+        before, caches = terms.advance(r.caches, t0, t1)
 
-        def products(hat: Any, arrays: Any, after: Any, before: Any) -> tuple[Any, Any]:
+        def products(hat: Y, arrays: Arrays, after: Any, before: Any) -> tuple[Any, Any]:
             args, terms = eqx.combine(arrays, self.rest)
-            vf = terms.vf(self.times(r.k), hat, args)
+            vf = terms.vf(t1, hat, args)
             return self._product(hat, vf, after, arrays), self._product(hat, vf, before, arrays)
 
         (F, G), pull = jax.vjp(products, r.hat, arrays, r.after, before)
-        y = tree(lambda ahead, F: ahead - F / 2, r.ahead, F)
-        saved, a_here, a_previous = self._outputs(r.k, r.saved, r.a_y)
-        half = tree(lambda a: a / 2, a_here)
+        y = (r.ahead**ω - F**ω / 2).ω
+        saved, a_here, a_previous = self._outputs(t0, t1, r.saved, r.a_y)
+        half = (a_here**ω / 2).ω
         v_hat, v_arrays, v_after, a_before = pull((r.a_F, half))
-        a_hat = tree(jnp.add, r.a_hat, v_hat)
+        a_hat = (r.a_hat**ω + v_hat**ω).ω
         return Reverse(
-            k=r.k - 1,
             saved=saved,
-            ahead=tree(lambda y, G: y - G / 2, y, G),
-            hat=tree(lambda y, hat, G: 2 * y - hat - G, y, r.hat, G),
+            ahead=(y**ω - G**ω / 2).ω,
+            hat=(2 * y**ω - r.hat**ω - G**ω).ω,
             after=before,
-            a_y=tree(lambda here, previous, hat: here + previous + 2 * hat, a_here, a_previous, a_hat),
-            a_hat=tree(jnp.negative, a_hat),
-            a_F=tree(jnp.add, half, a_hat),
+            a_y=(a_here**ω + a_previous**ω + 2 * a_hat**ω).ω,
+            a_hat=(-(a_hat**ω)).ω,
+            a_F=(half**ω + a_hat**ω).ω,
             a_after=a_before,
-            a_arrays=self._add(arrays, r, v_arrays, v_after),
-            walks=walks,
+            a_arrays=self._add(arrays, k + 1, r, v_arrays, v_after),
+            caches=caches,
         )
 
-    def end(self, arrays: Any, y0: Any, vf0: Any, r: Reverse) -> tuple[Any, Any, Any, Any]:
-        """At the first time, where diffrax has evaluated vf0 at hat: the cotangents of y, hat, vf0, arrays."""
+    def end(self, arrays: Arrays, y0: Y, vf0: Any, r: Reverse) -> tuple[Any, Any, Any, Any]:
+        """The cotangents of y, hat, vf0 and the arrays at the first time, where diffrax has evaluated vf0 at hat."""
         vf0, static = eqx.partition(vf0, eqx.is_inexact_array)
 
-        def product(vf0: Any, arrays: Any, after: Any) -> Any:
+        def product(vf0: Any, arrays: Arrays, after: Any) -> Any:
             return self._product(y0, eqx.combine(vf0, static), after, arrays)
 
         a_vf0, v_arrays, v_after = jax.vjp(product, vf0, arrays, r.after)[1](r.a_F)
@@ -119,35 +115,40 @@ class Backward(eqx.Module):
             here = jnp.arange(len(a_ys), dtype=jnp.int32) < r.saved
             return a_y + jnp.sum(jnp.where(here.reshape(-1, *[1] * a_y.ndim), a_ys, 0), axis=0)
 
-        return tree(add_outputs, r.a_y, self.a_ys), r.a_hat, a_vf0, self._add(arrays, r, v_arrays, v_after)
+        return (
+            tree(add_outputs, r.a_y, self.a_ys),
+            r.a_hat,
+            a_vf0,
+            self._add(arrays, jnp.int32(0), r, v_arrays, v_after),
+        )
 
-    def _control(self, k: Array, arrays: Any) -> Any:
+    def _control(self, k: Array, arrays: Arrays) -> Any:
         """The increment of the step after time k."""
         _, terms = eqx.combine(arrays, self.rest)
         return terms.contr(self.times(k), self.times(k + 1))
 
-    def _product(self, y: Any, vf: Any, control: Any, arrays: Any) -> Any:
+    def _product(self, y: Y, vf: Any, control: Any, arrays: Arrays) -> Any:
         """F, like y."""
         _, terms = eqx.combine(arrays, self.rest)
         F = terms.prod(vf, control)
         return tree(lambda y, F: jnp.broadcast_to(F, y.shape).astype(y.dtype), y, F)
 
-    def _add(self, arrays: Any, r: Reverse, v_arrays: Any, v_after: Any) -> Any:
-        """a_arrays, with v_arrays and what comes by way of the control of the step after time k. That is zero
-        for Brownian motion, and then its increment is not computed again: nothing needs it.
+    def _add(self, arrays: Arrays, k: Array, r: Reverse, v_arrays: Any, v_after: Any) -> Any:
+        """a_arrays plus v_arrays plus the share of the control of the step after time k. That share is zero for
+        Brownian motion, and then its increment is not computed again.
         """
-        _, pull = jax.vjp(lambda arrays: self._control(r.k, arrays), arrays)
-        (w_arrays,) = pull(tree(jnp.add, r.a_after, v_after))
-        return tree(lambda a, v, w: a + v + w, r.a_arrays, v_arrays, w_arrays)
+        _, pull = jax.vjp(lambda arrays: self._control(k, arrays), arrays)
+        (w_arrays,) = pull((r.a_after**ω + v_after**ω).ω)
+        return (r.a_arrays**ω + v_arrays**ω + w_arrays**ω).ω
 
-    def _outputs(self, k: Array, saved: Array, a_y: Any) -> tuple[Array, Any, Any]:
-        """The outputs before the step that ends at time k, and the cotangents of y at its end and its start,
+    def _outputs(self, t0: Array, t1: Array, saved: Array, a_y: Y) -> tuple[Array, Any, Any]:
+        """The outputs before the step from t0 to t1, and the cotangents of y at its end and its start,
         with those of the outputs within the step shared among them.
         """
         start = (saved, a_y, tree(jnp.zeros_like, a_y))
         if self.ts is None:
             return start
-        ts, t0, t1 = self.ts, self.times(k - 1), self.times(k)
+        ts = self.ts
 
         def share(carry: tuple[Array, Any, Any]) -> tuple[Array, Any, Any]:
             i, here, previous = carry[0] - 1, *carry[1:]

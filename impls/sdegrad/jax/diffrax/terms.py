@@ -1,4 +1,4 @@
-"""The terms of a solve with all that they close over in sight, and the Brownian paths in them that can be walked."""
+"""The terms of a solve as a pytree of all arrays that they use, and their `BrownianInterval`s."""
 
 from typing import Any
 
@@ -9,24 +9,25 @@ import jax.numpy as jnp
 from diffrax._term import WrapTerm  # what diffeqsolve puts around every term, to go backwards in time
 
 from sdegrad.jax.brownian.interval import BrownianInterval
+from sdegrad.jax.types import Args, Carried, Y
 
 
 class HoistedTerm(diffrax.AbstractTerm):
     """The same as some terms, but with every array that they use, closed over or not, as a leaf.
 
-    The increments of `walked` are asked for beforehand: over the intervals that `intervals` tells for a step. That they
-    are within [t0, t1] is known by then.
+    The increments of the paths in `brownian` are made first, over the intervals that `intervals` returns for a step;
+    that these are within [t0, t1] was checked before.
     """
 
     vector_field: Any
     control: Any
     interaction: Any
     intervals: Any
-    walked: list
-    walk: bool = eqx.field(static=True)
+    brownian: list
+    cached: bool = eqx.field(static=True)
     paths: list  # of Brownian motion: by these diffrax knows an SDE, and its order
 
-    def vf(self, t: Any, y: Any, args: Any) -> Any:
+    def vf(self, t: Any, y: Y, args: Args) -> Any:
         return self.vector_field(t, y, args)
 
     def contr(self, t0: Any, t1: Any, **_: Any) -> Any:
@@ -37,16 +38,16 @@ class HoistedTerm(diffrax.AbstractTerm):
 
     def start(self) -> list:
         """What `advance` carries from step to step."""
-        return [path.start() if self.walk else None for path in self.walked]
+        return [path.start() if self.cached else None for path in self.brownian]
 
-    def advance(self, walks: list, t0: Any, t1: Any) -> tuple[Any, list]:
-        """(The control over [t0, t1], the walks there)."""
-        asked = zip(self.walked, walks, self.intervals(t0, t1), strict=True)
-        made = [path.advance(walk, *interval) for path, walk, interval in asked]
+    def advance(self, caches: list, t0: Any, t1: Any) -> tuple[Any, list]:
+        """(The control over [t0, t1], the caches after it)."""
+        asked = zip(self.brownian, caches, self.intervals(t0, t1), strict=True)
+        made = [path.advance(cache, *interval) for path, cache, interval in asked]
         increments = [
-            made if path.area == "none" else made.W for path, (made, _) in zip(self.walked, made, strict=True)
+            made if path.area == "none" else made.W for path, (made, _) in zip(self.brownian, made, strict=True)
         ]
-        return self.control(t0, t1, increments), [walk for _, walk in made]
+        return self.control(t0, t1, increments), [cache for _, cache in made]
 
 
 class Known(diffrax.AbstractTerm):
@@ -55,7 +56,7 @@ class Known(diffrax.AbstractTerm):
     terms: HoistedTerm
     control: Any
 
-    def vf(self, t: Any, y: Any, args: Any) -> Any:
+    def vf(self, t: Any, y: Y, args: Args) -> Any:
         return self.terms.vf(t, y, args)
 
     def contr(self, *_: Any, **__: Any) -> Any:
@@ -65,8 +66,8 @@ class Known(diffrax.AbstractTerm):
         return self.terms.prod(vf, control)
 
 
-class Walking(eqx.Module):
-    """The solver, as diffrax's loop uses it, with walks along the paths beside its state."""
+class CachingSolver(eqx.Module):
+    """The solver, as diffrax's loop uses it, with the caches of the Brownian paths beside its state."""
 
     solver: diffrax.ReversibleHeun
 
@@ -77,37 +78,39 @@ class Walking(eqx.Module):
     def error_order(self, terms: HoistedTerm) -> Any:
         return self.solver.error_order(terms)
 
-    def step(self, terms: HoistedTerm, t0: Any, t1: Any, y0: Any, args: Any, state: Any, made_jump: Any) -> Any:
-        state, walks = state
-        control, walks = terms.advance(walks, t0, t1)
+    def step(self, terms: HoistedTerm, t0: Any, t1: Any, y0: Y, args: Args, state: Carried, made_jump: Any) -> Any:
+        state, caches = state
+        control, caches = terms.advance(caches, t0, t1)
         y, error, dense, state, result = self.solver.step(Known(terms, control), t0, t1, y0, args, state, made_jump)
-        return y, error, dense, (state, walks), result
+        return y, error, dense, (state, caches), result
 
 
-def hoist(terms: Any, t: Any, y: Any, args: Any, walk: bool) -> HoistedTerm:
-    """walk: whether to walk along the paths that can be, which pays unless the steps are the cells of a path."""
-    walked = [part.control for part in jax.tree.leaves(terms, is_leaf=_is_part) if _is_walked(part)]
+def hoist(terms: Any, t: Any, y: Y, args: Args, cached: bool) -> HoistedTerm:
+    """cached: whether the `BrownianInterval`s in the terms keep their `TreeCache` from step to step, which pays unless
+    the steps are the cells of a path.
+    """
+    brownian = [part.control for part in jax.tree.leaves(terms, is_leaf=_is_part) if _is_brownian(part)]
 
     def replaced(controls: list) -> Any:
         """The terms with other controls in the place of the paths."""
         rest = iter(controls)
         return jax.tree.map(
-            lambda part: diffrax.ControlTerm(part.vector_field, next(rest)) if _is_walked(part) else part,
+            lambda part: diffrax.ControlTerm(part.vector_field, next(rest)) if _is_brownian(part) else part,
             terms,
             is_leaf=_is_part,
         )
 
     def intervals(t0: Any, t1: Any) -> list:
-        asked: list = [None] * len(walked)
+        asked: list = [None] * len(brownian)
 
         def recorder(i: int) -> Any:
             def record(t0: Any, t1: Any) -> Any:
                 asked[i] = (t0, t1)
-                return _zeros(walked[i])
+                return _zeros(brownian[i])
 
             return record
 
-        replaced([recorder(i) for i in range(len(walked))]).contr(t0, t1)
+        replaced([recorder(i) for i in range(len(brownian))]).contr(t0, t1)
         return asked
 
     def control(t0: Any, t1: Any, increments: list) -> Any:
@@ -116,11 +119,11 @@ def hoist(terms: Any, t: Any, y: Any, args: Any, walk: bool) -> HoistedTerm:
     vf, example = eqx.filter_eval_shape(terms.vf, t, y, args), eqx.filter_eval_shape(terms.contr, t, t)
     return HoistedTerm(
         eqx.filter_closure_convert(terms.vf, t, y, args),
-        eqx.filter_closure_convert(control, t, t, list(map(_zeros, walked))),
+        eqx.filter_closure_convert(control, t, t, list(map(_zeros, brownian))),
         eqx.filter_closure_convert(terms.prod, vf, example),
         eqx.filter_closure_convert(intervals, t, t),
-        walked,
-        walk,
+        brownian,
+        cached,
         parts_of(diffrax.AbstractBrownianPath, terms),
     )
 
@@ -130,11 +133,11 @@ def _zeros(path: BrownianInterval) -> Any:
 
 
 def _is_part(x: Any) -> bool:
-    """Whether it is not one of diffrax's ways to put terms together."""
+    """Whether x is a term by itself, not several put together, nor one wrapped by diffrax."""
     return not isinstance(x, diffrax.MultiTerm | WrapTerm | tuple)
 
 
-def _is_walked(x: Any) -> bool:
+def _is_brownian(x: Any) -> bool:
     return type(x) is diffrax.ControlTerm and isinstance(x.control, BrownianInterval)
 
 

@@ -8,11 +8,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from sdegrad.jax.stepping.blocks import BLOCK
+
 
 class EvenSteps(eqx.Module):
-    """`diffrax.ConstantStepSize`, in arithmetic that no compiler can round in two ways.
+    """`diffrax.ConstantStepSize`, in arithmetic that every compiler rounds alike.
 
-    As diffrax writes it, XLA may turn the division into a product with a constant reciprocal, and fuse the
+    In diffrax's own form XLA may turn the division into a product with a constant reciprocal, and fuse the
     product with the sum, in one pass and not in the other. It cannot where the divisor is not seen to be
     constant, and where an absolute value stands between product and sum.
     """
@@ -30,7 +32,7 @@ class EvenSteps(eqx.Module):
         return jnp.where(k == 1, self.first, time)
 
     def adapt_step_size(self, _: Any, t1: Any, *unused: Any) -> tuple[bool, Any, Any, bool, Any, Any]:
-        """As `diffrax.AbstractStepSizeController` has it; the state is the number of the step just made."""
+        """The method of `diffrax.AbstractStepSizeController`; its state is the number of the step just made."""
         k = unused[-1] + 1
         return True, t1, self.time(k), False, k, diffrax.RESULTS.successful
 
@@ -49,14 +51,14 @@ class Times(eqx.Module):
         end = ends.time(k) if isinstance(ends, EvenSteps) else ends[jnp.maximum(k - 1, 0)]
         return jnp.where(k == 0, self.start, jnp.where(k >= self.count, self.last, end))
 
-    def before(self, k: Int[Array, ""], steps: int) -> "Window":
-        """The times around so many steps that end at time k: those of the steps, and the one after them."""
-        first = k - steps
-        return Window(first, jax.vmap(self)(first + jnp.arange(steps + 2, dtype=jnp.int32)))
+    def before(self, k: Int[Array, ""]) -> "Window":
+        """The times around the BLOCK steps that end at time k: those of the steps, and the one after them."""
+        first = k - BLOCK
+        return Window(first, jax.vmap(self)(first + jnp.arange(BLOCK + 2, dtype=jnp.int32)))
 
 
 class Window(eqx.Module):
-    """Some of the times. XLA on a CPU runs a loop that reads them faster than one that reads the array of all."""
+    """Some of the times, those from `first` on."""
 
     first: Int[Array, ""]
     times: Float[Array, "times"]

@@ -6,7 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax
 
-from sdegrad.jax.types import Field, Time
+from sdegrad.jax.types import Carried, Increment, Time, VectorField, Y
 
 
 class OneStep(eqx.Module):
@@ -15,16 +15,16 @@ class OneStep(eqx.Module):
     levy_area = "none"
     smooth = True
 
-    def init(self, field: Field, t0: Time, y0: Any) -> Any:  # noqa: ARG002
+    def init(self, field: VectorField, t0: Time, y0: Y) -> Carried:  # noqa: ARG002
         return y0
 
     @abstractmethod
-    def step(self, field: Field, t0: Time, t1: Time, dt: Time, dW: Any, state: Any) -> Any: ...
+    def step(self, field: VectorField, t0: Time, t1: Time, dt: Time, dW: Increment, state: Carried) -> Carried: ...
 
-    def value(self, state: Any) -> Any:
+    def value(self, state: Carried) -> Y:
         return state
 
-    def copies(self, state: Any) -> tuple[Any, Any]:
+    def copies(self, state: Carried) -> tuple[Y, Y]:
         return state, state
 
 

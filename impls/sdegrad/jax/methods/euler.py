@@ -3,14 +3,15 @@
 Maruyama (1955); Kloeden and Platen (1992), equation (10.2.4).
 """
 
-from typing import Any
+from equinox.internal import ω
 
-from sdegrad.jax.methods.base import OneStep, tree
-from sdegrad.jax.types import Field, Time
+from sdegrad.jax.methods.base import OneStep
+from sdegrad.jax.types import Carried, Increment, Time, VectorField
 
 
 class Euler(OneStep):
     smooth = False
 
-    def step(self, field: Field, t0: Time, t1: Time, dt: Time, dW: Any, state: Any) -> Any:  # noqa: ARG002
-        return tree(lambda y, F: y + F, state, field.increment(t0, state, dt, dW))
+    def step(self, field: VectorField, t0: Time, t1: Time, dt: Time, dW: Increment, state: Carried) -> Carried:  # noqa: ARG002
+        F = field.increment(t0, state, dt, dW)
+        return (state**ω + F**ω).ω

@@ -7,15 +7,17 @@ Kloeden and Platen (1992), equation (15.5.18) without its drift corrector:
     y1 = y0 + f(t0, y0) dt + (g(t0, y0) + g(t1, yh)) dW / 2
 """
 
-from typing import Any
+from equinox.internal import ω
 
-from sdegrad.jax.methods.base import OneStep, tree
-from sdegrad.jax.types import Field, Time
+from sdegrad.jax.methods.base import OneStep
+from sdegrad.jax.types import Carried, Increment, Time, VectorField
 
 
 class EulerHeun(OneStep):
-    def step(self, field: Field, t0: Time, t1: Time, dt: Time, dW: Any, state: Any) -> Any:
-        f = field.drift_increment(t0, state, dt)
-        g0 = field.noise_increment(t0, state, dW)
-        g1 = field.noise_increment(t1, tree(lambda y, g: y + g, state, g0), dW)
-        return tree(lambda y, f, g0, g1: y + f + (g0 + g1) / 2, state, f, g0, g1)
+    def step(self, field: VectorField, t0: Time, t1: Time, dt: Time, dW: Increment, state: Carried) -> Carried:
+        y0 = state
+        f = field.drift_increment(t0, y0, dt)
+        g0 = field.noise_increment(t0, y0, dW)
+        yh = (y0**ω + g0**ω).ω
+        g1 = field.noise_increment(t1, yh, dW)
+        return (y0**ω + f**ω + (g0**ω + g1**ω) / 2).ω

@@ -8,29 +8,29 @@ A_kl = 1/2 integral of (W_k dW_l - W_l dW_k):
     y1 = y0 + f dt + g W + sum_kl A_kl (Dg_l) g_k,    all at (t0 + dt / 2, ym)
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
+from equinox.internal import ω
 
 from sdegrad.jax.brownian.levy import LevyIncrement
 from sdegrad.jax.methods.base import OneStep, tree
 from sdegrad.jax.methods.midpoint import Midpoint
-from sdegrad.jax.types import MatrixField, Method, Time
+from sdegrad.jax.types import Carried, MatrixField, Method, Time
 
 
 class LogODE(OneStep):
     levy_area = "foster"
     smooth = False
 
-    def step(self, field: MatrixField, t0: Time, t1: Time, dt: Time, dW: LevyIncrement, state: Any) -> Any:  # noqa: ARG002
+    def step(self, field: MatrixField, t0: Time, t1: Time, dt: Time, dW: LevyIncrement, state: Carried) -> Carried:  # noqa: ARG002
         half = t0 + dt / 2
-        middle = tree(lambda y, F: y + F / 2, state, field.increment(t0, state, dt, dW.W))
+        F = field.increment(t0, state, dt, dW.W)
+        middle = (state**ω + F**ω / 2).ω
         g, derivative = jax.linearize(lambda y: field.matrix(half, y), middle)
         along = tree(lambda g: jnp.moveaxis(g @ dW.A, -1, 0), g)  # for every l, sum_k A_kl g_k
         bracket = tree(lambda d: jnp.einsum("l...l->...", d), jax.vmap(derivative)(along))
-        f = field.drift_increment(half, middle, dt)
-        return tree(lambda y, f, n, b: y + f + n + b, state, f, field.product(g, dW.W), bracket)
+        f, n = field.drift_increment(half, middle, dt), field.product(g, dW.W)
+        return (state**ω + f**ω + n**ω + bracket**ω).ω
 
 
 def make(sde_type: str, noise_type: str) -> Method:  # noqa: ARG001

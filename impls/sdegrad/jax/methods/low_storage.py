@@ -10,41 +10,44 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from equinox.internal import ω
 
 from sdegrad import tableaux
 from sdegrad.jax.methods.base import OneStep, tree
 from sdegrad.jax.sde import backwards
-from sdegrad.jax.types import Field, Time
+from sdegrad.jax.types import Arrays, Carried, Increment, Time, VectorField, Y
 
 
 class Reverse(NamedTuple):
-    """The backward pass: the solution as the way back has it, and the cotangents."""
+    """The backward pass: the solution as the steps back find it, and the cotangents."""
 
-    y: Any
-    a_y: Any
-    a_arrays: Any
+    y: Y
+    a_y: Y
+    a_arrays: Arrays
 
 
 class LowStorage(OneStep):
     tableau: tableaux.LowStorage = eqx.field(static=True)
 
-    def step(self, field: Field, t0: Time, t1: Time, dt: Time, dW: Any, state: Any) -> Any:  # noqa: ARG002
+    def step(self, field: VectorField, t0: Time, t1: Time, dt: Time, dW: Increment, state: Carried) -> Carried:  # noqa: ARG002
         y, k = state, tree(jnp.zeros_like, state)
         for a, b, c in zip(self.tableau.A, self.tableau.B, self.tableau.C, strict=True):
             F = field.increment(t0 + c * dt, y, dt, dW)
-            k = tree(lambda k, F, a=a: a * k + F, k, F)
-            y = tree(lambda y, k, b=b: y + b * k, y, k)
+            k = (a * k**ω + F**ω).ω
+            y = (y**ω + b * k**ω).ω
         return y
 
-    def reverse_init(self, state: Any, dt: Any, dW: Any, arrays: Any) -> Reverse:  # noqa: ARG002
+    def reverse_init(self, state: Carried, dt: Any, dW: Increment, arrays: Arrays) -> Reverse:  # noqa: ARG002
         return Reverse(state, *tree(jnp.zeros_like, (state, arrays)))
 
-    def reverse(self, field: Callable, arrays: Any, t0: Time, t1: Time, dt: Time, dW: Any, r: Reverse) -> Reverse:
+    def reverse(
+        self, field: Callable, arrays: Arrays, t0: Time, t1: Time, dt: Time, dW: Increment, r: Reverse
+    ) -> Reverse:
         """A step back, and the gradient of the step from where it leads."""
         y = self.step(field(arrays), t1, t0, -dt, backwards(dW), r.y)
         _, pull = jax.vjp(lambda y, arrays: self.step(field(arrays), t0, t1, dt, dW, y), y, arrays)
         a_y, v_arrays = pull(r.a_y)
-        return Reverse(y, a_y, tree(jnp.add, r.a_arrays, v_arrays))
+        return Reverse(y, a_y, (r.a_arrays**ω + v_arrays**ω).ω)
 
-    def reverse_last(self, field: Callable, arrays: Any, t0: Time, y0: Any, r: Reverse) -> tuple[Any, Any, Any]:  # noqa: ARG002
+    def reverse_last(self, field: Callable, arrays: Arrays, t0: Time, y0: Y, r: Reverse) -> tuple[Y, Y, Arrays]:  # noqa: ARG002
         return r.y, r.a_y, r.a_arrays

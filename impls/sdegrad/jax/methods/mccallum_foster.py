@@ -7,7 +7,7 @@ reversed path, (-dt, -dW), from t1 to t0:
     z1 = z0 + y1 - S'(t1, y1)
 
 where l < 1, the coupling, keeps the two together: its step matrix has the determinant l for a linear equation, so it
-is stable where the solution shrinks in a step by less than the factor l; round-off on the way back grows like l^-n.
+is stable where the solution shrinks in a step by less than the factor l; round-off of the inverse steps grows like l^-n.
 """
 
 from collections.abc import Callable
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from equinox.internal import ω
 
 from sdegrad.jax.arguments import static_number
 from sdegrad.jax.methods.base import OneStep, tree
@@ -27,7 +28,7 @@ from sdegrad.jax.methods.midpoint import Midpoint
 from sdegrad.jax.methods.shark import ShARK
 from sdegrad.jax.methods.sra1 import SRA1
 from sdegrad.jax.sde import backwards
-from sdegrad.jax.types import Field, Method, Time
+from sdegrad.jax.types import Arrays, Increment, Method, Time, VectorField, Y
 
 ANY_NOISE: dict[str, OneStep] = {
     "ees25": EES25,
@@ -40,18 +41,18 @@ ADDITIVE_NOISE = ANY_NOISE | {"shark": ShARK(), "sra1": SRA1()}
 
 
 class State(NamedTuple):
-    y: Any
-    z: Any
+    y: Y
+    z: Y
 
 
 class Reverse(NamedTuple):
     """The backward pass: the state, and the cotangents of its parts and of the arrays in the vector fields."""
 
-    y: Any
-    z: Any
-    a_y: Any
-    a_z: Any
-    a_arrays: Any
+    y: Y
+    z: Y
+    a_y: Y
+    a_z: Y
+    a_arrays: Arrays
 
 
 class McCallumFoster(eqx.Module):
@@ -66,46 +67,48 @@ class McCallumFoster(eqx.Module):
     def smooth(self) -> bool:
         return self.base.smooth
 
-    def init(self, field: Field, t0: Time, y0: Any) -> State:  # noqa: ARG002
+    def init(self, field: VectorField, t0: Time, y0: Y) -> State:  # noqa: ARG002
         return State(y0, y0)
 
-    def step(self, field: Field, t0: Time, t1: Time, dt: Time, dW: Any, state: State) -> State:
+    def step(self, field: VectorField, t0: Time, t1: Time, dt: Time, dW: Increment, state: State) -> State:
         forth = self.base.step(field, t0, t1, dt, dW, state.z)
-        y = tree(lambda y, z, forth: self.coupling * (y - z) + forth, state.y, state.z, forth)
+        y = (self.coupling * (state.y**ω - state.z**ω) + forth**ω).ω
         back = self.base.step(field, t1, t0, -dt, backwards(dW), y)
-        return State(y, tree(lambda y, z, back: z + y - back, y, state.z, back))
+        return State(y, (state.z**ω + y**ω - back**ω).ω)
 
-    def value(self, state: State) -> Any:
+    def value(self, state: State) -> Y:
         return state.y
 
-    def copies(self, state: State) -> tuple[Any, Any]:
+    def copies(self, state: State) -> tuple[Y, Y]:
         return state.y, state.z
 
-    def reverse_init(self, state: State, dt: Any, dW: Any, arrays: Any) -> Reverse:  # noqa: ARG002
+    def reverse_init(self, state: State, dt: Any, dW: Increment, arrays: Arrays) -> Reverse:  # noqa: ARG002
         return Reverse(*state, *tree(jnp.zeros_like, (*state, arrays)))
 
-    def reverse(self, field: Callable, arrays: Any, t0: Time, t1: Time, dt: Time, dW: Any, r: Reverse) -> Reverse:
+    def reverse(
+        self, field: Callable, arrays: Arrays, t0: Time, t1: Time, dt: Time, dW: Increment, r: Reverse
+    ) -> Reverse:
         """The inverse of the step and its gradient: two steps of the base, and two pull-backs."""
 
-        def back(y: Any, arrays: Any) -> Any:
+        def back(y: Y, arrays: Arrays) -> Any:
             return self.base.step(field(arrays), t1, t0, -dt, backwards(dW), y)
 
-        def forth(z: Any, arrays: Any) -> Any:
+        def forth(z: Y, arrays: Arrays) -> Any:
             return self.base.step(field(arrays), t0, t1, dt, dW, z)
 
         y_back, pull_back = jax.vjp(back, r.y, arrays)
-        z = tree(lambda y, z, back: z - y + back, r.y, r.z, y_back)
+        z = (r.z**ω - r.y**ω + y_back**ω).ω
         z_forth, pull_forth = jax.vjp(forth, z, arrays)
-        y = tree(lambda y, z, forth: z + (y - forth) / self.coupling, r.y, z, z_forth)
-        v_y, v_arrays = pull_back(tree(jnp.negative, r.a_z))
-        a_forth = tree(lambda a, b, v: a + b + v, r.a_y, r.a_z, v_y)
+        y = (z**ω + (r.y**ω - z_forth**ω) / self.coupling).ω
+        v_y, v_arrays = pull_back((-(r.a_z**ω)).ω)
+        a_forth = (r.a_y**ω + r.a_z**ω + v_y**ω).ω
         v_z, w_arrays = pull_forth(a_forth)
-        a_y = tree(lambda a: self.coupling * a, a_forth)
-        a_z = tree(lambda a, b, v: a - b + v, r.a_z, a_y, v_z)
-        return Reverse(y, z, a_y, a_z, tree(lambda a, v, w: a + v + w, r.a_arrays, v_arrays, w_arrays))
+        a_y = (self.coupling * a_forth**ω).ω
+        a_z = (r.a_z**ω - a_y**ω + v_z**ω).ω
+        return Reverse(y, z, a_y, a_z, (r.a_arrays**ω + v_arrays**ω + w_arrays**ω).ω)
 
-    def reverse_last(self, field: Callable, arrays: Any, t0: Time, y0: Any, r: Reverse) -> tuple[Any, Any, Any]:  # noqa: ARG002
-        return r.y, tree(jnp.add, r.a_y, r.a_z), r.a_arrays
+    def reverse_last(self, field: Callable, arrays: Arrays, t0: Time, y0: Y, r: Reverse) -> tuple[Y, Y, Arrays]:  # noqa: ARG002
+        return r.y, (r.a_y**ω + r.a_z**ω).ω, r.a_arrays
 
 
 def make(sde_type: str, noise_type: str, *, base: str = "midpoint", coupling: float = 0.999) -> Method:  # noqa: ARG001

@@ -6,14 +6,16 @@ Ruemelin (1982), SIAM J. Numer. Anal. 19(3). With F = f dt + g dW:
     y1 = y0 + F(t0 + dt / 2, ym)
 """
 
-from typing import Any
+from equinox.internal import ω
 
-from sdegrad.jax.methods.base import OneStep, tree
-from sdegrad.jax.types import Field, Time
+from sdegrad.jax.methods.base import OneStep
+from sdegrad.jax.types import Carried, Increment, Time, VectorField
 
 
 class Midpoint(OneStep):
-    def step(self, field: Field, t0: Time, t1: Time, dt: Time, dW: Any, state: Any) -> Any:
-        F0 = field.increment(t0, state, dt, dW)
-        middle = tree(lambda y, F: y + F / 2, state, F0)
-        return tree(lambda y, F: y + F, state, field.increment((t0 + t1) / 2, middle, dt, dW))
+    def step(self, field: VectorField, t0: Time, t1: Time, dt: Time, dW: Increment, state: Carried) -> Carried:
+        y0 = state
+        F0 = field.increment(t0, y0, dt, dW)
+        ym = (y0**ω + F0**ω / 2).ω
+        F1 = field.increment((t0 + t1) / 2, ym, dt, dW)
+        return (y0**ω + F1**ω).ω

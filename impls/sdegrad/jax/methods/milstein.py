@@ -5,26 +5,26 @@ Where an entry of diagonal noise depends on other components than its own, the o
 even there, but for `grad_free` in the Stratonovich case. Nothing is left to differentiate for additive noise.
 """
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from equinox.internal import ω
 
 from sdegrad.jax.arguments import check_flag
 from sdegrad.jax.methods.base import OneStep, tree
 from sdegrad.jax.methods.euler import Euler
 from sdegrad.jax.sde import real
-from sdegrad.jax.types import Field, MatrixField, Method, Time
+from sdegrad.jax.types import Carried, Increment, MatrixField, Method, Time, VectorField
 
 
 class Stratonovich(OneStep):
     """y1 = y0 + f dt + n + (Dn) n / 2, with n = g dW."""
 
-    def step(self, field: Field, t0: Time, t1: Time, dt: Time, dW: Any, state: Any) -> Any:  # noqa: ARG002
+    def step(self, field: VectorField, t0: Time, t1: Time, dt: Time, dW: Increment, state: Carried) -> Carried:  # noqa: ARG002
         n, derivative = jax.linearize(lambda y: field.noise_increment(t0, y, dW), state)
         f = field.drift_increment(t0, state, dt)
-        return tree(lambda y, f, n, dn: y + f + n + dn / 2, state, f, n, derivative(n))
+        dn = derivative(n)
+        return (state**ω + f**ω + n**ω + dn**ω / 2).ω
 
 
 class Ito(OneStep):
@@ -32,12 +32,13 @@ class Ito(OneStep):
 
     smooth = False
 
-    def step(self, field: MatrixField, t0: Time, t1: Time, dt: Time, dW: Any, state: Any) -> Any:  # noqa: ARG002
+    def step(self, field: MatrixField, t0: Time, t1: Time, dt: Time, dW: Increment, state: Carried) -> Carried:  # noqa: ARG002
         g, derivative = jax.linearize(lambda y: field.matrix(t0, y), state)
         gv = field.product(g, tree(lambda w: w * w - real(dt, w), dW))
         dg = field.product(derivative(gv), tree(jnp.ones_like, dW))
         f = field.drift_increment(t0, state, dt)
-        return tree(lambda y, f, n, dn: y + f + n + dn / 2, state, f, field.product(g, dW), dg)
+        n = field.product(g, dW)
+        return (state**ω + f**ω + n**ω + dg**ω / 2).ω
 
 
 class GradFree(OneStep):
@@ -48,14 +49,16 @@ class GradFree(OneStep):
     smooth = False
     ito: bool = eqx.field(static=True)
 
-    def step(self, field: MatrixField, t0: Time, t1: Time, dt: Time, dW: Any, state: Any) -> Any:  # noqa: ARG002
+    def step(self, field: MatrixField, t0: Time, t1: Time, dt: Time, dW: Increment, state: Carried) -> Carried:  # noqa: ARG002
         ito, root = float(self.ito), jnp.sqrt(dt)
         f, g = field.drift_increment(t0, state, dt), field.matrix(t0, state)
         gr = field.product(g, tree(lambda w: jnp.full_like(w, real(root, w)), dW))
-        support = tree(lambda y, f, gr: y + ito * f + gr, state, f, gr)
-        dg = tree(jnp.subtract, field.matrix(t0, support), g)
+        support = (state**ω + ito * f**ω + gr**ω).ω
+        g1 = field.matrix(t0, support)
+        dg = (g1**ω - g**ω).ω
         v = tree(lambda w: (w * w - real(ito * dt, w)) / real(2 * root, w), dW)
-        return tree(lambda y, f, n, dn: y + f + n + dn, state, f, field.product(g, dW), field.product(dg, v))
+        n, dn = field.product(g, dW), field.product(dg, v)
+        return (state**ω + f**ω + n**ω + dn**ω).ω
 
 
 def make(sde_type: str, noise_type: str, *, grad_free: bool = False) -> Method:

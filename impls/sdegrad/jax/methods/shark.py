@@ -4,12 +4,12 @@ Foster, dos Reis, Strange (2022), arXiv 2210.17543, equation (6.1), with g at bo
 on time. With the increment W and the space-time Levy area H.
 """
 
-from typing import Any
+from equinox.internal import ω
 
 from sdegrad import tableaux
 from sdegrad.jax.brownian.levy import LevyIncrement
-from sdegrad.jax.methods.base import OneStep, tree
-from sdegrad.jax.types import MatrixField, Time
+from sdegrad.jax.methods.base import OneStep
+from sdegrad.jax.types import Carried, MatrixField, Time
 
 C, B = tableaux.SHARK.C, tableaux.SHARK.B
 
@@ -18,12 +18,13 @@ class ShARK(OneStep):
     levy_area = "space-time"
     smooth = False
 
-    def step(self, field: MatrixField, t0: Time, t1: Time, dt: Time, dW: LevyIncrement, state: Any) -> Any:
+    def step(self, field: MatrixField, t0: Time, t1: Time, dt: Time, dW: LevyIncrement, state: Carried) -> Carried:
         g0, g1 = field.matrix(t0, state), field.matrix(t1, state)
-        start = field.product(g0, dW.H)
-        middle = field.product(g0, tree(lambda w, h: C * w + h, dW.W, dW.H))
-        end = field.product(g0, tree(lambda w, h: w / 2 + h, dW.W, dW.H))
-        rest = field.product(g1, tree(lambda w, h: w / 2 - h, dW.W, dW.H))
-        k1 = field.drift_increment(t0, tree(lambda y, g: y + g, state, start), dt)
-        k2 = field.drift_increment(t0 + C * dt, tree(lambda y, k, g: y + C * k + g, state, k1, middle), dt)
-        return tree(lambda y, k1, k2, n0, n1: y + B[0] * k1 + B[1] * k2 + n0 + n1, state, k1, k2, end, rest)
+        y0, W, H = state**ω, dW.W**ω, dW.H**ω
+        start = field.product(g0, dW.H) ** ω
+        middle = field.product(g0, (C * W + H).ω) ** ω
+        n0 = field.product(g0, (W / 2 + H).ω) ** ω
+        n1 = field.product(g1, (W / 2 - H).ω) ** ω
+        k1 = field.drift_increment(t0, (y0 + start).ω, dt) ** ω
+        k2 = field.drift_increment(t0 + C * dt, (y0 + C * k1 + middle).ω, dt) ** ω
+        return (y0 + B[0] * k1 + B[1] * k2 + n0 + n1).ω

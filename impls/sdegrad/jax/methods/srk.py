@@ -8,19 +8,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
+from equinox.internal import ω
 
 from sdegrad.jax.brownian.levy import LevyIncrement
 from sdegrad.jax.methods.base import OneStep, tree
 from sdegrad.jax.methods.sra1 import SRA1
 from sdegrad.jax.sde import real
-from sdegrad.jax.types import MatrixField, Method, Time
+from sdegrad.jax.types import Carried, MatrixField, Method, Time, Y
 from sdegrad.tableaux import SRI2W1 as TABLEAU
 
 
-def _sum(y: Any, weights: Sequence[float | int], values: Sequence[Any]) -> Any:
+def _sum(y: Y, weights: Sequence[float | int], values: Sequence[Any]) -> Any:
     for weight, value in zip(weights, values, strict=False):
         if weight:
-            y = tree(lambda y, x, weight=weight: y + weight * x, y, value)
+            y = (y**ω + weight * value**ω).ω
     return y
 
 
@@ -28,14 +29,14 @@ class SRI(OneStep):
     levy_area = "space-time"
     smooth = False
 
-    def step(self, field: MatrixField, t0: Time, t1: Time, dt: Time, dW: LevyIncrement, state: Any) -> Any:  # noqa: ARG002
+    def step(self, field: MatrixField, t0: Time, t1: Time, dt: Time, dW: LevyIncrement, state: Carried) -> Carried:  # noqa: ARG002
         def integral(w: Any, h: Any, i: int) -> Any:
             dt_, root = real(dt, w), real(jnp.sqrt(dt), w)
             I = (w, (w * w - dt_) / (2 * root), w / 2 + h, (w * w * w - 3 * dt_ * w) / (6 * dt_))  # noqa: E741
             return sum(b[i] * x for b, x in zip(TABLEAU.beta, I, strict=True) if b[i])
 
         W, H = dW.W, dW.H
-        mean = tree(lambda w, h: w / 2 + h, W, H)
+        mean = (W**ω / 2 + H**ω).ω
         root = tree(lambda w: jnp.full_like(w, real(jnp.sqrt(dt), w)), W)
         drifts, mixed, scaled, y1 = [], [], [], state  # f h, g I_10 / h, g sqrt h
         for i in range(4):
@@ -45,7 +46,8 @@ class SRI(OneStep):
             g = field.matrix(t0 + TABLEAU.C1[i] * dt, _sum(_sum(state, TABLEAU.A1[i], drifts), TABLEAU.B1[i], scaled))
             mixed.append(field.product(g, mean))
             scaled.append(field.product(g, root))
-            y1 = tree(jnp.add, y1, field.product(g, tree(lambda w, h, i=i: integral(w, h, i), W, H)))
+            noise = field.product(g, tree(lambda w, h, i=i: integral(w, h, i), W, H))
+            y1 = (y1**ω + noise**ω).ω
         return _sum(y1, TABLEAU.alpha, drifts)
 
 

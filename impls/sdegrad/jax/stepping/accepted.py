@@ -3,6 +3,7 @@
 Kept of the solve are the times of its steps, a scalar each, from which all else follows bitwise.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -12,10 +13,9 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from sdegrad.jax.brownian.levy import LevyIncrement
+from sdegrad.jax.stepping.blocks import BLOCK, loop_back
 from sdegrad.jax.stepping.fixed import increment
-from sdegrad.jax.types import Index, Path, WalkPath
-
-BLOCK = 16  # steps whose times are read at once
+from sdegrad.jax.types import CachedPath, Carried, Increment, Index, Path, Y
 
 
 class Accepted(eqx.Module):
@@ -44,9 +44,7 @@ class Accepted(eqx.Module):
         return middle(*(self.times[i // 2 - self.left_out] for i in (k, k + 1)))
 
     def before(self, k: Index) -> "Accepted":
-        """The same, with no times but those around the BLOCK steps that end at time k. XLA on a CPU runs a loop that
-        reads these faster than one that reads all.
-        """
+        """The same, with no times but those around the BLOCK steps that end at time k."""
         first = (k // 2 if self.halved else k) - BLOCK
         some = jnp.clip(first + jnp.arange(BLOCK + 2, dtype=jnp.int32), 0, len(self.times) - 1)
         return replace(self, times=self.times[some], left_out=first)
@@ -58,20 +56,32 @@ class Accepted(eqx.Module):
         """The length of the step from time k to k + 1."""
         return (self.exact_time(k + 1) - self.exact_time(k)).astype(self.dtype)
 
-    def noise(self, k: Index) -> Any:
+    def noise(self, k: Index) -> Increment:
         """The Brownian increment over that step."""
         return self.advance(self.start(), self.exact_time(k), self.exact_time(k + 1))[0]
 
     def start(self) -> Any:
         """What `advance` carries from query to query."""
-        return self.bm.start() if isinstance(self.bm, WalkPath) else None
+        return self.bm.start() if isinstance(self.bm, CachedPath) else None
 
-    def advance(self, walk: Any, a: Array, b: Array) -> tuple[Any, Any]:
-        """The Brownian increment over [a, b], and the walk there."""
-        if not isinstance(self.bm, WalkPath):
-            return increment(self.bm, a, b, self.levy_area), walk
-        dW, walk = self.bm.advance(walk, a, b)
-        return (dW.W if isinstance(dW, LevyIncrement) and self.levy_area == "none" else dW), walk
+    def advance(self, cache: Any, a: Array, b: Array) -> tuple[Any, Any]:
+        """The Brownian increment over [a, b], and the cache after it."""
+        if not isinstance(self.bm, CachedPath):
+            return increment(self.bm, a, b, self.levy_area), cache
+        dW, cache = self.bm.advance(cache, a, b)
+        return (dW.W if isinstance(dW, LevyIncrement) and self.levy_area == "none" else dW), cache
+
+    def each_back(self, first: Index, last: Index, step: Callable, carry: Any) -> Any:
+        """carry = step(some, k, dW, carry) for every step k from `last` - 1 back to `first`, beside what `advance`
+        carries. dW is the increment over the step, `some` the steps with the times there.
+        """
+
+        def back(some: "Accepted", k: Index, carry: tuple[Any, Any]) -> tuple[Any, Any]:
+            cache, carry = carry
+            dW, cache = some.advance(cache, some.exact_time(k), some.exact_time(k + 1))
+            return cache, step(some, k, dW, carry)
+
+        return loop_back(first, last, self.before, back, carry)
 
 
 def middle(a: Array, b: Array) -> Array:
@@ -81,5 +91,5 @@ def middle(a: Array, b: Array) -> Array:
 class Solved(NamedTuple):
     """What the solve made: the solution at the outputs, and the last state of the method."""
 
-    ys: Any
-    state: Any
+    ys: Y
+    state: Carried

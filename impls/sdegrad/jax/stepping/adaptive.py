@@ -20,12 +20,12 @@ from jaxtyping import Array, Float, Int
 from sdegrad.jax.methods.base import tree
 from sdegrad.jax.sde import SDE
 from sdegrad.jax.stepping.accepted import Accepted, Solved, middle
-from sdegrad.jax.types import CellPath, Embedded, Made
+from sdegrad.jax.types import Carried, CellPath, Embedded, Made, Y
 
 SAFETY = 0.9
 SMALLEST, LARGEST = 0.2, 5.0  # factors of the step
 PROPORTIONAL, INTEGRAL = 0.1, 0.9  # exponents, to be divided by the order of the error
-STRETCH = 1.01  # of a step that would stop just short of an output
+OVERSHOOT = 1.01  # of a step that would stop just short of an output
 
 
 class Control(eqx.Module):
@@ -38,17 +38,17 @@ class Control(eqx.Module):
 
 
 class _Run(NamedTuple):
-    """At time t, before the step to `end`; it is carried, not computed, so that all uses of it see the same bits."""
+    """The solve at time t, before the step to `end`, which is carried so that all uses of it see the same bits."""
 
     t: Float[Array, ""]
     end: Float[Array, ""]
     h: Float[Array, ""]  # what the step would be, were it not clipped
-    state: Any
+    state: Carried
     error: Float[Array, ""]  # of the last accepted step
     times: Float[Array, "times"]
     accepted: Int[Array, ""]
     tried: Int[Array, ""]
-    walk: Any  # along the path
+    cache: Any  # of the path
 
 
 class Stepper(eqx.Module):
@@ -63,40 +63,40 @@ class Stepper(eqx.Module):
         """Whether a step is made in two halves."""
         return not isinstance(self.method, Embedded)
 
-    def init(self, y0: Any) -> Any:
+    def init(self, y0: Y) -> Any:
         return self.method.init(self.sde, self.outputs.time(0), y0)
 
     def end(self, t: Array, h: Array, target: Array) -> Array:
         """The end of a step from t of at most h, rounded down to the cells of the path, or halves of them, or of these,
-        by h / 8 at most. So round-off in h is none in the times, where the path, being rough, would magnify it; and a
-        path that is a tree finds them high up.
+        by h / 8 at most. So round-off in h does not reach the times, where the path, being rough, would magnify it;
+        and a path that is a tree finds them near its root.
         """
         bm = self.outputs.bm
         origin, unit = (bm.grid.t0, bm.grid.dt) if isinstance(bm, CellPath) else (self.outputs.times[0], 1.0)
         spacing = jnp.ldexp(jnp.full_like(h, unit), jnp.frexp(h / unit)[1] - 4)
         rounded = origin + jnp.floor((t + h - origin) / spacing + 1e-3) * spacing
-        return jnp.where(t + STRETCH * h < target, rounded, target)
+        return jnp.where(t + OVERSHOOT * h < target, rounded, target)
 
     def __call__(self, run: _Run) -> tuple[Any, Any, Any]:
-        """The state at run.end, the error of the solution there, and the walk along the path."""
+        """The state at run.end, the error of the solution there, and the cache of the path."""
         if not self.halves:
-            made, walk = self._step(self.method.estimated, run.walk, run.t, run.end, run.state)
-            return *made, walk
+            made, cache = self._step(self.method.estimated, run.cache, run.t, run.end, run.state)
+            return *made, cache
         half, step, value = middle(run.t, run.end), self.method.step, self.method.value
-        whole, walk = self._step(step, run.walk, run.t, run.end, run.state)
-        state, walk = self._step(step, walk, run.t, half, run.state)
-        state, walk = self._step(step, walk, half, run.end, state)
-        return state, tree(jnp.subtract, value(whole), value(state)), walk
+        whole, cache = self._step(step, run.cache, run.t, run.end, run.state)
+        state, cache = self._step(step, cache, run.t, half, run.state)
+        state, cache = self._step(step, cache, half, run.end, state)
+        return state, tree(jnp.subtract, value(whole), value(state)), cache
 
-    def _step(self, step: Callable, walk: Any, a: Array, b: Array, state: Any) -> tuple[Any, Any]:
+    def _step(self, step: Callable, cache: Any, a: Array, b: Array, state: Carried) -> tuple[Any, Any]:
         t0, t1, dt = (t.astype(self.outputs.dtype) for t in (a, b, b - a))
-        dW, walk = self.outputs.advance(walk, a, b)
-        return step(self.sde, t0, t1, dt, dW, state), walk
+        dW, cache = self.outputs.advance(cache, a, b)
+        return step(self.sde, t0, t1, dt, dW, state), cache
 
 
-def solve(step: Stepper, y0: Any, control: Control) -> tuple[Solved, Accepted, Made]:
-    """From y0 at the first output to the last; not to be differentiated. A run-time error where max_steps do not
-    suffice, or no step is small enough.
+def solve(step: Stepper, y0: Y, control: Control) -> tuple[Solved, Accepted, Made]:
+    """The solution from y0 at the first output to the last, its steps and their number; not differentiable. A run-time
+    error where max_steps do not suffice, or no step is small enough.
     """
     value, ts = step.method.value, step.outputs.times
 
@@ -121,7 +121,7 @@ def solve(step: Stepper, y0: Any, control: Control) -> tuple[Solved, Accepted, M
 
 
 def _attempt(step: Stepper, control: Control, target: Array, run: _Run) -> _Run:
-    state, miss, walk = step(run)
+    state, miss, cache = step(run)
     error = _scaled(miss, step.method.value(run.state), step.method.value(state), control)
     accept = error <= 1  # which NaN is not
     factor = _factor(error, run.error, 1.5 if step.halves else 1.0)
@@ -137,11 +137,11 @@ def _attempt(step: Stepper, control: Control, target: Array, run: _Run) -> _Run:
         run.times.at[run.accepted + 1].set(run.end),  # to be overwritten if rejected; the last one is not
         run.accepted + accept.astype(jnp.int32),
         run.tried + 1,
-        walk,
+        cache,
     )
 
 
-def _scaled(miss: Any, y0: Any, y1: Any, control: Control) -> Float[Array, ""]:
+def _scaled(miss: Any, y0: Y, y1: Y, control: Control) -> Float[Array, ""]:
     """Root mean square of the error, in units of what is accepted."""
 
     def squares(miss: Array, y0: Array, y1: Array) -> Array:
@@ -155,7 +155,7 @@ def _scaled(miss: Any, y0: Any, y1: Any, control: Control) -> Float[Array, ""]:
 
 
 def _factor(error: Array, previous: Array, order: float) -> Array:
-    """By which the next step differs from this one: less than 1 after a rejected one. order: that of the error in the
+    """The next step by this one: less than 1 after a rejected one. order: that of the error in the
     step, where there is noise.
     """
     error, previous = jnp.maximum(error, 1e-6), jnp.maximum(previous, 1e-6)
@@ -163,7 +163,7 @@ def _factor(error: Array, previous: Array, order: float) -> Array:
     return jnp.where(jnp.isnan(error), SMALLEST, jnp.clip(factor, SMALLEST, jnp.where(error <= 1, LARGEST, SAFETY)))
 
 
-def _check(ys: Any, run: _Run, end: Array, control: Control) -> Any:
+def _check(ys: Y, run: _Run, end: Array, control: Control) -> Any:
     """ys, if the run has come to its end."""
     sentences = [
         f"sdeint has used up max_steps = {control.max_steps} adaptive steps, accepted or not, before the end of ts; "

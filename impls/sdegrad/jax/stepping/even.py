@@ -10,7 +10,7 @@ from jax import lax
 from sdegrad.jax.methods.base import tree
 from sdegrad.jax.sde import SDE
 from sdegrad.jax.stepping.accepted import Accepted, Solved
-from sdegrad.jax.types import Index, Method, Path
+from sdegrad.jax.types import Index, Method, Path, Y
 
 
 def even_steps(bm: Path, ts: jax.Array, count: int, dtype: np.dtype, levy_area: str) -> Accepted:
@@ -20,14 +20,14 @@ def even_steps(bm: Path, ts: jax.Array, count: int, dtype: np.dtype, levy_area: 
     return Accepted(bm, times, count * jnp.arange(len(ts), dtype=jnp.int32), False, dtype, levy_area)
 
 
-def march(method: Method, sde: SDE, steps: Accepted, y0: Any, count: int) -> Solved:
+def march(method: Method, sde: SDE, steps: Accepted, y0: Y, count: int) -> Solved:
     """The solution at the outputs. Holds one state."""
 
     def step(carry: tuple[Index, Any, Any], _: None) -> tuple[Any, None]:
-        k, walk, state = carry
-        dW, walk = steps.advance(walk, steps.exact_time(k), steps.exact_time(k + 1))
+        k, cache, state = carry
+        dW, cache = steps.advance(cache, steps.exact_time(k), steps.exact_time(k + 1))
         state = method.step(sde, steps.time(k), steps.time(k + 1), steps.length(k), dW, state)
-        return (k + 1, walk, state), None
+        return (k + 1, cache, state), None
 
     def to(carry: Any, _: None) -> tuple[Any, Any]:
         carry, _ = lax.scan(step, carry, length=count)

@@ -11,8 +11,9 @@ from jax import lax
 
 from sdegrad.grid import Grid
 from sdegrad.jax.brownian.levy import LevyIncrement
+from sdegrad.jax.stepping.blocks import loop
 from sdegrad.jax.times import fine_time, grid_time
-from sdegrad.jax.types import CellPath, Index, Path
+from sdegrad.jax.types import CellPath, Increment, Index, Path
 
 _DRAWS = 16  # at once; more are no cheaper
 # XLA on a CPU divides the making of more normals among threads, which costs more than it saves; and a solve that
@@ -40,7 +41,7 @@ class Steps(eqx.Module):
         """
         size = self._draws()
         if size == 1:
-            return _loop(first, last, lambda k, carry: step(k, self.noise(k), carry), carry, backwards)
+            return loop(first, last, lambda k, carry: step(k, self.noise(k), carry), carry, backwards)
 
         def block(i: Index, carry: Any) -> Any:
             start = first + i * size
@@ -53,9 +54,16 @@ class Steps(eqx.Module):
                     k, jax.tree.map(lambda x: lax.dynamic_index_in_dim(x, k - start, keepdims=False), dWs), carry
                 )
 
-            return _loop(start, end, one, carry, backwards)
+            return loop(start, end, one, carry, backwards)
 
-        return _loop(0, (last - first + size - 1) // size, block, carry, backwards)
+        return loop(0, (last - first + size - 1) // size, block, carry, backwards)
+
+    def start(self) -> None:
+        """What `each_back` carries along the path: nothing."""
+
+    def each_back(self, first: Index, last: Index, step: Callable, carry: Any) -> Any:
+        """carry = (None, step(self, k, dW, carry)) for every step k from `last` - 1 back to `first`."""
+        return None, self.each(first, last, lambda *at: step(self, *at), carry[1], backwards=True)
 
     def _draws(self) -> int:
         """How many increments are drawn at once: one, unless they are the path's own cells, small but not tiny."""
@@ -73,7 +81,7 @@ class Steps(eqx.Module):
         last = self.grid.step(self.grid.steps - 1)
         return jnp.where(jnp.asarray(k) == self.grid.steps - 1, last, self.grid.dt).astype(self.dtype)
 
-    def noise(self, k: Index) -> Any:
+    def noise(self, k: Index) -> Increment:
         """The Brownian increment over that step."""
         if not isinstance(self.bm, CellPath):
             return increment(self.bm, grid_time(self.grid, k), grid_time(self.grid, k + 1), self.levy_area)
@@ -82,15 +90,6 @@ class Steps(eqx.Module):
         else:
             dW = self.bm.cell(self.cells + jnp.asarray(k))
         return dW.W if isinstance(dW, LevyIncrement) and self.levy_area == "none" else dW
-
-
-def _loop(first: Index, last: Index, body: Callable, carry: Any, backwards: bool) -> Any:
-    """carry = body(i, carry) for i from `first` to `last` - 1, or back from there."""
-    if backwards:
-        down = (jnp.asarray(last, jnp.int32), carry)
-        return lax.while_loop(lambda c: c[0] > first, lambda c: (c[0] - 1, body(c[0] - 1, c[1])), down)[1]
-    up = (jnp.asarray(first, jnp.int32), carry)
-    return lax.while_loop(lambda c: c[0] < last, lambda c: (c[0] + 1, body(*c)), up)[1]
 
 
 def increment(bm: Any, a: jax.Array, b: jax.Array, levy_area: str) -> Any:
