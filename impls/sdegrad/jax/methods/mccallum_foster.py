@@ -7,7 +7,7 @@ reversed path, (-dt, -dW), from t1 to t0:
     z1 = z0 + y1 - S'(t1, y1)
 
 where l < 1, the coupling, keeps the two together: its step matrix has the determinant l for a linear equation, so it
-is stable where the solution shrinks in a step by less than the factor l; round-off of the inverse steps grows like l^-n.
+is stable where the solution shrinks in a step by less than the factor l; round-off of its inverse grows like l^-n.
 """
 
 from collections.abc import Callable
