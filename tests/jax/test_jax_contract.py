@@ -106,7 +106,7 @@ def test_fields_of_another_dtype_are_refused_before_the_first_step(method):
     options = {"method": method, "sde_type": facts.sde_type, "noise_type": noise_type, "bm": bm, "y0": single}
 
     def diffusion(t, y, args):
-        return y if noise_type == "diagonal" else y[..., None] * jnp.ones(3, y.dtype)
+        return y if noise_type == "diagonal" else jnp.broadcast_to(y[..., None], (*y.shape, 3))
 
     def changed(f, dtype):
         return lambda t, y, args: f(t, y, args).astype(dtype)
