@@ -12,7 +12,7 @@ from sdegrad.registry import IMPLEMENTATIONS
 from suite.asv_cases import find
 from suite.cases import EXACT
 from suite.harness import Trial, choose
-from suite.results import SUBJECT, WORK
+from suite.results import IMPLEMENTATION, WORK
 
 SIZE = "128x16x32"
 TASKS = {
@@ -30,5 +30,5 @@ def test_time(benchmark, measure, name):
     run = trial.implementation.prepare(trial.task(case.dts[0]))
     benchmark.group = str(case)
     row = trial.row(measure, dt=case.dts[0])
-    benchmark.extra_info.update({column: row[column] for column in (*SUBJECT, *WORK, "measure")})
+    benchmark.extra_info.update({column: row[column] for column in (*IMPLEMENTATION, *WORK, "measure")})
     benchmark.pedantic(run, rounds=10, warmup_rounds=2, iterations=1)
