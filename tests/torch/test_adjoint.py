@@ -12,8 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
 import sdegrad.torch as sd
-from sdegrad import tableaux
 from sdegrad.methods import METHODS, NOISE_TYPES
+from sdegrad.tableaux import LowStorage
 from sdegrad.torch import methods
 from sdegrad.torch.adjoints import backsolve
 from sdegrad.torch.adjoints import discrete as adjoints
@@ -114,7 +114,7 @@ def test_near_reversible_adjoint_nears_backprop(method, noise, rate):
 
 def test_the_check_of_near_reversibility_sees_a_method_that_is_not(monkeypatch):
     """Heun's step back misses by the fourth power."""
-    monkeypatch.setitem(methods.SOLVERS, "ees25", low_storage(tableaux.LowStorage((0.0, -1.0), (1.0, 0.5), (0.0, 1.0))))
+    monkeypatch.setitem(methods.SOLVERS, "ees25", low_storage(LowStorage((0.0, -1.0), (1.0, 0.5), (0.0, 1.0))))
     assert near_reversible_rate("ees25", 0.0)[1] < 4
 
 
