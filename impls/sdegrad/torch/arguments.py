@@ -1,6 +1,5 @@
 """The arguments that `sdeint` and `sdeint_adjoint` share: as the caller gives them, and checked."""
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from sdegrad.torch.logqp import LogRatioSDE, with_log_ratio
 from sdegrad.torch.sde import Counts, VectorField, make_vector_field
 from sdegrad.torch.stepping.adaptive import Tolerances
 from sdegrad.torch.types import Number, Progress, SolverState, Times
+from sdegrad.torch.warn import warn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,10 +96,7 @@ def _vector_field(given: Arguments, bm: Any, counts: Counts | None) -> VectorFie
 
 def _warn_of_euler(noise_type: str) -> None:
     if noise_type != "additive":
-        warnings.warn(
-            "adaptive steps of euler converge to the solution for additive noise only; use milstein or srk.",
-            stacklevel=5,
-        )
+        warn("adaptive steps of euler converge to the solution for additive noise only; use milstein or srk.")
 
 
 def _blocks(sde: Any, y0: Tensor, return_stats: bool) -> Any:

@@ -1,6 +1,5 @@
 """A solve with the adjoint that was chosen for it."""
 
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -18,6 +17,7 @@ from sdegrad.torch.arguments import Setup
 from sdegrad.torch.methods import make_scheme
 from sdegrad.torch.prepare import prepare, result
 from sdegrad.torch.stepping.adaptive import Tolerances
+from sdegrad.torch.warn import warn
 
 
 def run(setup: Setup, adjoint: str, adjoint_params: Iterable[Tensor] | None, options: BacksolveOptions | None) -> Any:
@@ -71,9 +71,6 @@ def backsolve_options(
             f"noise; use one of {', '.join(usable)}, or method='reversible_heun' with its own, exact adjoint."
         )
     if adjoint_method and METHODS[setup.method].reversible:
-        warnings.warn(
-            f"the adjoint of {setup.method!r} by {method!r} is approximate; its own, adjoint_method=None, is exact.",
-            stacklevel=4,
-        )
+        warn(f"the adjoint of {setup.method!r} by {method!r} is approximate; its own, adjoint_method=None, is exact.")
     scheme = make_scheme(method, sde_type, noise_type, options or {})
     return BacksolveOptions(scheme, predictions(method, noise_type), tolerances, setup.given.dt)

@@ -1,6 +1,5 @@
 """`sdeint` and `sdeint_adjoint`: the two functions that solve an SDE."""
 
-import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ from sdegrad.torch.eager import eager
 from sdegrad.torch.run import backsolve_options, run
 from sdegrad.torch.stepping.adaptive import check_tolerances
 from sdegrad.torch.types import Number, Progress, Times
+from sdegrad.torch.warn import warn
 
 MAX_STEPS = 10_000_000  # hours, for most SDEs
 
@@ -194,10 +194,10 @@ def sdeint_adjoint(
     if adjoint_options:
         raise ValueError(f"the reversible adjoint has no options, got adjoint_options={adjoint_options}; leave it out.")
     if adjoint_adaptive:
-        warnings.warn("adjoint_adaptive has no effect: the reversible adjoint retraces its steps.", stacklevel=3)
+        warn("adjoint_adaptive has no effect: the reversible adjoint retraces its steps.")
     return run(setup, "reversible", adjoint_params, None)
 
 
 def _warn_unused(function: str, unused: Mapping[str, Any]) -> None:
     if unused:
-        warnings.warn(f"{function}: unexpected arguments {', '.join(unused)} have no effect.", stacklevel=4)
+        warn(f"{function}: unexpected arguments {', '.join(unused)} have no effect.")

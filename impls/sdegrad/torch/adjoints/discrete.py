@@ -5,7 +5,6 @@ number n of steps like n (backprop), like sqrt(n) (checkpoint), not at all (reve
 """
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,6 +18,7 @@ from sdegrad.torch.adjoints.replay import REMEDY
 from sdegrad.torch.returned import differ
 from sdegrad.torch.stepping.fixed import Solve
 from sdegrad.torch.types import Outputs, SolverState, State
+from sdegrad.torch.warn import warn
 
 # Relative distance of the reconstructed from the true initial state above which the gradient is in doubt.
 DRIFT_LIMIT = {torch.float64: 1e-6, torch.float32: 1e-3}
@@ -195,9 +195,8 @@ def _check_return(y0: Tensor, reached: Tensor, end: Tensor, exact: bool) -> None
     distance, limit = (reached - y0).abs().max(), DRIFT_LIMIT.get(y0.dtype, 0.1)
     limit = limit if exact else max(limit, NEAR_LIMIT)
     if not distance <= limit * scale:
-        warnings.warn(
+        warn(
             "the way back of the reversible adjoint ended off the initial state, by "
             f"{float(distance / scale):.1e} (relative; {limit:.0e} is accepted in {y0.dtype}). The gradients "
-            'are about as inexact: use a smaller dt, float64, or adjoint="checkpoint" or "backprop".',
-            stacklevel=2,
+            'are about as inexact: use a smaller dt, float64, or adjoint="checkpoint" or "backprop".'
         )

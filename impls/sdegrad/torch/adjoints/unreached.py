@@ -1,6 +1,5 @@
 """A check for the adjoints that must know their parameters: do gradients reach everything the SDE depends on?"""
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 from weakref import WeakSet
@@ -10,6 +9,7 @@ from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
 
 from sdegrad.torch.start import Start
+from sdegrad.torch.warn import warn
 
 _CHECKED: WeakSet[Any] = WeakSet()
 
@@ -25,11 +25,10 @@ def check_reached(sde: Any, start: Start, params: Sequence[Tensor]) -> Start:
     unreached = _leaves((start.f0, start.g0), params)
     if unreached:
         shapes = ", ".join(str(tuple(x.shape)) for x in unreached[:3])
-        warnings.warn(
+        warn(
             f"{type(sde).__name__} depends on tensors that require gradients and are not among its parameters (number: "
             f"{len(unreached)}, shapes: {shapes}); this adjoint does not reach them. Register them, pass "
-            'adjoint_params=(*sde.parameters(), what is made of them), detach them, or use adjoint="backprop".',
-            stacklevel=5,
+            'adjoint_params=(*sde.parameters(), what is made of them), detach them, or use adjoint="backprop".'
         )
     return start._replace(f0=_detached(start.f0), g0=_detached(start.g0))
 

@@ -6,7 +6,6 @@ for queries that are not on the grid.
 """
 
 import math
-import warnings
 from collections.abc import Sequence
 from functools import reduce
 from typing import Any, NamedTuple, SupportsIndex
@@ -30,6 +29,7 @@ from sdegrad.torch.brownian.cells import GridCells
 from sdegrad.torch.brownian.levy import Increment, join, levy_area, space_time_integral
 from sdegrad.torch.brownian.rng import Lock, Normals, check_entropy, derive, root_seed, time_counter
 from sdegrad.torch.eager import eager
+from sdegrad.torch.warn import warn
 
 
 class _Place(NamedTuple):
@@ -156,7 +156,7 @@ class BrownianInterval(SampledBrownian):
                 W = None if return_U or return_A else self._rows.get(k)
                 return self.cell(k, return_U, return_A) if W is None else W
         if tb is None:
-            warnings.warn("a Brownian interval is queried by intervals; bm(t) costs what bm(t0, t) does.", stacklevel=2)
+            warn("a Brownian interval is queried by intervals; bm(t) costs what bm(t0, t) does.")
             ta, tb = self.t0, ta
         start, end = self._located(ta, tb)
         if start.on_grid and end.on_grid and end.k == start.k + 1:
@@ -182,7 +182,7 @@ class BrownianInterval(SampledBrownian):
             sentence = f"the query at {t} is outside [t0, t1] = [{self.t0}, {self.t1}]"
             if self.outside == "error":
                 raise ValueError(f'{sentence}; make a BrownianInterval that covers it, or pass outside="clamp".')
-            warnings.warn(f"{sentence}, and taken to be the end.", stacklevel=4)
+            warn(f"{sentence}, and taken to be the end.")
         return _Place(t, *self.grid.locate(t, eps))
 
     def _pieces(self, start: _Place, end: _Place, area: bool) -> list[Increment]:

@@ -6,7 +6,6 @@ constants. What is kept of a plan is its times, a float each; the reversible adj
 
 import itertools
 import math
-import warnings
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor
 
 from sdegrad.torch.types import Progress, SolverState
+from sdegrad.torch.warn import warn
 
 SAFETY = 0.9
 SMALLEST, LARGEST = 0.2, 1.4  # factors of the step
@@ -111,10 +111,9 @@ def plan(
         factor, previous = _factor(error, previous)
         h = max(h * factor, tolerances.dt_min)
     if worst > 1:
-        warnings.warn(
+        warn(
             f"steps of dt_min = {tolerances.dt_min} had up to {worst:.1e} times the error asked for; make dt_min "
-            "smaller or the tolerances larger.",
-            stacklevel=2,
+            "smaller or the tolerances larger."
         )
     return AcceptedGrid(times, rejected=rejected), state
 

@@ -1,13 +1,13 @@
 """A check of reversible solves: such a method carries two copies of the solution, which part when it goes wrong."""
 
 import math
-import warnings
 
 import torch
 from torch import Tensor
 
 from sdegrad.torch.stepping.fixed import Solve
 from sdegrad.torch.types import Outputs, SolverState
+from sdegrad.torch.warn import warn
 
 LIMIT = 1.0
 """The distance of the copies at the end above which there is a warning, relative to the size of the outputs, or to a
@@ -29,13 +29,12 @@ def check_parted(solve: Solve, ys: Outputs, state: SolverState) -> None:
     distance, size, rate = torch.stack([_largest(x) for x in (state[0] - state[copy], ys, f0)]).tolist()
     size = max(size, rate * solve.steps.grid.step(0))
     if not distance <= LIMIT * size:
-        warnings.warn(
+        warn(
             "the two copies of the solution that this reversible method carries have parted, by "
             f"{distance / size if size else math.inf:.1e} of its size: the solution is wrong, or about to be. Over "
             "long times reversible_heun does so for every SDE that forgets its start, at a rate L, say: use "
             "method='mccallum_foster' with options={'coupling': c}, c a little below 1 - L dt (its gradients are exact "
-            "too), method='heun' with adjoint='checkpoint', or a smaller dt.",
-            stacklevel=5,
+            "too), method='heun' with adjoint='checkpoint', or a smaller dt."
         )
 
 
