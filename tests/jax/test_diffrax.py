@@ -142,8 +142,8 @@ def test_both_passes_visit_diffrax_s_times_to_the_last_bit():
 def test_a_wrong_adjoint_is_seen(fault, monkeypatch):
     step, time = Backward.step, Times.__call__
 
-    def wrong_step(self, arrays, r):
-        r = step(self, arrays, r)
+    def wrong_step(self, arrays, k, r):
+        r = step(self, arrays, k, r)
         if fault == "sign":
             return r._replace(a_hat=jax.tree.map(jnp.negative, r.a_hat))
         return r._replace(after=jax.tree.map(lambda x: x * (1 + 1e-9), r.after))

@@ -20,6 +20,7 @@ from sdegrad import contract, methods
 from suite import statistics
 from suite.paths import make_path
 from suite.problems import PROBLEMS, NoiseType, SDEType, make
+from tests.suite.coarse import coarsen
 
 NAMES = list(PROBLEMS)
 EXACT = [name for name in NAMES if make(name).exact]
@@ -145,7 +146,7 @@ def test_general_noise_does_not_commute(name):
 def solve(problem, path):
     """Euler-Maruyama for Ito, Heun for Stratonovich: the end state [paths, dim]."""
     y = problem.y0
-    for k in range(path.steps):
+    for k in range(len(path.times) - 1):
         dW = path.W[k + 1] - path.W[k]
 
         def step(t, y, dW=dW):
@@ -161,7 +162,7 @@ def solve(problem, path):
 def converges(problem, exact):
     """Whether the scheme converges to `exact` [paths, dim] at its strong order in the table of methods."""
     path, factors = path_for(problem, 256), (1, 2, 4, 8, 16)
-    squares = [statistics.squared_errors(solve(problem, path.coarsen(f)), exact) for f in factors]
+    squares = [statistics.squared_errors(solve(problem, coarsen(path, f)), exact) for f in factors]
     order = statistics.order([f * path.dt for f in factors], np.array(squares))
     method = methods.METHODS["heun" if problem.sde_type == "stratonovich" else "euler"]
     return order.low - 0.05 < method.order[problem.noise_type] < order.high + 0.05
@@ -209,7 +210,7 @@ def test_ou_quadrature_error_is_of_second_order_and_as_small_as_stated():
     theta, sigma = problem.params["theta"], problem.params["sigma"]
     exact = problem.exact(fine, problem.y0, problem.params)
     for factor in (64, 16):
-        coarse = fine.coarsen(factor)
+        coarse = coarsen(fine, factor)
         error = np.std(problem.exact(coarse, problem.y0, problem.params) - exact)
         stated = abs(sigma) * theta**2 * coarse.dt**2 / 720**0.5
         assert 0.5 < error / stated.item() < 1.1  # the early cells decay until T

@@ -18,6 +18,7 @@ from sdegrad.adapters import jax_run, torch_run
 from sdegrad.adapters.given import GivenPath, grid_index, path_grid
 from sdegrad.grid import make_grid
 from suite.paths import Path, make_path
+from tests.suite.coarse import coarsen
 
 STEPS, PATHS = 16, 80_000
 EPS = 2.0**-52
@@ -31,10 +32,6 @@ def path() -> Path:
 def given(path: Path) -> GivenPath:
     """What libraries are answered, in numpy."""
     return GivenPath(path_grid(path), path.W.__getitem__, path.integral.__getitem__)
-
-
-def coarsen(path: Path, factor: int) -> Path:
-    return Path(path.times[::factor], path.W[::factor], path.integral[::factor])
 
 
 def law_holds(path: Path) -> bool:
