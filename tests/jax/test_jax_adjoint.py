@@ -136,7 +136,7 @@ class Diffusion(eqx.Module):
 
     def __call__(self, t, y, args):
         del t, args
-        return self.scale * jnp.cos(y)
+        return jnp.broadcast_to(self.scale, y.shape) * jnp.cos(y)
 
 
 def test_gradients_reach_closed_over_arrays_and_modules():

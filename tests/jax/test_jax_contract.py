@@ -210,7 +210,8 @@ def test_args_may_hold_what_has_no_gradient(adjoint):
 
     def drift(t, y, args):
         assert (args["flag"], args["name"], args["none"]) == (True, "mean", None)
-        return -(args["act"](args["rate"] * y) ** args["power"]) + 0 * args["ints"].astype(y.dtype)
+        rate, ints = (jnp.broadcast_to(args[name], y.shape) for name in ("rate", "ints"))
+        return -(args["act"](rate * y) ** args["power"]) + 0 * ints.astype(y.dtype)
 
     def loss(rate):
         return jnp.sum(solve(drift=drift, args={**args, "rate": rate}, adjoint=adjoint)[-1])

@@ -49,7 +49,8 @@ def load(program: str, library: str) -> ModuleType:
 
 
 def wrong_noise(library: ModuleType) -> SimpleNamespace:
-    """The library with a Brownian motion twice as large as it should be, and another one whenever it is asked again.
+    """The library with a Brownian motion twice as large as it should be, and another one whenever it is asked again:
+    but for the first step, where the library would notice and refuse.
 
     One fault alone is not enough: a generator learns to make up for the size of its noise, and a
     latent SDE trains nearly as well if the way back sees other noise than the way there.
@@ -65,6 +66,8 @@ def wrong_noise(library: ModuleType) -> SimpleNamespace:
             self.right = library.BrownianInterval(*arguments, **options)
 
         def __call__(self, ta, tb):
+            if ta == self.right.t0:
+                return 2 * self.right(ta, tb)
             return 2 * float(tb - ta) ** 0.5 * torch.randn(self.shape, dtype=self.dtype, device=self.device)
 
         def __repr__(self):
