@@ -114,14 +114,14 @@ def test_brownian_increments(name):
 
 
 def test_jax_draws_the_same_path_on_every_device():
-    """On the grid. The bits are the same; the normals made of them differ by what the compilers' erfinv rounds."""
+    """On the grid and inside cells. The bits are the same; the normals made of them differ by what erfinv rounds."""
     if load("sdegrad_jax").unavailable("cuda"):
         pytest.skip("JAX sees no cuda device here")
 
     def increments(device):
         with jax.default_device(jax.devices(device)[0]):
             bm = BrownianInterval(0.0, 1.0, (1000,), jax.random.key(3), dt=0.01)
-            return np.stack([bm.evaluate(*query) for query in ((0.0, 0.01), (0.3, 0.9))])
+            return np.stack([bm.evaluate(*query) for query in ((0.0, 0.01), (0.3, 0.9), (0.123, 0.456))])
 
     np.testing.assert_allclose(increments("cuda"), increments("cpu"), rtol=2e-6, atol=1e-6)
     assert np.abs(increments("cuda")).max() > 0.5
@@ -149,9 +149,9 @@ def test_steps_do_not_wait_for_the_device(method):
             torch.cuda.set_sync_debug_mode("default")
         return [f"{w.filename}:{w.lineno}" for w in seen if "synchronizing" in str(w.message)]
 
+    waits(0.1)  # what is done once a process
     few, many = waits(0.1), waits(0.01)
-    assert len(many) <= len(few), many
-    assert len(many) <= 8, many
+    assert len(many) == len(few), many
 
 
 def test_memory_of_the_reversible_adjoint_is_flat():
