@@ -16,8 +16,8 @@ import sdegrad.jax
 from sdegrad.jax import BrownianInterval, ReversibleAdjoint
 from sdegrad.jax.diffrax.backward import Backward
 from sdegrad.jax.diffrax.times import Times
+from tests.jax.adjoints.test_gradients import distance
 from tests.jax.sdes import TablePath
-from tests.jax.test_jax_adjoint import distance
 
 EXACT = 1e-13  # Lipschitz constant times the time span is below 2 everywhere
 DIM, NOISE = 3, 2

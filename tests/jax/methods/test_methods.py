@@ -1,5 +1,5 @@
 """What is special about single methods: Levy areas, options, trees, their reversible gradients, Ito backwards, forward
-mode. That they take the right steps is held by tests/test_agreement.py, for every method and noise type.
+mode. That they take the right steps is held by tests/adapters/test_agreement.py, for every method and noise type.
 """
 
 from collections import Counter

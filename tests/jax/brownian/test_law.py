@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sdegrad.jax import BrownianInterval, sdeint
-from tests.jax.test_jax_brownian import asked, is_standard_normal
+from tests.jax.brownian.test_interval import asked, is_standard_normal
 
 SAMPLES = 20_000
 PARTS = np.asarray([0, 0.25, 0.5, 1, 1.3, 1.6, 2.0, 4.0, 4.3])  # of cells

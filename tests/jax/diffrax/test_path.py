@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from sdegrad.jax import BrownianInterval
-from tests.jax.test_diffrax import CHECKPOINT, DIM, EXACT, REVERSIBLE, own_path, parameters, solve, terms_of
-from tests.jax.test_jax_adjoint import distance
-from tests.jax.test_jax_brownian import is_standard_normal
+from tests.jax.adjoints.test_gradients import distance
+from tests.jax.brownian.test_interval import is_standard_normal
+from tests.jax.diffrax.test_adjoint import CHECKPOINT, DIM, EXACT, REVERSIBLE, own_path, parameters, solve, terms_of
 
 # Intervals over whole cells, parts of cells, and both.
 POINTS = np.asarray([0.0, 0.1, 0.25, 0.5, 0.6, 1.0])

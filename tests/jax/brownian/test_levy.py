@@ -7,7 +7,7 @@ import pytest
 
 from sdegrad.jax import BrownianInterval
 from sdegrad.jax.brownian.levy import Span, cut, halve, join
-from tests.jax.test_jax_brownian import POINTS, VARIANCES, asked, is_standard_normal
+from tests.jax.brownian.test_interval import POINTS, VARIANCES, asked, is_standard_normal
 
 LENGTH = 0.3
 
