@@ -10,10 +10,12 @@ from suite.verify.findings import Effort, Finding
 
 class Check(NamedTuple):
     """claims(implementation): what it checks of a library, controls among it. measure: one of these claims; it raises
-    `Unsupported` where the library cannot do what the claim is about."""
+    `Unsupported` where the library cannot do what the claim is about. script: a program, with the library alone, that
+    ends with 1 where the claim fails as it did here, and with 0 where it holds; None where there is none."""
 
     claims: Callable[[str], Iterable[Claim]]
     measure: Callable[[Claim, Effort], Finding]
+    script: Callable[[Claim], str | None] = lambda claim: None
 
 
 CHECKS: dict[str, Check] = {

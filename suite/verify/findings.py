@@ -1,5 +1,6 @@
 """What a check measured of a claim, and what the claim is worth."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -25,11 +26,24 @@ class Effort:
     quick: bool = False
 
 
+class Curve(NamedTuple):
+    """What a number rests on, for a plot: y against x, both logarithmic and in words; the ends of an interval of each y
+    are its own value where there is none. slope: the order that is claimed, NaN where the claim is not of one."""
+
+    x_label: str
+    y_label: str
+    x: Sequence[float]
+    y: Sequence[float]
+    low: Sequence[float]
+    high: Sequence[float]
+    slope: float = NAN
+
+
 class Finding(NamedTuple):
     """expected: what the number had to be. value: what was measured, with its confidence interval.
 
     p: of a statistical row, the probability of what was measured, or worse, if the claim is true. samples: how many
-    were taken. needs: how many it takes to decide, where these were too few.
+    were taken. needs: how many it takes to decide, where these were too few. curve: what it was read from.
     """
 
     verdict: Verdict
@@ -41,6 +55,7 @@ class Finding(NamedTuple):
     p: float = NAN
     samples: float = NAN
     needs: float = NAN
+    curve: Curve | None = None
 
 
 def at_most(bound: float, value: float, reason: str = "") -> Finding:

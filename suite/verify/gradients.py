@@ -14,7 +14,7 @@ from suite.harness import Task
 from suite.problems import make
 from suite.verify import quotations, solving
 from suite.verify.claims import CONSTRUCTED, KIDGER, OURS, Claim, said
-from suite.verify.findings import Effort, Finding, at_most
+from suite.verify.findings import Curve, Effort, Finding, at_most
 
 # Reversible Heun's round-off, relative L1, where the Lipschitz constant times T is at most 2.
 EXACT = 1e-13
@@ -85,5 +85,6 @@ def _gradients(
 def measure(claim: Claim, effort: Effort) -> Finding:
     case, scale = claim.case, claim.spoil.get("scale", 1.0)
     pairs = _gradients(claim.implementation, case["problem"], case["dts"], case["ts"], effort.seed)
-    worst = max(statistics.relative_l1({k: scale * x for k, x in ours.items()}, exact) for ours, exact in pairs)
-    return at_most(claim.expected, worst)
+    errors = [statistics.relative_l1({k: scale * x for k, x in ours.items()}, exact) for ours, exact in pairs]
+    curve = Curve("step size", "relative error of the gradient", case["dts"], errors, errors, errors)
+    return at_most(claim.expected, max(errors))._replace(curve=curve)

@@ -16,7 +16,7 @@ from suite.paths import Path, make_path
 from suite.problems import NoiseType, SDEType, make
 from suite.verify import quotations, solving
 from suite.verify.claims import BURRAGE, CASTELL, CONSTRUCTED, FOSTER, KIDGER, KLOEDEN, ROESSLER, Claim, Kind
-from suite.verify.findings import Effort, Finding
+from suite.verify.findings import Curve, Effort, Finding
 
 PATHS, QUICK_PATHS = 8192, 4096
 # How far below the claimed order the fitted slope may lie: step sizes are finite, orders are limits.
@@ -120,4 +120,6 @@ def measure(claim: Claim, effort: Effort) -> Finding:
     verdict = "holds" if measured.low >= bound else "fails" if measured.high < bound else "inconclusive"
     # the interval shrinks like one over the root of the number of paths
     needs = paths * ((measured.value - measured.low) / max(measured.value - bound, 1e-9)) ** 2
-    return Finding(verdict, claim.expected, *measured, samples=paths, needs=needs)
+    errors = [statistics.strong_error(end, exact) for end in ends]
+    curve = Curve("step size", "strong error", DTS, *zip(*errors, strict=True), slope=claim.expected)
+    return Finding(verdict, claim.expected, *measured, samples=paths, needs=needs, curve=curve)

@@ -9,6 +9,8 @@ import csv
 import io
 import json
 import math
+import subprocess
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,10 +31,13 @@ MOST = 10.0  # times the usual samples
 FRESH = 1_000_003  # added to the seed of a second look
 TASKS = 12  # groups of claims that a process measures before a fresh one takes over: compiled programs pile up
 
+PATIENCE = 120  # seconds for a script that reproduces a failure
+
 COLUMNS = (
     *("implementation", "version", "subject", "claim", "source"),
     *("expected", "measured", "low", "high", "verdict", "reason", "measured_with"),
     *("number", "check", "kind", "problem", "method", "p", "samples", "seed", "seconds"),
+    *("curve", "script", "reproduced"),
 )
 
 Row = dict[str, str]
@@ -59,6 +64,9 @@ def verified(claim: Claim, effort: Effort) -> Row:
         numbers = {name: getattr(found, name) for name in ("expected", "low", "high", "p", "samples")}
         known = {name: repr(float(number)) for name, number in numbers.items() if not math.isnan(number)}
         row |= known | {"measured": repr(float(found.value)), "verdict": found.verdict, "reason": found.reason}
+        row["curve"] = json.dumps(found.curve._asdict(), default=float) if found.curve else ""
+    if row["verdict"] == "fails" and not claim.control and claim.implementation not in OURS:
+        row |= _reproduced(CHECKS[claim.check].script(claim))
     return row | {"seconds": f"{time.monotonic() - started:.1f}"}
 
 
@@ -80,6 +88,19 @@ def _head(claim: Claim, effort: Effort) -> Row:
 def _crashed(claim: Claim, reason: str) -> Row:
     """A claim that crashes does not hold; a control that does proves nothing."""
     return {"verdict": "inconclusive" if claim.control else "fails", "reason": reason}
+
+
+def _reproduced(script: str | None) -> Row:
+    """The program that shows a failure with the library alone, and whether it did: 1 is how it says so."""
+    if script is None:
+        return {}
+    command = [sys.executable, "-c", script]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        return {"script": json.dumps(script), "reproduced": f"no: it took more than {PATIENCE} s"}
+    said = " ".join((done.stdout + done.stderr).split())[-200:]
+    return {"script": json.dumps(script), "reproduced": f"{'yes' if done.returncode == 1 else 'no'}: {said}"}
 
 
 def looked_at(claim: Claim, effort: Effort) -> Finding:
