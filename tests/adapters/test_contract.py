@@ -134,6 +134,7 @@ def test_own_noise_is_a_function_of_the_seed(name):
     assert np.abs(run(name, task("diagonal", "heun", noise=None, seed=4)).ys - same[0]).max() > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", IMPLEMENTATIONS)
 def test_counts(name):
     """Reversible Heun: one evaluation a step, whatever a library does at the start."""
@@ -166,6 +167,7 @@ def test_steps_are_those_of_the_solution(name):
     assert 4 < accepted < tried < 3 * accepted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "adjoint"), [("reversible_heun", "exact"), ("heun", "backsolve")])
 @pytest.mark.parametrize("name", IMPLEMENTATIONS)
 def test_counts_of_a_gradient(name, method, adjoint):

@@ -11,6 +11,7 @@ from jax import lax
 from sdegrad.jax import BrownianInterval, LevyIncrement
 from sdegrad.jax.brownian import cells
 from sdegrad.jax.brownian.rng import normal, threefry
+from tests.costs import first_is_quick
 
 SAMPLES = 20_000
 # Whole cells, parts of cells, neighbours in one cell; the path has cells of 0.25 on [0, 1] or none.
@@ -65,7 +66,9 @@ def _normal_quantile(p):
     return norm.ppf(p)
 
 
-@pytest.mark.parametrize(("area", "dt"), [(None, 0.25), ("space-time", None), ("space-time-time", 0.25)])
+@pytest.mark.parametrize(
+    ("area", "dt"), first_is_quick([(None, 0.25), ("space-time", None), ("space-time-time", 0.25)])
+)
 def test_joint_law_of_increments_and_areas(area, dt):
     z = standardised(BrownianInterval(0, 1, (SAMPLES,), jax.random.key(0), dt=dt, levy_area=area))
     assert len(z) == 9 * {None: 1, "space-time": 2, "space-time-time": 3}[area]
@@ -74,6 +77,7 @@ def test_joint_law_of_increments_and_areas(area, dt):
     assert not is_standard_normal(np.concatenate([z[:1] + 0.1 * z[1:2], z[1:]]))  # correlation 0.1
 
 
+@pytest.mark.slow
 def test_short_intervals_of_a_long_cell_keep_their_law_in_single_precision():
     """Were they differences of increments from the start of the cell, H and K would be round-off here. The middle of
     the cell is between the first two."""
@@ -84,10 +88,11 @@ def test_short_intervals_of_a_long_cell_keep_their_law_in_single_precision():
     assert not is_standard_normal(1.025 * z)
 
 
+@pytest.mark.slow
 def test_with_a_tolerance_points_further_apart_keep_their_joint_law():
     bm = BrownianInterval(0, 1, (SAMPLES,), jax.random.key(9), tol=1e-3, levy_area="space-time")
     assert is_standard_normal(standardised(bm))
-    inside_one_leaf = 0.5 + np.asarray([0.1, 0.4, 0.7]) * 2**-10
+    inside_one_leaf = 0.5 + np.linspace(0.1, 0.9, len(POINTS)) * 2**-10  # as many: the same program
     assert not is_standard_normal(standardised(bm, inside_one_leaf))
     exact = BrownianInterval(0, 1, (SAMPLES,), jax.random.key(9), levy_area="space-time")
     assert is_standard_normal(standardised(exact, inside_one_leaf))
@@ -123,18 +128,21 @@ def moments(made, s, t):
     return np.stack([W, s * W + h * x, s**2 * W + 2 * s * h * x + h**2 * x2])
 
 
+@pytest.mark.slow
 def test_increments_add_up():
     bm = BrownianInterval(0, 1, (5,), jax.random.key(1), dt=0.07, levy_area="space-time-time")
     s, t = POINTS[:-1, None], POINTS[1:, None]
-    whole = moments(parts(bm.evaluate(0.0, 1.0, use_levy=True)), 0.0, 1.0)
-    made = parts(asked(bm, POINTS[:-1], POINTS[1:]))
+    everything = parts(asked(bm, np.append(POINTS[:-1], 0.0), np.append(POINTS[1:], 1.0)))
+    whole = moments({name: x[-1] for name, x in everything.items()}, 0.0, 1.0)
+    made = {name: x[:-1] for name, x in everything.items()}
     np.testing.assert_allclose(np.sum(moments(made, s, t), axis=1), whole, atol=1e-14)
-    cells, ends = jax.vmap(bm.cell)(jnp.arange(15)), np.minimum(0.07 * np.arange(16), 1)[:, None]
+    cells, ends = jax.jit(jax.vmap(bm.cell))(jnp.arange(15)), np.minimum(0.07 * np.arange(16), 1)[:, None]
     np.testing.assert_allclose(np.sum(moments(parts(cells), ends[:-1], ends[1:]), axis=1), whole, atol=1e-14)
     made["K"] = made["K"] * (1 + 1e-9)
     assert np.max(np.abs(np.sum(moments(made, s, t), axis=1) - whole)) > 1e-14
 
 
+@pytest.mark.slow
 def test_cells_are_found_from_inexact_times():
     bm = BrownianInterval(0, 1, (3,), jax.random.key(1), dt=0.1)
     time = 0.0
@@ -144,6 +152,7 @@ def test_cells_are_found_from_inexact_times():
     assert np.all(np.abs(bm.evaluate(0.1, 0.1 + 1e-6)) > 0)  # not everything is snapped
 
 
+@pytest.mark.slow
 def test_the_path_does_not_depend_on_compilation_or_batching():
     key = jax.random.key(2)
     bm = BrownianInterval(0, 1, (3,), key, dt=0.1)
@@ -160,6 +169,7 @@ def test_the_path_does_not_depend_on_compilation_or_batching():
         np.testing.assert_allclose(pieces[i], one.evaluate(0.23, 0.7), atol=1e-15)
 
 
+@pytest.mark.slow
 def test_over_cells_the_path_is_the_same_for_every_levy_area():
     plain, *others = (
         BrownianInterval(0, 1, (3,), jax.random.key(2), dt=0.1, levy_area=area)
@@ -179,6 +189,7 @@ ORDERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ORDERS)
 def test_one_query_after_another_gives_the_same_numbers_to_the_last_bit(order):
     s, t = ORDERS[order]
@@ -191,6 +202,7 @@ def test_one_query_after_another_gives_the_same_numbers_to_the_last_bit(order):
             np.testing.assert_array_equal(getattr(made, name), values)
 
 
+@pytest.mark.slow
 def test_a_wrong_walk_is_seen():
     bm = BrownianInterval(0, 1, (2,), jax.random.key(7))
     _, walk = bm.advance(bm.start(), 0.2, 0.3)
@@ -200,6 +212,7 @@ def test_a_wrong_walk_is_seen():
     assert np.all(bm.advance(wrong, 0.3, 0.4)[0] != expected)
 
 
+@pytest.mark.slow
 def test_few_normals_are_drawn(monkeypatch):
     """On the grid one per cell and element. Inside a cell, for an interval 2^-l of its length, one for each level
     below l where the last query left off, and two otherwise; l levels are shared by both ends."""
