@@ -11,11 +11,7 @@ from tests.torch.sdes import Neural, channels, neural, state
 TS = torch.tensor([0.0, 0.25, 0.5, 1.0], dtype=torch.float64)
 
 
-@pytest.fixture(autouse=True)
-def _float64():
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
+pytestmark = pytest.mark.usefixtures("double")
 
 
 class Latent(Neural):
