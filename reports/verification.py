@@ -64,23 +64,23 @@ def matrix(claims: Claims) -> list[tuple[tuple[str, str, str], dict[str, list[Ce
 def overview(claims: Claims) -> Plot:
     """By check and library: how many claims hold, coloured by the share of those that do."""
     checked = [row for row in claims if not is_control(row) and row["verdict"] != "unsupported"]
-    counts = pd.DataFrame(
-        [(check_of(r), r["implementation"], r["verdict"] in ("holds", "exceeds")) for r in checked],
-        columns=["check", "library", "holds"],
-    )
-    table = counts.groupby(["check", "library"], sort=False)["holds"].agg(["sum", "count"])
-    share = (table["sum"] / table["count"]).unstack()
-    order = [name for name in dict.fromkeys(row["implementation"] for row in claims) if name in share]
-    share = share.reindex(index=list(dict.fromkeys(counts["check"])), columns=order)
-    words = table.apply(lambda cell: f"{cell['sum']} of {cell['count']}", axis=1).unstack()
-    words = words.reindex(index=share.index, columns=share.columns).fillna("–")
+    checks = list(dict.fromkeys(map(check_of, checked)))
+    order = list(dict.fromkeys(row["implementation"] for row in checked))
+    counts = Counter((check_of(r), r["implementation"], r["verdict"] in ("holds", "exceeds")) for r in checked)
+    held = np.array([[counts[check, name, True] for name in order] for check in checks])
+    of = held + np.array([[counts[check, name, False] for name in order] for check in checks])
+    words = [
+        ["{} of {}".format(*cell) if cell[1] else "–" for cell in zip(*row, strict=True)]
+        for row in zip(held, of, strict=True)
+    ]
+    share = pd.DataFrame(held / np.where(of, of, np.nan), index=checks, columns=order)
     figure = plotting.canvas("Claims that hold, by check and library", 2.2 + 1.25 * len(order), 1.1 + 0.3 * len(share))
     axes = figure.subplots()
     colours = sns.color_palette("cividis", as_cmap=True)
     sns.heatmap(
         share,
         ax=axes,
-        annot=words,
+        annot=np.array(words),
         fmt="",
         vmin=0,
         vmax=1,
@@ -94,17 +94,15 @@ def overview(claims: Claims) -> Plot:
 
 
 @plotting.in_style
-def evidence(row: Row) -> Plot | None:
-    """The curve that a verdict was read from, with the slope that is claimed; None where the row has none."""
-    if not row["curve"]:
-        return None
+def evidence(row: Row) -> Plot:
+    """The curve that a verdict was read from, with the slope that is claimed. NoData where it has no point to show."""
     found = json.loads(row["curve"])
     x, y, low, high = (np.array(found[name], dtype=float) for name in ("x", "y", "low", "high"))
     figure = plotting.canvas(f"{row['implementation']}: {row['subject']}", 5.0, 3.4)
     axes = figure.subplots()
     shown = (x > 0) & (y > 0) & np.isfinite(x * y)
     if not shown.any():
-        return None
+        raise plotting.NoData("nothing that a logarithmic axis can show")
     colour = plotting.COLOURS.get(row["implementation"], "#444444")
     sns.lineplot(x=x[shown], y=y[shown], ax=axes, color=colour, marker="o", label="measured")
     if (low < high).any():
@@ -134,7 +132,7 @@ def write(claims: Claims, out: Path) -> Path:
     for old in folder.glob("*.html"):
         old.unlink()
     for row in failures:
-        text = environment.get_template("failure.html").render(row=_shown(row), plot=_svg(evidence(row)), back=PAGE)
+        text = environment.get_template("failure.html").render(row=_shown(row), plot=_evidence(row), back=PAGE)
         (folder / page_of(row)).write_text(text, encoding="utf-8")
     counted = Counter(row["verdict"] for row in claims if not is_control(row))
     page = environment.get_template("verification.html").render(
@@ -153,8 +151,15 @@ def write(claims: Claims, out: Path) -> Path:
     return index
 
 
-def _svg(plot: Plot | None) -> Mapping[str, str] | None:
-    return plot and {"image": plotting.embedded(plot), "caption": plot.caption}
+def _evidence(row: Row) -> Mapping[str, str] | None:
+    try:
+        return _svg(evidence(row)) if row["curve"] else None
+    except plotting.NoData:
+        return None
+
+
+def _svg(plot: Plot) -> Mapping[str, str]:
+    return {"image": plotting.embedded(plot), "caption": plot.caption}
 
 
 def _shown(row: Row) -> Mapping[str, str]:
