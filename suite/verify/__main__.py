@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -72,6 +73,7 @@ def _refused(error: str) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
+    options.out = options.out.resolve()
     error = _wrong_names(options)
     if error:
         return _refused(error)
@@ -122,8 +124,9 @@ def _verdict(claims: Sequence[Numbered], rows: dict[int, Row], file: Path) -> in
     unmeasured = {claim.implementation for _, claim in claims} - measured
     for name in sorted(unmeasured):
         print(f"error: nothing of {name} could be measured; its rows say why.", file=sys.stderr)
-    print(f"{file}: {len(rows)} rows, {stop} of ours or of the controls not as they must be.")
-    return 1 if stop or unmeasured else 0
+    print(f"{file}: {len(rows)} rows, {stop} of ours or of the controls not as they must be.", flush=True)
+    drawn = subprocess.run([sys.executable, "-m", "reports.verification", str(file)], cwd=provenance.ROOT)
+    return 1 if stop or unmeasured or drawn.returncode else 0
 
 
 if __name__ == "__main__":

@@ -196,7 +196,8 @@ def write(path: Path, rows: Mapping[int, Row]) -> None:
 
 
 def kept(path: Path, identity: Mapping[str, object], claims: Sequence[Numbered]) -> dict[int, Row]:
-    """The rows of an interrupted run of the same claims, at the same effort, of the same code on the same machine."""
+    """The rows of an interrupted run of the same claims, at the same effort, of the same code on the same machine. Of a
+    run that was not interrupted there are none: it is made again."""
     stamp = path.with_suffix(".json")
     try:
         if json.loads(stamp.read_text(encoding="utf-8")) != identity:
@@ -206,4 +207,5 @@ def kept(path: Path, identity: Mapping[str, object], claims: Sequence[Numbered])
     except (OSError, ValueError, KeyError):
         return {}
     wanted = dict(claims)
-    return {n: row for n, row in rows.items() if n in wanted and row["subject"] == wanted[n].subject}
+    found = {n: row for n, row in rows.items() if n in wanted and row["subject"] == wanted[n].subject}
+    return found if len(found) < len(wanted) else {}
