@@ -106,6 +106,7 @@ def test_refuses_with_a_sentence(name):
         assert reason.endswith(".")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise_type", NOISE_TYPES)
 @pytest.mark.parametrize("name", LEAST)
 def test_gradients_of_the_discrete_solve_agree(name, noise_type):
@@ -120,6 +121,7 @@ def test_gradients_of_the_discrete_solve_agree(name, noise_type):
         assert relative_l1(gradients, reference) < 1e-13, adjoint
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", IMPLEMENTATIONS)
 def test_continuous_adjoint_is_near_and_not_exact(name):
     reference = run(name, task("diagonal", "heun", "backprop")).gradients
@@ -153,6 +155,7 @@ ADAPTIVE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", IMPLEMENTATIONS)
 def test_steps_are_those_of_the_solution(name):
     """Rejected steps are evaluated, and not counted; who does not tell the number of adaptive steps, says so."""

@@ -246,6 +246,7 @@ def test_few_normals_are_drawn(monkeypatch):
     assert count(walked, one_cell, np.arange(65) / 2**16) < 2.3
 
 
+@pytest.mark.slow
 def test_a_path_of_several_arrays():
     structs = {"a": jax.ShapeDtypeStruct((2, 3), jnp.float32), "b": jax.ShapeDtypeStruct((), jnp.float64)}
     bm = BrownianInterval(0, 2, structs, jax.random.key(0), dt=0.5, levy_area="space-time")
