@@ -53,6 +53,9 @@ class MatrixField(VectorField, Protocol):
         ...
 
 
+Field = Any  # a `VectorField`, which is enough for a smooth method, or the `MatrixField` that others ask for
+
+
 @runtime_checkable
 class Method(Protocol):
     """A one-step method: what it carries from step to step, and the step.
@@ -70,9 +73,9 @@ class Method(Protocol):
 
     def init(self, field: VectorField, t0: Time, y0: Y) -> Carried: ...
 
-    def step(self, field: Any, t0: Time, t1: Time, dt: Time, dW: Increment, state: Carried) -> Carried:
-        """The state at t1, from that at t0. field: a `VectorField` is enough for a smooth method, others may ask for a
-        `MatrixField`. dt is t1 - t0 up to rounding; negative where a smooth method goes backwards in time.
+    def step(self, field: Field, t0: Time, t1: Time, dt: Time, dW: Increment, state: Carried) -> Carried:
+        """The state at t1, from that at t0. dt is t1 - t0 up to rounding; negative where a smooth method goes backwards
+        in time.
         """
         ...
 

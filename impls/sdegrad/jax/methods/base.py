@@ -6,7 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax
 
-from sdegrad.jax.types import Carried, Increment, Time, VectorField, Y
+from sdegrad.jax.types import Carried, Field, Increment, Time, VectorField, Y
 
 
 class OneStep(eqx.Module):
@@ -19,7 +19,7 @@ class OneStep(eqx.Module):
         return y0
 
     @abstractmethod
-    def step(self, field: VectorField, t0: Time, t1: Time, dt: Time, dW: Increment, state: Carried) -> Carried: ...
+    def step(self, field: Field, t0: Time, t1: Time, dt: Time, dW: Increment, state: Carried) -> Carried: ...
 
     def value(self, state: Carried) -> Y:
         return state

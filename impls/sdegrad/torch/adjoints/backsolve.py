@@ -85,7 +85,7 @@ class _Backsolve(torch.autograd.Function):
         return ys, *state
 
     @staticmethod
-    def backward(ctx: Any, grad_ys: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
         solve, options = ctx.solve, ctx.options
         with solve.kept.restored():
             ys, *params = ctx.saved_tensors
@@ -94,7 +94,7 @@ class _Backsolve(torch.autograd.Function):
             step_back = (_transposed if options.predictions else _mirrored)(options, _field(solve), params)
             x = Bundle([ys[-1], *(torch.zeros_like(p) for p in (ys[-1], *params))])
             sweep = _over_the_steps if options.tolerances is None else _over_own_steps
-            return None, None, *sweep(solve, options, step_back, x, ys, grad_ys).parts[1:]
+            return None, None, *sweep(solve, options, step_back, x, ys, cotangents[0]).parts[1:]
 
 
 def _field(solve: Solve) -> VectorField:
