@@ -1,10 +1,11 @@
 """What the one-step methods share that carry nothing but the solution, and the arithmetic of states."""
 
 from abc import abstractmethod
-from typing import Any
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
+from jaxtyping import PyTree
 
 from sdegrad.jax.types import Carried, Field, Increment, Time, VectorField, Y
 
@@ -28,6 +29,6 @@ class OneStep(eqx.Module):
         return state, state
 
 
-def tree(f: Any, *states: Any) -> Any:
+def tree(f: Callable[..., PyTree], *states: PyTree) -> PyTree:
     """f, leaf by leaf."""
     return jax.tree.map(f, *states)
