@@ -89,7 +89,7 @@ def regress(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def typecheck(session: nox.Session) -> None:
-    """Pyright, on everything but the tests."""
+    """Pyright, on everything but the tests themselves."""
     run(session, "pyright", "--pythonpath", str(PYTHON))
 
 

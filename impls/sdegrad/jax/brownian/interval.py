@@ -6,7 +6,7 @@ cell.
 """
 
 import sys
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import equinox as eqx
 import equinox.internal as eqxi
@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.core import Tracer
-from jaxtyping import Array
+from jax.typing import DTypeLike
+from jaxtyping import Array, PyTree
 
 from sdegrad.jax.arguments import check_index, check_number, eps_of
 from sdegrad.jax.brownian import cell_tree
@@ -26,7 +27,7 @@ from sdegrad.jax.brownian.positions import inside
 from sdegrad.jax.brownian.spacing import NO_DERIVATIVE, grid_of, levels_of
 from sdegrad.jax.brownian.tree_cache import TreeCache, start
 from sdegrad.jax.times import AnyGrid, Fine, OneCell, as_given, time_dtype
-from sdegrad.jax.types import Number
+from sdegrad.jax.types import Increment, Key, Number, Shape, Structs, Time
 
 
 class BrownianInterval(eqx.Module):
@@ -60,17 +61,17 @@ class BrownianInterval(eqx.Module):
     """
 
     cells: Cells
-    structs: Any = eqx.field(static=True)
+    structs: Structs = eqx.field(static=True)
     area: str = eqx.field(static=True)
 
     def __init__(
         self,
         t0: Number,
         t1: Number,
-        shape: Any,
-        key: Any,
-        *others: Any,
-        dtype: Any = None,
+        shape: Shape,
+        key: Key,
+        *others: object,
+        dtype: DTypeLike | None = None,
         dt: Number | None = None,
         tol: Number | None = None,
         levy_area: str | type | None = None,
@@ -101,11 +102,11 @@ class BrownianInterval(eqx.Module):
         return self.cells.grid
 
     @property
-    def t0(self) -> Any:
+    def t0(self) -> Time:
         return self.grid.t0
 
     @property
-    def t1(self) -> Any:
+    def t1(self) -> Time:
         return self.grid.t1
 
     @property
@@ -116,14 +117,14 @@ class BrownianInterval(eqx.Module):
         return CLASSES[self.area]
 
     @property
-    def shape(self) -> Any:
+    def shape(self) -> Shape:
         return jax.tree.map(lambda s: s.shape, self.structs)
 
     @property
-    def dtype(self) -> Any:
+    def dtype(self) -> PyTree[np.dtype]:
         return jax.tree.map(lambda s: s.dtype, self.structs)
 
-    def cell(self, k: Any) -> Any:
+    def cell(self, k: Number) -> Increment:
         """The increment over grid cell k, for 0 <= k < grid.steps: W, or a `LevyIncrement` if the path has a Levy area.
         ValueError for any other k; NaN instead, if it is traced.
         """
@@ -135,7 +136,7 @@ class BrownianInterval(eqx.Module):
         """
         return start(self.cells)
 
-    def advance(self, cache: TreeCache | None, s: Number, t: Number) -> tuple[Any, TreeCache | None]:
+    def advance(self, cache: TreeCache | None, s: Number, t: Number) -> tuple[Increment, TreeCache | None]:
         """The increment over [s, t], as `cell` returns it, and the cache after it. The same numbers as those of
         `evaluate`, to the last bit, for fewer draws where s or t is near a time of the last query.
 
@@ -146,11 +147,11 @@ class BrownianInterval(eqx.Module):
         asked = self._asked(s, t)
         return (_increment(self, *asked), None) if cache is None else _advance(self, cache, *asked)
 
-    def over(self, s: Fine, t: Fine) -> Any:
+    def over(self, s: Fine, t: Fine) -> Increment:
         """The increment over [s, t], as `cell` returns it, for times with more digits than the time dtype has."""
         return _increment(self, s, t, float(jnp.finfo(time_dtype()).eps))
 
-    def evaluate(self, t0: Number, t1: Number | None = None, left: bool = True, use_levy: bool = False) -> Any:
+    def evaluate(self, t0: Number, t1: Number | None = None, left: bool = True, use_levy: bool = False) -> Increment:
         """W over [t0, t1], or over [self.t0, t0] if t1 is None; with use_levy a value of class `levy_area`: the
         length dt = t1 - t0, W, and the areas that the path has.
 
@@ -204,7 +205,7 @@ class BrownianInterval(eqx.Module):
         sentence = f"a time is outside [t0, t1]{ends} of this BrownianInterval; make the path longer, or ask for less."
         return eqx.error_if(s, outside, sentence), t, eps
 
-    def _packed(self, spans: list[Span]) -> Any:
+    def _packed(self, spans: list[Span]) -> Increment:
         """The spans, one for every array, in the form that `cell` returns."""
         treedef = jax.tree.structure(self.structs)
         parts = [treedef.unflatten(part) for part in zip(*(span.parts for span in spans), strict=True)]
@@ -215,12 +216,12 @@ class BrownianInterval(eqx.Module):
 
 
 @eqx.filter_jit
-def _cell(bm: BrownianInterval, k: Array) -> Any:
+def _cell(bm: BrownianInterval, k: Array) -> Increment:
     return bm._packed(cell_tree.directed(cell_tree.cell(bm.cells, k), jnp.int32(1), (k >= 0) & (k < bm.grid.steps)))
 
 
 @eqx.filter_jit
-def _increment(bm: BrownianInterval, s: Fine, t: Fine, eps: float) -> Any:
+def _increment(bm: BrownianInterval, s: Fine, t: Fine, eps: float) -> Increment:
     """The increment over [s, t]: one draw for a cell, no descent and no memory for it between grid times."""
     cells = bm.cells
     ends, sign, valid = cell_tree.positions_of(cells, s, t, eps)
@@ -239,7 +240,7 @@ def _increment(bm: BrownianInterval, s: Fine, t: Fine, eps: float) -> Any:
 
 
 @eqx.filter_jit
-def _advance(bm: BrownianInterval, cache: TreeCache, s: Fine, t: Fine, eps: float) -> tuple[Any, TreeCache]:
+def _advance(bm: BrownianInterval, cache: TreeCache, s: Fine, t: Fine, eps: float) -> tuple[Increment, TreeCache]:
     ends, sign, valid = cell_tree.positions_of(bm.cells, s, t, eps)
     of_s, of_t, cache = cell_tree.sides(bm.cells, cache, ends)
     return bm._packed(cell_tree.directed(cell_tree.total(bm.cells, of_s, of_t, ends), sign, valid)), cache

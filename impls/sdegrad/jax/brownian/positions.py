@@ -1,17 +1,17 @@
 """Times of a path as positions in its cells."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, UInt
+from jaxtyping import Array, Bool, Float, Int, PyTree, UInt
 
 from sdegrad.grid import covers, is_near
 from sdegrad.jax.times import AnyGrid, Fine, half_digits, multiple, since, time_dtype
-from sdegrad.jax.types import Index
+from sdegrad.jax.types import Index, Number
 
 _MOST_OF_32_BITS = 29  # levels
 
@@ -84,7 +84,7 @@ class TreePosition(eqx.Module):
         return jnp.where(self.cell == other.cell, shared, -1)
 
 
-def tree_where(condition: Array, a: Any, b: Any) -> Any:
+def tree_where(condition: Array, a: PyTree, b: PyTree) -> PyTree:
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), a, b)
 
 
@@ -126,6 +126,6 @@ def locate(grid: AnyGrid, levels: int, t: Fine, eps: float) -> TreePosition:
     return TreePosition.at(jnp.where(snap & ends, k + 1, k), place, levels)
 
 
-def inside(grid: AnyGrid, t: Any, eps: float) -> Any:
+def inside(grid: AnyGrid, t: Number, eps: float) -> Bool[Array, "..."] | bool:
     """Whether t is in [t0, t1], or cannot be told from one of the ends."""
     return covers(grid.t0, grid.t1, t, eps)

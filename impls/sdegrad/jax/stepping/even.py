@@ -1,7 +1,5 @@
 """Steps of equal length from one output to the next: their number is static, the times need not be."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +8,7 @@ from jax import lax
 from sdegrad.jax.methods.base import tree
 from sdegrad.jax.sde import SDE
 from sdegrad.jax.stepping.accepted import Accepted, Solved
-from sdegrad.jax.types import Index, Method, Path, Y
+from sdegrad.jax.types import Cache, Carried, Carry, Index, Method, Path, Y
 
 
 def even_steps(bm: Path, ts: jax.Array, count: int, dtype: np.dtype, levy_area: str) -> Accepted:
@@ -23,13 +21,13 @@ def even_steps(bm: Path, ts: jax.Array, count: int, dtype: np.dtype, levy_area: 
 def march(method: Method, sde: SDE, steps: Accepted, y0: Y, count: int) -> Solved:
     """The solution at the outputs. Holds one state."""
 
-    def step(carry: tuple[Index, Any, Any], _: None) -> tuple[Any, None]:
+    def step(carry: tuple[Index, Cache, Carried], _: None) -> tuple[Carry, None]:
         k, cache, state = carry
         dW, cache = steps.advance(cache, steps.exact_time(k), steps.exact_time(k + 1))
         state = method.step(sde, steps.time(k), steps.time(k + 1), steps.length(k), dW, state)
         return (k + 1, cache, state), None
 
-    def to(carry: Any, _: None) -> tuple[Any, Any]:
+    def to(carry: Carry, _: None) -> tuple[Carry, Y]:
         carry, _ = lax.scan(step, carry, length=count)
         return carry, method.value(carry[-1])
 

@@ -13,7 +13,7 @@ from sdegrad.grid import Grid
 from sdegrad.jax.brownian.levy import LevyIncrement
 from sdegrad.jax.stepping.blocks import loop
 from sdegrad.jax.times import fine_time, grid_time
-from sdegrad.jax.types import CellPath, Increment, Index, Path
+from sdegrad.jax.types import Carry, CellPath, Increment, Index, Path
 
 _DRAWS = 16  # at once; more are no cheaper
 # XLA on a CPU divides the making of more normals among threads, which costs more than it saves; and a solve that
@@ -35,7 +35,7 @@ class Steps(eqx.Module):
     dtype: np.dtype = eqx.field(static=True)
     levy_area: str = eqx.field(static=True, default="none")
 
-    def each(self, first: Index, last: Index, step: Callable, carry: Any, *, backwards: bool = False) -> Any:
+    def each(self, first: Index, last: Index, step: Callable, carry: Carry, *, backwards: bool = False) -> Carry:
         """carry = step(k, dW, carry) for every step k from `first` to `last` - 1, or back from there; dW is the
         increment over it. The increments of a block of steps are drawn at once, the same in both directions.
         """
@@ -43,13 +43,13 @@ class Steps(eqx.Module):
         if size == 1:
             return loop(first, last, lambda k, carry: step(k, self.noise(k), carry), carry, backwards)
 
-        def block(i: Index, carry: Any) -> Any:
+        def block(i: Index, carry: Carry) -> Carry:
             start = first + i * size
             end = jnp.minimum(start + size, last)
             each = jnp.minimum(start + jnp.arange(size, dtype=jnp.int32), self.grid.steps - 1)
             dWs = jax.vmap(self.noise)(each)
 
-            def one(k: Index, carry: Any) -> Any:
+            def one(k: Index, carry: Carry) -> Carry:
                 return step(
                     k, jax.tree.map(lambda x: lax.dynamic_index_in_dim(x, k - start, keepdims=False), dWs), carry
                 )
@@ -61,7 +61,7 @@ class Steps(eqx.Module):
     def start(self) -> None:
         """What `each_back` carries along the path: nothing."""
 
-    def each_back(self, first: Index, last: Index, step: Callable, carry: Any) -> Any:
+    def each_back(self, first: Index, last: Index, step: Callable, carry: Carry) -> Carry:
         """carry = (None, step(self, k, dW, carry)) for every step k from `last` - 1 back to `first`."""
         return None, self.each(first, last, lambda *at: step(self, *at), carry[1], backwards=True)
 
@@ -92,7 +92,7 @@ class Steps(eqx.Module):
         return dW.W if isinstance(dW, LevyIncrement) and self.levy_area == "none" else dW
 
 
-def increment(bm: Any, a: jax.Array, b: jax.Array, levy_area: str) -> Any:
+def increment(bm: Any, a: jax.Array, b: jax.Array, levy_area: str) -> Increment:
     """W over [a, b]; a `LevyIncrement` where a Levy area is wanted, which a path gives as those of diffrax do."""
     if levy_area == "none":
         return bm.evaluate(a, b)
