@@ -10,6 +10,7 @@ import dataclasses
 from functools import partial
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import equinox.internal as eqxi
 import jax
 import jax.numpy as jnp
@@ -60,11 +61,15 @@ def _descents(s: TreePosition, t: TreePosition) -> _Descents:
     return jax.tree.map(lambda *x: jnp.stack(x), of_s, of_t)
 
 
-def positions_of(cells: Cells, s: Fine, t: Fine, eps: float) -> tuple[TreePosition, Array, Array]:
-    """The positions of both times, the earlier first; -1 if that is t, else 1; whether the path reaches both."""
-    back = t.high < s.high
-    in_order = jax.tree.map(lambda a, b: jnp.stack([jnp.where(back, b, a), jnp.where(back, a, b)]), s, t)
-    valid = inside(cells.grid, s.high, eps) & inside(cells.grid, t.high, eps)
+def positions_of(cells: Cells, times: Fine, eps: float, beyond: str | None = None) -> tuple[TreePosition, Array, Array]:
+    """The positions of two times, the earlier first; -1 if that is the second, else 1; whether the path reaches both.
+    beyond: what a run-time error says where it does not, if that is one.
+    """
+    back = times.high[1] < times.high[0]
+    in_order = jax.tree.map(lambda x: jnp.where(back, x[::-1], x), times)
+    valid = inside(cells.grid, in_order.high, eps).all()
+    if beyond is not None:
+        in_order = eqx.error_if(in_order, ~valid, beyond)
     return locate(cells.grid, cells.levels, in_order, eps), jnp.where(back, -1, 1), valid
 
 
