@@ -12,15 +12,12 @@ import jax
 import jax.numpy as jnp
 from equinox.internal import ω
 from jax import lax
-from jaxtyping import Array
 
 from sdegrad.jax.methods.base import tree
 from sdegrad.jax.sde import SDE, AdjointSDE
-from sdegrad.jax.stepping.accepted import Accepted, Solved
-from sdegrad.jax.stepping.fixed import Steps
+from sdegrad.jax.stepping.accepted import Solved
+from sdegrad.jax.stepping.march import AnySteps, intervals
 from sdegrad.jax.types import Arrays, Carried, Increment, Index, Method, Y
-
-AnySteps = Steps | Accepted
 
 LOST = 0.1  # error of the backward pass, relative to the solution, from which on the gradient is off by per cents
 
@@ -89,12 +86,6 @@ def differentiable_once(gradients: Any, adjoint: str, forwards: bool = True) -> 
         raise RuntimeError(sentence)
 
     return once(gradients)
-
-
-def intervals(steps: AnySteps) -> tuple[Array, Array]:
-    """For every node the node before it, and the node; for the first, which is time 0, twice itself."""
-    nodes = jnp.asarray(steps.nodes, jnp.int32)
-    return jnp.concatenate([nodes[:1], nodes[:-1]]), nodes
 
 
 def march_back(steps: AnySteps, at_nodes: Any, visit: Callable, step: Callable, carry: Any) -> Any:
