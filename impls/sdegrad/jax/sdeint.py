@@ -19,8 +19,9 @@ from sdegrad.jax.methods import make_method
 from sdegrad.jax.sde import SDE, evaluations
 from sdegrad.jax.stepping.accepted import Accepted
 from sdegrad.jax.stepping.adaptive import Control, Stepper, solve
-from sdegrad.jax.stepping.even import even_steps, march
+from sdegrad.jax.stepping.even import even_steps
 from sdegrad.jax.stepping.fixed import Steps, matching_cells
+from sdegrad.jax.stepping.march import march
 from sdegrad.jax.types import Args, Carried, Coefficient, Made, Method, Number, Options, Path, Stats, Times, Y
 from sdegrad.methods import METHODS
 
@@ -170,7 +171,7 @@ def _even(sde: SDE, y0: Y, ts: Times, bm: Path, solver: Method, adjoint: str, co
     steps = even_steps(_undifferentiated(bm), times, count, _dtype(y0), solver.levy_area)
     sde = hoist(sde, steps.time(0), y0)
     checks.check_fields(sde, steps, y0)
-    solved = march(solver, _unperturbed(sde), steps, _unperturbed(y0), count)
+    solved = march(solver, _unperturbed(sde), steps, _unperturbed(y0))
     made = Made(steps.capacity, steps.capacity)
     stats = _stats(sde, y0, solver, steps, made, parted(solver, solved.state))
     return differentiable_solution(adjoint, (y0, sde), solved, solver, steps), stats

@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 from jax import lax
 
+from sdegrad.grid import EPS64, make_grid
 from sdegrad.jax import BrownianInterval, LevyIncrement
 from sdegrad.jax.brownian import cells
+from sdegrad.jax.brownian.positions import at_sight, locate
 from sdegrad.jax.brownian.rng import normal, threefry
+from sdegrad.jax.stepping.fixed import matching_cells
+from sdegrad.jax.times import as_given, time_dtype
 from tests.costs import first_is_quick
 
 SAMPLES = 20_000
@@ -325,3 +329,29 @@ def test_the_ends_may_be_traced_where_there_is_one_cell():
         jax.jit(lambda t: BrownianInterval(0, t, (3,), key, dt=0.1).cell(0))(1.0)
     with pytest.raises(RuntimeError, match=r"outside \[t0, t1\] of this"):
         jax.jit(lambda t: BrownianInterval(0, t, (3,), key).evaluate(0.0, 1.1))(1.0)
+
+
+@pytest.mark.parametrize("double", [True, False])
+@pytest.mark.parametrize(("t0", "t1", "dt"), [(0.0, 1.0, 0.01), (-3.0, 5.0, 0.07), (10.0, 11.0, 0.01)])
+def test_what_is_a_grid_time_at_sight_is_one_after_all(double, t0, t1, dt):
+    """Times some half ulp apart around every grid time: near it they are seen at sight, and never wrongly."""
+    with jax.enable_x64(double):
+        grid, dtype = make_grid(t0, t1, dt), time_dtype()
+        eps = float(np.finfo(dtype).eps)
+        k = np.arange(grid.steps + 1).repeat(41)
+        ulps = np.tile(np.arange(-20, 21) / 2, grid.steps + 1)
+        at = np.asarray([grid.time(i) for i in range(grid.steps + 1)])[k]
+        times = jnp.asarray(at + ulps * eps * np.maximum(np.abs(at), abs(t0)), dtype)
+        seen, known = map(np.asarray, jax.vmap(lambda t: at_sight(grid, t[None], eps))(times))
+        place = jax.jit(lambda t: locate(grid, 24, as_given(t), eps))(times)
+        assert known[(ulps == 0) & (k < grid.steps)].all()
+        assert (seen[known, 0] == k[known]).all()
+        assert (np.asarray(place.cell)[known] == k[known]).all()
+        assert (np.asarray(place.depth())[known] == 0).all()
+
+
+@pytest.mark.parametrize("double", [True, False])
+def test_the_cells_of_a_rounded_step_are_the_steps_where_times_are_rounded_too(double):
+    with jax.enable_x64(double):
+        bm = BrownianInterval(0.0, 1.0, (2,), jax.random.key(0), dt=np.float32(0.1))
+        assert matching_cells(bm, make_grid(0.0, 1.0, 0.1), EPS64) == (None if double else 0)

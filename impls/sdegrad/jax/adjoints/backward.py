@@ -16,11 +16,10 @@ from jaxtyping import Array, Float, PyTree
 
 from sdegrad.jax.methods.base import tree
 from sdegrad.jax.sde import SDE, AdjointSDE
-from sdegrad.jax.stepping.accepted import Accepted, Solved
-from sdegrad.jax.stepping.fixed import Steps
+from sdegrad.jax.stepping.accepted import Solved
+from sdegrad.jax.stepping.march import AnySteps, intervals
 from sdegrad.jax.types import Arrays, Cache, Carried, Carry, Increment, Index, Method, Reversed, Reversible, Y
 
-AnySteps = Steps | Accepted
 SDEOf = Callable[[Arrays], SDE]  # the SDE, as a function of the arrays that are differentiated
 Gradients = tuple[Y, Arrays]  # the cotangents of y0, and of the arrays
 
@@ -91,12 +90,6 @@ def differentiable_once(gradients: Gradients, adjoint: str, forwards: bool = Tru
         raise RuntimeError(sentence)
 
     return once(gradients)
-
-
-def intervals(steps: AnySteps) -> tuple[Array, Array]:
-    """For every node the node before it, and the node; for the first, which is time 0, twice itself."""
-    nodes = jnp.asarray(steps.nodes, jnp.int32)
-    return jnp.concatenate([nodes[:1], nodes[:-1]]), nodes
 
 
 def march_back(steps: AnySteps, at_nodes: Y, visit: Callable, step: Callable, carry: Carry) -> Carry:

@@ -16,30 +16,16 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, PyTree
 
-from sdegrad.jax.adjoints.backward import BACKWARD, all_cotangents, differentiable_once, intervals, parted
+from sdegrad.jax.adjoints.backward import BACKWARD, all_cotangents, differentiable_once, parted
 from sdegrad.jax.methods.base import tree
 from sdegrad.jax.sde import SDE
 from sdegrad.jax.stepping.accepted import Solved
 from sdegrad.jax.stepping.fixed import Steps
-from sdegrad.jax.types import Carried, Increment, Index, Method, Perturbed, Y
+from sdegrad.jax.stepping.march import make_step, march
+from sdegrad.jax.types import Carried, Index, Method, Perturbed, Y
 
 Differentiable = tuple[Y, SDE]
 Nodes = tuple[Y, Float[Array, ""]]  # the solution at the nodes, and how far its copies have parted
-
-
-def _step(method: Method, sde: SDE, steps: Steps, k: Index, dW: Increment, state: Carried) -> Carried:
-    return method.step(sde, steps.time(k), steps.time(k + 1), steps.length(k), dW, state)
-
-
-def _march(method: Method, sde: SDE, steps: Steps, y0: Y) -> tuple[Y, Carried]:
-    """The solution at the nodes, and the final state of the method. Holds one state."""
-
-    def to(state: Carried, at: tuple[Index, Index]) -> tuple[Carried, Y]:
-        state = steps.each(*at, lambda *step: _step(method, sde, steps, *step), state)
-        return state, method.value(state)
-
-    state, ys = lax.scan(to, method.init(sde, steps.time(0), y0), intervals(steps))
-    return ys, state
 
 
 @eqx.filter_custom_vjp
@@ -47,8 +33,8 @@ def _backward(differentiable: Differentiable, method: Method, steps: Steps, adjo
     """The solve, whose gradient is the backward pass of this name."""
     del adjoint
     y0, sde = differentiable
-    ys, state = _march(method, sde, steps, y0)
-    return ys, parted(method, state)
+    solved = march(method, sde, steps, y0)
+    return solved.ys, parted(method, solved.state)
 
 
 @_backward.def_fwd
@@ -57,9 +43,9 @@ def _backward_fwd(
 ) -> tuple[Nodes, Solved]:
     del perturbed
     y0, sde = differentiable
-    ys, state = _march(method, sde, steps, y0)
-    kept = Solved(None, state) if adjoint == "reversible" else Solved(ys, None)
-    return (ys, parted(method, state)), kept
+    solved = march(method, sde, steps, y0)
+    kept = solved._replace(**{"ys" if adjoint == "reversible" else "state": None})
+    return (solved.ys, parted(method, solved.state)), kept
 
 
 @_backward.def_bwd
@@ -111,11 +97,12 @@ def _segments(
     picks = np.zeros((-(-total // size), max(slot) + 1), np.int32)
     picks[segment_of, slot] = local
 
+    def one(k: Index, state: Carried) -> Carried:
+        return make_step(method, sde, steps, k, steps.noise(k), state)
+
     def step(state: Carried, k: Index) -> tuple[Carried, Y]:
-        if total % size:  # the last segment is shorter
-            state = lax.cond(k < total, lambda s: _step(method, sde, steps, k, steps.noise(k), s), lambda s: s, state)
-        else:
-            state = _step(method, sde, steps, k, steps.noise(k), state)
+        shorter = total % size  # the last segment
+        state = lax.cond(k < total, one, lambda _, state: state, k, state) if shorter else one(k, state)
         return state, method.value(state)
 
     @wrap

@@ -18,6 +18,7 @@ from sdegrad.jax.adjoints.backward import BACKWARD, all_cotangents, differentiab
 from sdegrad.jax.methods.base import tree
 from sdegrad.jax.sde import SDE
 from sdegrad.jax.stepping.accepted import Accepted, Solved
+from sdegrad.jax.stepping.march import make_step
 from sdegrad.jax.types import Carry, Index, Method, Perturbed, Y
 
 Differentiable = tuple[Y, SDE]
@@ -91,7 +92,7 @@ def _over_steps(differentiable: Differentiable, method: Method, steps: Accepted,
     def step(carry: Carry, k: Index) -> Carry:
         cache, state, ys, output = carry
         dW, cache = steps.advance(cache, steps.exact_time(k), steps.exact_time(k + 1))
-        state = method.step(sde, steps.time(k), steps.time(k + 1), steps.length(k), dW, state)
+        state = make_step(method, sde, steps, k, dW, state)
         ends = steps.nodes[output] == k + 1
         at = jnp.where(ends, output, len(steps.nodes))  # the latter is nowhere
         ys = tree(lambda ys, y: ys.at[at].set(y, mode="drop"), ys, method.value(state))

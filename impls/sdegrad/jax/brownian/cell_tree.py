@@ -9,6 +9,7 @@ multiwavelets. So the levels need not be made one after another.
 import dataclasses
 from functools import partial
 
+import equinox as eqx
 import equinox.internal as eqxi
 import jax
 import jax.numpy as jnp
@@ -47,11 +48,17 @@ def _descents(s: TreePosition, t: TreePosition) -> Descents:
     return jax.tree.map(lambda *x: jnp.stack(x), of_s, of_t)
 
 
-def positions_of(cells: Cells, s: Fine, t: Fine, eps: float) -> tuple[TreePosition, Array, Bool[Array, ""] | bool]:
-    """The positions of both times, the earlier first; -1 if that is t, else 1; whether the path reaches both."""
-    back = t.high < s.high
-    in_order = jax.tree.map(lambda a, b: jnp.stack([jnp.where(back, b, a), jnp.where(back, a, b)]), s, t)
-    valid = inside(cells.grid, s.high, eps) & inside(cells.grid, t.high, eps)
+def positions_of(
+    cells: Cells, times: Fine, eps: float, beyond: str | None = None
+) -> tuple[TreePosition, Array, Bool[Array, ""]]:
+    """The positions of two times, the earlier first; -1 if that is the second, else 1; whether the path reaches both.
+    beyond: what a run-time error says where it does not, if that is one.
+    """
+    back = times.high[1] < times.high[0]
+    in_order = jax.tree.map(lambda x: jnp.where(back, x[::-1], x), times)
+    valid = jnp.all(inside(cells.grid, in_order.high, eps))
+    if beyond is not None:
+        in_order = eqx.error_if(in_order, ~valid, beyond)
     return locate(cells.grid, cells.levels, in_order, eps), jnp.where(back, -1, 1), valid
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from sdegrad.jax.brownian.levy import LevyIncrement
-from sdegrad.jax.stepping.blocks import BLOCK, loop_back
+from sdegrad.jax.stepping.blocks import BLOCK, loop, loop_back
 from sdegrad.jax.stepping.fixed import increment
 from sdegrad.jax.types import Cache, CachedPath, Carried, Carry, Increment, Index, Path, Y
 
@@ -70,6 +70,18 @@ class Accepted(eqx.Module):
             return increment(self.bm, a, b, self.levy_area), cache
         dW, cache = self.bm.advance(cache, a, b)
         return (dW.W if isinstance(dW, LevyIncrement) and self.levy_area == "none" else dW), cache
+
+    def each(self, first: Index, last: Index, step: Callable, carry: Carry) -> Carry:
+        """carry = step(k, dW, carry) for every step k from `first` to `last` - 1, beside what `advance` carries. dW is
+        the increment over the step.
+        """
+
+        def forth(k: Index, carry: tuple[Cache, Carry]) -> tuple[Cache, Carry]:
+            cache, carry = carry
+            dW, cache = self.advance(cache, self.exact_time(k), self.exact_time(k + 1))
+            return cache, step(k, dW, carry)
+
+        return loop(first, last, forth, carry, backwards=False)
 
     def each_back(self, first: Index, last: Index, step: Callable, carry: Carry) -> Carry:
         """carry = step(some, k, dW, carry) for every step k from `last` - 1 back to `first`, beside what `advance`
