@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from suite.verify import brownian, gradients, orders
+from suite.verify import brownian, counts, differences, gradients, memory, orders
 from suite.verify.claims import Claim
 from suite.verify.findings import Effort, Finding
 
@@ -19,6 +19,9 @@ class Check(NamedTuple):
 CHECKS: dict[str, Check] = {
     "order": Check(orders.claims, orders.measure),
     "gradient": Check(gradients.claims, gradients.measure),
+    "difference": Check(differences.claims, differences.measure),
+    "count": Check(counts.claims, counts.measure),
+    "memory": Check(memory.claims, memory.measure),
     "law": Check(brownian.claims, brownian.measure),
 }
 
