@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from suite.verify import brownian, counts, differences, gradients, memory, orders
+from suite.verify import bad_input, brownian, counts, differences, gradient_orders, gradients, memory, orders, outputs
 from suite.verify.claims import Claim
 from suite.verify.findings import Effort, Finding
 
@@ -22,6 +22,9 @@ CHECKS: dict[str, Check] = {
     "difference": Check(differences.claims, differences.measure),
     "count": Check(counts.claims, counts.measure),
     "memory": Check(memory.claims, memory.measure),
+    "gradient order": Check(gradient_orders.claims, gradient_orders.measure),
+    "output": Check(outputs.claims, outputs.measure),
+    "bad input": Check(bad_input.claims, bad_input.measure),
     "law": Check(brownian.claims, brownian.measure),
 }
 

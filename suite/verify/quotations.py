@@ -211,3 +211,16 @@ def memory(name: str, adjoint: str) -> Sequence[Quotation]:
     if adjoint in {"sdegrad_torch": in_torch, "sdegrad_jax": in_jax}.get(name, {}):
         return _sdeints(name, in_torch.get(adjoint, ""), in_jax[adjoint])
     return []
+
+
+def interpolation(name: str) -> Sequence[Quotation]:
+    """Where a library says what an output between steps is."""
+    found = _sdeints(name, "Between steps y is interpolated linearly.", "between grid times the solution is interpolated")
+    if name == "diffrax":
+        return [docstring("diffrax:LocalLinearInterpolation", "Linear interpolation")]
+    return found
+
+
+def refusals(name: str) -> Sequence[Quotation]:
+    """Where a library says what it does with bad arguments."""
+    return _sdeints(name, "ValueError for bad arguments, before the first step", "ValueError, always when traced, before")

@@ -38,6 +38,8 @@ class Torchsde:
             return "torchsde has no checkpointed gradients."
         if task.adjoint == "reversible" and task.method != "reversible_heun":
             return f"torchsde has no reversible adjoint of {task.method!r}."
+        if task.adjoint == "backsolve" and task.method == "srk":
+            return "torchsde cannot solve the adjoint SDE by 'srk'."
         if task.adjoint == "backsolve" and task.method == "reversible_heun":
             return "torchsde's adjoint of reversible Heun is its reversible one."
         return None
