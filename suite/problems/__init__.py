@@ -18,10 +18,10 @@ from suite.problems.gbm import make_gbm
 from suite.problems.general import make_general
 from suite.problems.networks import make_mlp, make_neural
 from suite.problems.ou import make_ou
-from suite.problems.problem import NoiseType, Problem, SDEType
+from suite.problems.problem import NoiseType, Params, Problem, SDEType
 from suite.problems.scalar import make_scalar
 
-__all__ = ["PROBLEMS", "NoiseType", "Problem", "SDEType", "make"]
+__all__ = ["PROBLEMS", "NoiseType", "Params", "Problem", "SDEType", "make"]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from suite.verify import bad_input, brownian, counts, differences, gradient_orders, gradients, memory, orders, outputs
+from suite.verify import bad_input, brownian, counts, differences, gradient_orders, gradients, logqp, memory, orders, outputs
 from suite.verify.claims import Claim
 from suite.verify.findings import Effort, Finding
 
@@ -25,6 +25,7 @@ CHECKS: dict[str, Check] = {
     "gradient order": Check(gradient_orders.claims, gradient_orders.measure),
     "output": Check(outputs.claims, outputs.measure),
     "bad input": Check(bad_input.claims, bad_input.measure),
+    "logqp": Check(logqp.claims, logqp.measure),
     "law": Check(brownian.claims, brownian.measure),
 }
 

@@ -217,7 +217,7 @@ def interpolation(name: str) -> Sequence[Quotation]:
     """Where a library says what an output between steps is."""
     found = _sdeints(name, "Between steps y is interpolated linearly.", "between grid times the solution is interpolated")
     if name == "diffrax":
-        return [docstring("diffrax:LocalLinearInterpolation", "Linear interpolation")]
+        return [Quotation("diffrax/_solver/euler.py, interpolation_cls", "LocalLinearInterpolation")]
     return found
 
 
