@@ -147,7 +147,10 @@ _JULIA = "SciML/SciMLSensitivity.jl"
 
 MUTANTS: dict[str, Mutant] = {
     "adjoint: gradients 1e-9 too large": _mutant(
-        "every gradient of the reversible adjoint is scaled", "1e-9, relative", {_BACKWARD: _times(1 + 1e-9)}, "gradient"
+        "every gradient of the reversible adjoint is scaled",
+        "1e-9, relative",
+        {_BACKWARD: _times(1 + 1e-9)},
+        "gradient",
     ),
     "adjoint: gradient of y0 1e-9 too large": _mutant(
         "that of y0 alone is scaled", "1e-9, relative", {_BACKWARD: _times(1 + 1e-9, _Y0, _Y0 + 1)}, "gradient"
@@ -160,7 +163,10 @@ MUTANTS: dict[str, Mutant] = {
         after=f"{_JULIA}#543",
     ),
     "adjoint: a parameter forgotten": _mutant(
-        "the last parameter gets no gradient", "all of one part", {_BACKWARD: _gradients(lambda g: [*g[:-1], 0 * g[-1]])}, "gradient"
+        "the last parameter gets no gradient",
+        "all of one part",
+        {_BACKWARD: _gradients(lambda g: [*g[:-1], 0 * g[-1]])},
+        "gradient",
     ),
     "adjoint: no parameters": _mutant(
         "the adjoint does not see the parameters, whose gradients are zero",
@@ -173,7 +179,10 @@ MUTANTS: dict[str, Mutant] = {
         "the parameters get nothing from the last step", "one step of many", {_VJP: _not_the_last_step}, "gradient"
     ),
     "adjoint: single precision": _mutant(
-        "gradients of parameters are added up in single precision", "1e-8, relative", {_VJP: _single_precision}, "gradient"
+        "gradients of parameters are added up in single precision",
+        "1e-8, relative",
+        {_VJP: _single_precision},
+        "gradient",
     ),
     "adjoint: noise negated": _mutant(
         "the way back has increments of the wrong sign",
@@ -221,7 +230,10 @@ MUTANTS: dict[str, Mutant] = {
         "gradient",
     ),
     "adjoint: another coupling back": _mutant(
-        "McCallum-Foster goes back with another coupling", "1e-7, relative", {"sdegrad.torch.prepare:make_scheme": _other_coupling_back}, "gradient"
+        "McCallum-Foster goes back with another coupling",
+        "1e-7, relative",
+        {"sdegrad.torch.prepare:make_scheme": _other_coupling_back},
+        "gradient",
     ),
     "checkpoint: other noise": _mutant(
         "what is computed once more has increments 0.1 % larger",
@@ -265,8 +277,8 @@ MUTANTS: dict[str, Mutant] = {
         "outputs between steps are too near to the start of the step",
         "1 % of the way",
         {
-            "sdegrad.grid:Grid.outputs": lambda right: lambda self, *a: tuple(
-                (k, w if w == 1 else 0.99 * w) for k, w in right(self, *a)
+            "sdegrad.grid:Grid.outputs": lambda right: (
+                lambda self, *a: tuple((k, w if w == 1 else 0.99 * w) for k, w in right(self, *a))
             )
         },
         "output",

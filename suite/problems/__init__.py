@@ -56,7 +56,9 @@ PROBLEMS: dict[str, Row] = {
         partial(make_driven, "additive"), _DRIVEN | {"noise_dim": 2}, "depends on time, additive noise"
     ),
     "driven_scalar": Row(partial(make_driven, "scalar"), _DRIVEN, "depends on time, scalar noise"),
-    "driven_general": Row(partial(make_driven, "general"), _DRIVEN | {"noise_dim": 2}, "depends on time, general noise"),
+    "driven_general": Row(
+        partial(make_driven, "general"), _DRIVEN | {"noise_dim": 2}, "depends on time, general noise"
+    ),
 }
 
 

@@ -18,7 +18,8 @@ from suite.verify.claims import CONSTRUCTED, OURS, ZEN, Claim, said
 from suite.verify.findings import Effort, Finding, Unsupported, at_most
 from suite.verify.malformed import MALFORMED, PROGRAMS, text_of
 
-PATIENCE = 60.0  # seconds, for what a right call does in one; the first call imports the framework
+# Seconds: for a call that takes one or two if it is right, and for the first one, a right one, which imports a framework.
+PATIENCE, FIRST = 20.0, 300.0
 OUTCOMES = ("an error", "an error that names nothing", "an error later", "a warning", "a result", "no end")
 RIGHT = ""  # the case of the right call
 _SOON = 2  # evaluations of the drift, with which a library looks at what it returns
@@ -72,12 +73,14 @@ class Outcome(NamedTuple):
 @solving.remembered
 def _outcomes(name: str) -> Mapping[str, Outcome]:
     """What comes of each call of the library; a call without an end costs its process, and the rest go to the next."""
-    left = [(RIGHT, ""), *((case, text_of(name, case)) for case in MALFORMED)]
-    left = [(case, text) for case, text in left if text is not None]
-    outcomes: dict[str, Outcome] = {}
+    texts = ((case, text_of(name, case)) for case in MALFORMED)
+    left = [(case, text) for case, text in texts if text is not None]
+    outcomes: dict[str, Outcome] = {RIGHT: Outcome("no end", f"nothing within {FIRST:.0f} s")}
     while left:
-        for found in _answers(PROGRAMS[name], left):
+        for found in _answers(PROGRAMS[name], [(RIGHT, ""), *left]):
             outcomes[found["name"]] = _judged(name, found)
+        if outcomes[RIGHT].what != "a result":
+            break
         left = [(case, text) for case, text in left if case not in outcomes]
         if left:
             outcomes[left.pop(0)[0]] = Outcome("no end", f"nothing within {PATIENCE:.0f} s")
@@ -106,8 +109,10 @@ def _answers(program: str, cases: list[tuple[str, str]]) -> Iterator[dict[str, A
         worker.stdin.write(json.dumps([program, cases]))
         worker.stdin.close()
         Thread(target=read, daemon=True).start()
-        while line := lines.get(timeout=PATIENCE):
+        patience = FIRST
+        while line := lines.get(timeout=patience):
             yield json.loads(line)
+            patience = PATIENCE
     except Empty:
         return
     finally:
@@ -130,9 +135,9 @@ def _judged(name: str, found: Mapping[str, Any]) -> Outcome:
 def measure(claim: Claim, effort: Effort) -> Finding:
     del effort  # nothing is random
     outcomes = _outcomes(claim.implementation)
-    what, words = outcomes[claim.spoil["call"]]
     if outcomes[RIGHT].what != "a result":
         raise Unsupported(f"the right call does not work here: {outcomes[RIGHT].words}")
+    what, words = outcomes[claim.spoil["call"]]
     wanted = claim.spoil.get("wanted", "an error")
     return at_most(0, 0 if what == wanted else max(1, OUTCOMES.index(what)), f"{what}. {words}".strip())
 

@@ -3,7 +3,18 @@
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from suite.verify import bad_input, brownian, counts, differences, gradient_orders, gradients, logqp, memory, orders, outputs
+from suite.verify import (
+    bad_input,
+    brownian,
+    counts,
+    differences,
+    gradient_orders,
+    gradients,
+    logqp,
+    memory,
+    orders,
+    outputs,
+)
 from suite.verify.claims import Claim
 from suite.verify.findings import Effort, Finding
 

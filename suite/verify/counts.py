@@ -100,9 +100,7 @@ def _per_step(name: str, method: str, problem: str, adjoint: Any) -> dict[str, f
 def _excess(name: str, dtype: str) -> tuple[float, float]:
     """The largest number of steps too many or too few, and its dt."""
     one = _count(name, "euler", "gbm", None, 1.0, dtype).drift
-    return max(
-        (abs(_count(name, "euler", "gbm", None, dt, dtype).drift - one + 1 - round(1 / dt)), dt) for dt in STEPS
-    )
+    return max((abs(_count(name, "euler", "gbm", None, dt, dtype).drift - one + 1 - round(1 / dt)), dt) for dt in STEPS)
 
 
 def measure(claim: Claim, effort: Effort) -> Finding:

@@ -76,6 +76,7 @@ def _moved(problem: Problem, direction: Parts, by: float) -> Problem:
 def _derivatives(name: str, problem_name: str, method: str, sde_type: Any, seed: int) -> tuple[float, Parts]:
     """The central difference along a direction, and the product of the gradient with the direction, by part."""
     problem = make(problem_name, paths=4, seed=seed, sde_type=sde_type)
+
     def outcome(problem: Problem, adjoint: Any = None) -> Any:
         area = "foster" if method == "log_ode" else "none"
         common: dict[str, Any] = {"dt": DT, "ts": TS, "dtype": "float64", "seed": seed, "levy_area": area}

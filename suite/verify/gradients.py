@@ -59,7 +59,9 @@ def claims(name: str) -> Iterator[Claim]:
 def _claim(name: str, where: str, case: Mapping[str, Any], **rest: Any) -> Claim:
     words = f"gradients of the {case['adjoint']} adjoint are exact to rounding {where}".strip()
     subject = f"{case['method']}, {case['problem']}"
-    return Claim(**{"check": "gradient", "implementation": name, "claim": words, "subject": subject, "case": case} | rest)
+    return Claim(
+        **{"check": "gradient", "implementation": name, "claim": words, "subject": subject, "case": case} | rest
+    )
 
 
 def _case(method: str, problem: str, dts: tuple[float, ...], ts: tuple[float, ...], **rest: Any) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from suite.verify import solving
 from suite.verify.claims import CONSTRUCTED, LI, Claim
 from suite.verify.findings import Effort, Finding, likely
 
-PATHS, DT, START = 16384, 1 / 16, 0.7
+PATHS, DT, START = 65536, 1 / 16, 0.7
 PRIOR = {"theta": 0.4, "mean": -2.0}
 NOISES = ("diagonal", "additive")
 

@@ -112,7 +112,7 @@ MALFORMED: Mapping[str, Malformed] = {
     "ts has a NaN": _times("0.0, nan, 1.0", "ts"),
     "ts has one time": _ours("ts = ts[:1]", "ts"),
     "ts ends at infinity": _ours("ts = [0.0, float('inf')]", "ts"),
-    "y0 is complex": Malformed("y0 = y0 + 0j", "y0 = y0 + 0j", None, "y0"),
+    "y0 is complex": Malformed("y0 = y0 + 0j", None, None, "y0"),  # in JAX it is a state like any other
     "y0 is of integers": Malformed("y0 = y0.long()", "y0 = y0.astype(int)", None, "y0"),
     "y0 has no entries": _ours("y0 = y0[:0]", "y0"),
     "an unknown method": _ours("options['method'] = 'hoin'", "hoin"),

@@ -215,7 +215,9 @@ def memory(name: str, adjoint: str) -> Sequence[Quotation]:
 
 def interpolation(name: str) -> Sequence[Quotation]:
     """Where a library says what an output between steps is."""
-    found = _sdeints(name, "Between steps y is interpolated linearly.", "between grid times the solution is interpolated")
+    found = _sdeints(
+        name, "Between steps y is interpolated linearly.", "between grid times the solution is interpolated"
+    )
     if name == "diffrax":
         return [Quotation("diffrax/_solver/euler.py, interpolation_cls", "LocalLinearInterpolation")]
     return found
@@ -223,4 +225,6 @@ def interpolation(name: str) -> Sequence[Quotation]:
 
 def refusals(name: str) -> Sequence[Quotation]:
     """Where a library says what it does with bad arguments."""
-    return _sdeints(name, "ValueError for bad arguments, before the first step", "ValueError, always when traced, before")
+    return _sdeints(
+        name, "ValueError for bad arguments, before the first step", "ValueError, always when traced, before"
+    )
