@@ -121,8 +121,9 @@ class BrownianTask:
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """The results of a run, as numpy. Solving: ys [outputs, paths, dim] and, with an adjoint, gradients {"y0": ...,
-    parameter: ...}; log_ratio [outputs - 1, paths]: with a prior, the log-ratio of the two SDEs over each interval between
-    outputs, whose mean is the Kullback-Leibler divergence of the first from the prior. Brownian queries: ys holds W [queries, *shape] and H the space-time Levy area or None."""
+    parameter: ...}; log_ratio [outputs - 1, paths]: with a prior, the log-ratio of the two SDEs over each interval
+    between outputs, whose mean is the Kullback-Leibler divergence of the first from the prior. Brownian queries: ys
+    holds W [queries, *shape] and H the space-time Levy area or None."""
 
     ys: np.ndarray
     gradients: Mapping[str, np.ndarray] | None = None

@@ -18,7 +18,7 @@ from suite.verify.claims import CONSTRUCTED, OURS, ZEN, Claim, said
 from suite.verify.findings import Effort, Finding, Unsupported, at_most
 from suite.verify.malformed import MALFORMED, PROGRAMS, text_of
 
-# Seconds: for a call that takes one or two if it is right, and for the first one, a right one, which imports a framework.
+# Seconds: for a call that takes one or two if it is right, and for the first one, which imports a framework.
 PATIENCE, FIRST = 20.0, 300.0
 OUTCOMES = ("an error", "an error that names nothing", "an error later", "a warning", "a result", "no end")
 RIGHT = ""  # the case of the right call
@@ -36,7 +36,8 @@ for name, text in cases:
             exec(text, scope)
             scope["call"]()
         except Exception as error:
-            found.update(error=type(error).__name__, bases=[c.__name__ for c in type(error).__mro__], message=str(error))
+            bases = [c.__name__ for c in type(error).__mro__]
+            found.update(error=bases[0], bases=bases, message=str(error))
     found.update(warned="; ".join(str(w.message) for w in caught), steps=scope["steps"][0])
     print(json.dumps(found), flush=True)
 """

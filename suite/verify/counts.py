@@ -114,3 +114,46 @@ def measure(claim: Claim, effort: Effort) -> Finding:
         found = {term: found[term] for term in ("drift", "diffusion")}
     total = claim.spoil.get("is", sum(found.values()) + claim.spoil.get("more", 0))
     return at_most(claim.expected, total, ", ".join(f"{term.replace('_', ' ')} {n:g}" for term, n in found.items()))
+
+
+_SCRIPT = """# torchsde: evaluations of the drift, on [0, 1] in {dtype}
+import sys
+import torch, torchsde
+class SDE(torch.nn.Module):
+    noise_type, sde_type = "diagonal", {sde_type!r}
+    def __init__(self):
+        super().__init__()
+        self.rate, self.evaluations = torch.nn.Parameter(torch.ones((), dtype=torch.{dtype})), 0
+    def f(self, t, y):
+        self.evaluations += 1
+        return -self.rate * y
+    def g(self, t, y):
+        return 0.1 * y
+def count(dt):
+    sde, y0 = SDE(), torch.ones(1, 2, dtype=torch.{dtype}, requires_grad=True)
+    ts = torch.tensor([0.0, 1.0], dtype=torch.{dtype})
+    ys = torchsde.{solve}(sde, y0, ts, method={method!r}, dt=dt)
+    if {gradient}:
+        ys.sum().backward()
+    return sde.evaluations
+found = {found}
+print(f"{words}: {{found}}, expected at most {expected}")
+sys.exit(0 if found <= {expected} else 1)
+"""
+
+
+def script(claim: Claim) -> str | None:
+    """A program that shows it with torchsde alone, and exits 1 if there are too many evaluations."""
+    if claim.implementation != "torchsde" or claim.control:
+        return None
+    case, adjoint = claim.case, claim.case.get("adjoint")
+    blanks = {"method": case["method"], "sde_type": METHODS[case["method"]].sde_type, "gradient": adjoint is not None}
+    blanks |= {"dtype": case.get("dtype", "float64")}
+    blanks |= {"solve": "sdeint_adjoint" if adjoint == "reversible" else "sdeint"}
+    if "dtype" in case:
+        found = f"max(abs(count(dt) - count(1.0) + 1 - round(1 / dt)) for dt in {STEPS})"
+        return _SCRIPT.format(**blanks, found=found, words="steps too many", expected=0)
+    found = f"(count({FINE}) - count({COARSE})) / {1 / FINE - 1 / COARSE}"
+    # of the drift alone: all evaluations of the way there and back
+    drift = GRADIENTS[adjoint][0][0] if adjoint else FORMULAS[case["method"]][0][0]
+    return _SCRIPT.format(**blanks, found=found, words="evaluations of the drift a step", expected=drift)

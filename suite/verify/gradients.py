@@ -160,3 +160,42 @@ def measure(claim: Claim, effort: Effort) -> Finding:
         pairs = [(exact, exact) for _, exact in pairs]
     errors = [statistics.relative_l1(_spoiled(ours, claim.spoil), exact) for ours, exact in pairs]
     return at_most(claim.expected, max(errors))
+
+
+_SCRIPT = """# torchsde: reversible Heun, its adjoint against backpropagation through the same solve
+import sys
+import torch, torchsde
+torch.set_default_dtype(torch.float64)
+torch.manual_seed(0)
+class SDE(torch.nn.Module):
+    noise_type, sde_type = "diagonal", "stratonovich"
+    def __init__(self):
+        super().__init__()
+        self.A = torch.nn.Parameter(0.5 * torch.eye(3))
+        self.B = torch.nn.Parameter(0.3 * torch.ones(3, 3))
+    def f(self, t, y):
+        return torch.sin(y @ self.A + t)
+    def g(self, t, y):
+        return torch.cos(y @ self.B + t)
+worst = 0.0
+for dt in {dts}:
+    gradients = []
+    for adjoint in (True, False):
+        sde, y0 = SDE(), torch.ones(4, 3, requires_grad=True)
+        bm = torchsde.BrownianInterval(0.0, 1.0, (4, 3), entropy=1)
+        solve = torchsde.sdeint_adjoint if adjoint else torchsde.sdeint
+        more = dict(adjoint_method="adjoint_reversible_heun") if adjoint else dict()
+        ys = solve(sde, y0, torch.tensor({ts}), bm=bm, method="reversible_heun", dt=dt, **more)
+        parts = torch.autograd.grad((ys * ys).sum(), [y0, *sde.parameters()])
+        gradients.append(torch.cat([part.flatten() for part in parts]))
+    worst = max(worst, float((gradients[0] - gradients[1]).abs().sum() / gradients[1].abs().sum()))
+print(f"largest relative error of the gradient: {{worst:.1e}}, expected at most {expected:g}")
+sys.exit(1 if worst > {expected} else 0)
+"""
+
+
+def script(claim: Claim) -> str | None:
+    """A program that shows it with torchsde alone, and exits 1 if its gradients are off."""
+    if claim.implementation != "torchsde" or claim.control:
+        return None
+    return _SCRIPT.format(dts=claim.case["dts"], ts=list(claim.case["ts"]), expected=claim.expected)

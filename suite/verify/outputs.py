@@ -49,7 +49,9 @@ def _outputs(name: str, method: str, problem_name: str, seed: int) -> np.ndarray
 
 
 def measure(claim: Claim, effort: Effort) -> Finding:
-    at = dict(zip(TS, _outputs(claim.implementation, claim.case["method"], claim.case["problem"], effort.seed)))
+    at = dict(
+        zip(TS, _outputs(claim.implementation, claim.case["method"], claim.case["problem"], effort.seed), strict=True)
+    )
     worst = 0.0
     for before, inside, after in BETWEEN:
         w = (inside - before) / (after - before)
