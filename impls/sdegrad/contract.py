@@ -74,6 +74,7 @@ class Task:
     one_pass: the library's own Brownian motion is queried once for each step and never again, so that it may draw
     increments that it could not give a second time, where the library has such.
     compiled: compile the solve, where the library offers to (in JAX it is compiled anyway).
+    prior: the drift (xp, t, y, params) of another SDE with the same diffusion, whose log-ratio is wanted too.
     dt and ts are in the time units of the problem; ts includes start and end.
     """
 
@@ -94,6 +95,7 @@ class Task:
     dtype: Literal["float32", "float64"] = "float32"
     device: Literal["cpu", "cuda"] = "cpu"
     loss: Callable[[Any, Any], Any] = sum_of_squares
+    prior: Callable[[Any, Any, Any, Mapping[str, Any]], Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,11 +121,14 @@ class BrownianTask:
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """The results of a run, as numpy. Solving: ys [outputs, paths, dim] and, with an adjoint, gradients {"y0": ...,
-    parameter: ...}. Brownian queries: ys holds W [queries, *shape] and H the space-time Levy area or None."""
+    parameter: ...}; log_ratio [outputs - 1, paths]: with a prior, the log-ratio of the two SDEs over each interval
+    between outputs, whose mean is the Kullback-Leibler divergence of the first from the prior. Brownian queries: ys
+    holds W [queries, *shape] and H the space-time Levy area or None."""
 
     ys: np.ndarray
     gradients: Mapping[str, np.ndarray] | None = None
     H: np.ndarray | None = None
+    log_ratio: np.ndarray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

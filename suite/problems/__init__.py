@@ -13,14 +13,15 @@ from functools import partial
 from typing import get_args
 
 from suite.problems.additive import make_additive
+from suite.problems.driven import make_driven
 from suite.problems.gbm import make_gbm
 from suite.problems.general import make_general
 from suite.problems.networks import make_mlp, make_neural
 from suite.problems.ou import make_ou
-from suite.problems.problem import NoiseType, Problem, SDEType
+from suite.problems.problem import NoiseType, Params, Problem, SDEType
 from suite.problems.scalar import make_scalar
 
-__all__ = ["PROBLEMS", "NoiseType", "Problem", "SDEType", "make"]
+__all__ = ["PROBLEMS", "NoiseType", "Params", "Problem", "SDEType", "make"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Row:
 
 
 _SMALL = {"paths": 32, "dim": 4, "hidden": 8}
+_DRIVEN = {"paths": 32, "dim": 3}
 
 PROBLEMS: dict[str, Row] = {
     "gbm": Row(make_gbm, {"paths": 32, "dim": 2}, "geometric Brownian motion"),
@@ -49,6 +51,14 @@ PROBLEMS: dict[str, Row] = {
     "mlp_additive": Row(partial(make_mlp, "additive"), _SMALL | {"noise_dim": 3}, "neural SDE, additive noise"),
     "mlp_scalar": Row(partial(make_mlp, "scalar"), _SMALL, "neural SDE, scalar noise"),
     "mlp_general": Row(partial(make_mlp, "general"), _SMALL | {"noise_dim": 3}, "neural SDE, general noise"),
+    "driven": Row(partial(make_driven, "diagonal"), _DRIVEN, "depends on time, diagonal noise of mixed components"),
+    "driven_additive": Row(
+        partial(make_driven, "additive"), _DRIVEN | {"noise_dim": 2}, "depends on time, additive noise"
+    ),
+    "driven_scalar": Row(partial(make_driven, "scalar"), _DRIVEN, "depends on time, scalar noise"),
+    "driven_general": Row(
+        partial(make_driven, "general"), _DRIVEN | {"noise_dim": 2}, "depends on time, general noise"
+    ),
 }
 
 

@@ -3,7 +3,18 @@
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from suite.verify import brownian, gradients, orders
+from suite.verify import (
+    bad_input,
+    brownian,
+    counts,
+    differences,
+    gradient_orders,
+    gradients,
+    logqp,
+    memory,
+    orders,
+    outputs,
+)
 from suite.verify.claims import Claim
 from suite.verify.findings import Effort, Finding
 
@@ -20,7 +31,14 @@ class Check(NamedTuple):
 
 CHECKS: dict[str, Check] = {
     "order": Check(orders.claims, orders.measure),
-    "gradient": Check(gradients.claims, gradients.measure),
+    "gradient": Check(gradients.claims, gradients.measure, gradients.script),
+    "difference": Check(differences.claims, differences.measure),
+    "count": Check(counts.claims, counts.measure, counts.script),
+    "memory": Check(memory.claims, memory.measure),
+    "gradient order": Check(gradient_orders.claims, gradient_orders.measure),
+    "output": Check(outputs.claims, outputs.measure),
+    "bad input": Check(bad_input.claims, bad_input.measure, bad_input.script),
+    "logqp": Check(logqp.claims, logqp.measure),
     "law": Check(brownian.claims, brownian.measure),
 }
 

@@ -22,6 +22,10 @@ BURRAGE = "Burrage, Burrage, Tian, Numerical methods for strong solutions of SDE
 KIDGER = "Kidger, Foster, Li, Lyons, Efficient and Accurate Gradients for Neural SDEs (2021)"
 FOSTER = "Foster, dos Reis, Strange, High order splitting methods for SDEs satisfying a commutativity condition (2023)"
 CASTELL = "Castell, Gaines, The ODE approach to asymptotically efficient schemes for solution of SDEs (1996)"
+MCCALLUM = "McCallum, Foster, Efficient, accurate and stable gradients for neural ODEs (2024)"
+GRIEWANK = "Griewank, Walther, Evaluating Derivatives, second edition (2008), chapters 3 and 12"
+LI = "Li, Wong, Chen, Duvenaud, Scalable Gradients for Stochastic Differential Equations (2020)"
+ZEN = "Peters, The Zen of Python, PEP 20 (2004): errors should never pass silently"
 AREAS = "Foster, Lyons, Oberhauser, An optimal polynomial approximation of Brownian motion (2020)"
 CONSTRUCTED = {"negative control": "false by construction", "positive control": "true by construction"}
 

@@ -156,3 +156,75 @@ def brownian_laws(name: str) -> Sequence[Quotation]:
         words = "corresponding to the increment `W(0.3) - W(0.2)` for a Brownian motion `W` defined over `[0, 1]`"
         return [Quotation("torchsde DOCUMENTATION.md at 1c26bc41, Brownian motion", words)]
     return []
+
+
+def _sdeints(name: str, in_torch: str, in_jax: str, **of_others: Quotation) -> Sequence[Quotation]:
+    """Words of the docstring of our sdeint, or of another library."""
+    if name == "sdegrad_torch":
+        return [docstring("sdegrad.torch:sdeint", in_torch)]
+    if name == "sdegrad_jax":
+        return [docstring("sdegrad.jax:sdeint", in_jax)]
+    return [of_others[name]] if name in of_others else []
+
+
+def reversible_gradients(name: str) -> Sequence[Quotation]:
+    """Where a library says that the reversible adjoint of all its reversible methods is exact."""
+    in_torch = "the same to round-off, in constant memory"
+    return _sdeints(name, in_torch, '"reversible" (exact, memory independent of the number of steps')
+
+
+def adaptive_gradients(name: str) -> Sequence[Quotation]:
+    """Where a library says what the gradient of adaptive steps is."""
+    in_torch = "All adjoints take the steps as constants."
+    return _sdeints(name, in_torch, "Gradients take the accepted steps as constants")
+
+
+def checkpointed_gradients(name: str) -> Sequence[Quotation]:
+    """Where a library says that its checkpointed gradient is that of the discrete solve."""
+    in_torch = '"checkpoint": the same, in memory that grows like the square root of the number of steps'
+    found = _sdeints(name, in_torch, '"checkpoint" (exact, memory O(sqrt(steps))')
+    if name == "diffrax":
+        return [docstring("diffrax:RecursiveCheckpointAdjoint", "differentiating the numerical solution directly")]
+    return found
+
+
+def evaluations(name: str, method: str) -> str:
+    """Where a library says how often a step of the method evaluates the fields."""
+    if name in ("sdegrad_torch", "sdegrad_jax"):
+        return str(Quotation(f"sdegrad/methods.py, nfe of {method!r}", repr(METHODS[method].nfe)))
+    return ""
+
+
+def memory(name: str, adjoint: str) -> Sequence[Quotation]:
+    """Where a library says how the memory of an adjoint grows with the number of steps."""
+    in_torch = {
+        "reversible": "the same to round-off, in constant memory",
+        "checkpoint": "memory that grows like the square root of the number of steps",
+        "backsolve": "approximate, in constant memory",
+    }
+    in_jax = {
+        "reversible": '"reversible" (exact, memory independent of the number of steps',
+        "checkpoint": '"checkpoint" (exact, memory O(sqrt(steps))',
+        "backprop": '"backprop" (exact, memory O(steps))',
+        "backsolve": "inexact, memory independent of the number of steps",
+    }
+    if adjoint in {"sdegrad_torch": in_torch, "sdegrad_jax": in_jax}.get(name, {}):
+        return _sdeints(name, in_torch.get(adjoint, ""), in_jax[adjoint])
+    return []
+
+
+def interpolation(name: str) -> Sequence[Quotation]:
+    """Where a library says what an output between steps is."""
+    found = _sdeints(
+        name, "Between steps y is interpolated linearly.", "between grid times the solution is interpolated"
+    )
+    if name == "diffrax":
+        return [Quotation("diffrax/_solver/euler.py, interpolation_cls", "LocalLinearInterpolation")]
+    return found
+
+
+def refusals(name: str) -> Sequence[Quotation]:
+    """Where a library says what it does with bad arguments."""
+    return _sdeints(
+        name, "ValueError for bad arguments, before the first step", "ValueError, always when traced, before"
+    )

@@ -132,7 +132,7 @@ def bracket(problem, y, eps=1e-6):
     return along(1, column(y, 0)) - along(0, column(y, 1))
 
 
-@pytest.mark.parametrize("name", ["general", "neural", "mlp_general"])
+@pytest.mark.parametrize("name", ["general", "neural", "mlp_general", "driven_general"])
 def test_general_noise_does_not_commute(name):
     problem = make(name)
     assert np.median(np.abs(bracket(problem, problem.y0))) > 1e-3

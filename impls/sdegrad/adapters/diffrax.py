@@ -90,6 +90,8 @@ class Diffrax:
             return f"diffrax has no Levy area {task.levy_area!r}."
         if isinstance(task, BrownianTask):
             return None if task.kind == "tree" else "diffrax has no Brownian Interval; its exact object is a tree."
+        if task.prior is not None:
+            return "diffrax has no log-ratio."
         if task.method not in SOLVERS[task.problem.sde_type]:
             return f"diffrax has no {task.problem.sde_type} solver {task.method!r}."
         if task.problem.noise_type not in METHODS[task.method].order:

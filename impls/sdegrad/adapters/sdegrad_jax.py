@@ -32,6 +32,8 @@ class SdegradJax:
     def unsupported(self, task: Task | BrownianTask) -> str | None:
         if isinstance(task, BrownianTask):
             return None if task.kind == "interval" else "sdegrad.jax has no Brownian tree."
+        if task.prior is not None:
+            return "sdegrad.jax has no log-ratio; let the integrand be a component of the state."
         facts = METHODS.get(task.method)
         if facts is None or task.problem.sde_type not in facts.sde_types:
             return f"sdegrad.jax has no {task.problem.sde_type} method {task.method!r}."

@@ -50,7 +50,8 @@ class SdegradTorch:
 
         def solve(sde: ProblemSDE, y0: torch.Tensor, ts: torch.Tensor, return_stats: bool = False) -> Any:
             if given is None:
-                noise = y0.shape[-1] if sde.noise_type == "diagonal" else task.problem.noise_dim
+                channels = y0.shape[-1] + (task.prior is not None)  # of diagonal noise, that of the log-ratio too
+                noise = channels if sde.noise_type == "diagonal" else task.problem.noise_dim
                 bm = sdegrad.torch.BrownianInterval(
                     *(task.ts[0], task.ts[-1], (y0.shape[0], noise)),
                     dtype=dtype,
@@ -71,6 +72,7 @@ class SdegradTorch:
                 options=dict(task.options),
                 adjoint=task.adjoint or "backprop",
                 return_stats=return_stats,
+                logqp=task.prior is not None,
                 compile=task.compiled and type(sde) is ProblemSDE and not return_stats,  # not where it is counted
                 **adaptive,
             )

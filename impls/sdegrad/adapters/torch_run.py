@@ -44,13 +44,17 @@ def allocated(run: Callable[[], Any], device: str) -> int | None:
     return torch.cuda.max_memory_allocated() - before
 
 
+def no_prior(*_: Any) -> Any:
+    raise NotImplementedError("the task has no prior drift.")
+
+
 class ProblemSDE(torch.nn.Module):
     """A `Problem` as the module with f, g, noise_type and sde_type that torchsde's API expects."""
 
     def __init__(self, problem: Problem, dtype: torch.dtype, device: str) -> None:
         super().__init__()
         self.noise_type, self.sde_type = problem.noise_type, problem.sde_type
-        self._drift, self._diffusion = problem.drift, problem.diffusion
+        self._drift, self._diffusion, self.prior = problem.drift, problem.diffusion, no_prior
         # Not a ParameterDict: its look-ups would be on the hot path of every library.
         self.values = {}
         for name, value in problem.params.items():
@@ -62,6 +66,9 @@ class ProblemSDE(torch.nn.Module):
 
     def g(self, t: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return self._diffusion(XP, t, y, self.values)
+
+    def h(self, t: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return self.prior(XP, t, y, self.values)
 
 
 class _CountVjp(torch.autograd.Function):
@@ -123,6 +130,7 @@ class TorchRun:
         self.task, self._solve, self._steps = task, solve, steps
         dtype = getattr(torch, task.dtype)
         self.sde = ProblemSDE(task.problem, dtype, task.device)
+        self.sde.prior = task.prior or no_prior
         self.y0 = torch.tensor(task.problem.y0, dtype=dtype, device=task.device)
         self.ts = torch.tensor(task.ts, dtype=dtype, device=task.device)
 
@@ -132,8 +140,8 @@ class TorchRun:
                 return self._solve(sde, self.y0, self.ts), ()
         y0 = self.y0.detach().requires_grad_()
         ys = self._solve(sde, y0, self.ts)
-        loss = self.task.loss(XP, ys)
-        return ys.detach(), torch.autograd.grad(loss, [y0, *sde.parameters()], allow_unused=True)
+        loss = self.task.loss(XP, ys if self.task.prior is None else ys[0])
+        return ys, torch.autograd.grad(loss, [y0, *sde.parameters()], allow_unused=True)
 
     def __call__(self) -> Any:
         result = self._work(self.sde)
@@ -142,10 +150,12 @@ class TorchRun:
 
     def outcome(self, result: Any) -> Outcome:
         ys, gradients = result
+        ys, *log_ratio = (ys,) if self.task.prior is None else ys
         names = ["y0", *self.sde.values] if gradients else []
         inputs = [self.y0, *self.sde.values.values()]
         return Outcome(
-            ys=ys.cpu().numpy(),
+            ys=ys.detach().cpu().numpy(),
+            log_ratio=log_ratio[0].detach().cpu().numpy() if log_ratio else None,
             gradients={
                 name: (torch.zeros_like(x) if g is None else g).cpu().numpy()
                 for name, x, g in zip(names, inputs, gradients, strict=False)

@@ -38,6 +38,8 @@ class Torchsde:
             return "torchsde has no checkpointed gradients."
         if task.adjoint == "reversible" and task.method != "reversible_heun":
             return f"torchsde has no reversible adjoint of {task.method!r}."
+        if task.adjoint == "backsolve" and task.method == "srk":
+            return "torchsde cannot solve the adjoint SDE by 'srk'."
         if task.adjoint == "backsolve" and task.method == "reversible_heun":
             return "torchsde's adjoint of reversible Heun is its reversible one."
         return None
@@ -51,7 +53,8 @@ class Torchsde:
         def solve(sde: ProblemSDE, y0: torch.Tensor, ts: torch.Tensor) -> torch.Tensor:
             if given is None:
                 # As sdeint makes it where none is given, but for the seed.
-                size = (y0.shape[0], y0.shape[-1] if sde.noise_type == "diagonal" else task.problem.noise_dim)
+                channels = y0.shape[-1] + (task.prior is not None)  # of diagonal noise, that of the log-ratio too
+                size = (y0.shape[0], channels if sde.noise_type == "diagonal" else task.problem.noise_dim)
                 bm = torchsde.BrownianInterval(
                     *(ts[0], ts[-1], size),
                     dtype=dtype,
@@ -67,14 +70,14 @@ class Torchsde:
                 "method": task.method,
                 "dt": task.dt,
                 "options": dict(task.options),
+                "logqp": task.prior is not None,
             } | adaptive
             if task.adjoint in (None, "backprop"):
                 ys = torchsde.sdeint(sde, y0, ts, **arguments)
             else:
                 adjoint_method = "adjoint_reversible_heun" if task.adjoint == "reversible" else task.method
                 ys = torchsde.sdeint_adjoint(sde, y0, ts, **arguments, adjoint_method=adjoint_method)
-            assert isinstance(ys, torch.Tensor)  # a tuple only with logqp or extra
-            return ys
+            return ys  # pyright: ignore[reportReturnType] (with logqp a tuple)
 
         return TorchRun(task, solve)
 

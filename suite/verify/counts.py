@@ -1,0 +1,159 @@
+"""Evaluations of drift and diffusion, and of their vector-Jacobian products, per step; and the number of steps itself.
+
+Per step: from 8 and 32 steps, so that what is done once is not counted. The number of steps: that of the evaluations of
+Euler's drift, beyond those of a single step. Nothing is random.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from suite.harness import METHODS, Counts, Task
+from suite.problems import make
+from suite.verify import quotations, solving
+from suite.verify.claims import BURRAGE, CONSTRUCTED, GRIEWANK, KIDGER, KLOEDEN, OURS, Claim
+from suite.verify.findings import Effort, Finding, at_most
+from suite.verify.gradients import COMPILED, compiles_slowly
+
+COARSE, FINE = 1 / 8, 1 / 32
+TERMS = ("drift", "diffusion", "drift_vjp", "diffusion_vjp")
+# (drift, diffusion) of schemes whose formulas leave no choice, and who gives them
+FORMULAS: Mapping[str, tuple[tuple[int, int], str]] = {
+    "euler": ((1, 1), KLOEDEN),
+    "reversible_heun": ((1, 1), KIDGER),
+    "euler_heun": ((1, 2), BURRAGE),
+    "heun": ((2, 2), BURRAGE),
+    "midpoint": ((2, 2), BURRAGE),
+}
+# adjoint -> (evaluations, products) of a gradient, for each evaluation of the solve; and who says so
+GRADIENTS: Mapping[str, tuple[tuple[int, int], str]] = {
+    "backprop": ((1, 1), GRIEWANK),
+    "checkpoint": ((2, 1), GRIEWANK),
+    "reversible": ((2, 1), KIDGER),
+}
+STEPS = (0.1, 0.01, 1e-3, 1e-4)
+
+
+def claims(name: str) -> Iterator[Claim]:
+    claim: dict[str, Any] = {"check": "count", "implementation": name}
+    for method, facts in METHODS.items():
+        stated = quotations.evaluations(name, method)
+        nfe, paper = (facts.nfe, "") if name in OURS else FORMULAS.get(method, (None, ""))
+        if nfe is None:
+            continue
+        kind: Any = {"kind": "claim", "source": stated} if stated else {"kind": "theory", "source": paper}
+        preset = "default" if method in COMPILED or not compiles_slowly(name) else "full"
+        noise = "additive" if "diagonal" not in facts.order else "diagonal"
+        case = {"method": method, "problem": {"diagonal": "gbm", "additive": "ou"}[noise], "adjoint": None}
+        words = f"{nfe[0]} evaluations of the drift and {nfe[1]} of the diffusion a step"
+        yield Claim(**claim, **kind, subject=method, claim=words, expected=sum(nfe), case=case, preset=preset)
+    yield from _of_gradients(claim)
+    yield from _of_steps(claim)
+
+
+def _of_gradients(claim: Mapping[str, Any]) -> Iterator[Claim]:
+    for adjoint, ((evaluations, products), source) in GRADIENTS.items():
+        case = {"method": "reversible_heun", "problem": "gbm", "adjoint": adjoint}
+        words = f"{evaluations} evaluations of each field and {products} products with its Jacobian a step"
+        about: dict[str, Any] = {"claim": words, "expected": 2 * (evaluations + products), "case": case}
+        lacks = claim["implementation"] not in OURS
+        subject = f"gradient of reversible_heun, {adjoint}"
+        yield Claim(**claim, **about, kind="theory", source=source, subject=subject, may_lack=lacks)
+        if adjoint == "backprop":
+            for kind, spoil in (("negative control", {"more": 1}), ("positive control", {"is": 4})):
+                yield Claim(
+                    **claim,
+                    **about,
+                    kind=kind,
+                    source=CONSTRUCTED[kind],
+                    subject=f"{subject}, {'one evaluation more' if 'more' in spoil else 'by its formula'}",
+                    spoil=spoil,
+                )
+
+
+def _of_steps(claim: Mapping[str, Any]) -> Iterator[Claim]:
+    for dtype in ("float32", "float64"):
+        case = {"method": "euler", "problem": "gbm", "dtype": dtype}
+        yield Claim(
+            **claim,
+            kind="theory",
+            source=KLOEDEN,
+            subject=f"euler on [0, 1], {dtype}",
+            claim=f"1/dt steps for dt = {', '.join(f'{dt:g}' for dt in STEPS)}: the largest excess",
+            expected=0,
+            case=case,
+        )
+
+
+def _count(name: str, method: str, problem: str, adjoint: Any, dt: float, dtype: Any = "float64") -> Counts:
+    made = make(problem, paths=1, sde_type=METHODS[method].sde_type)
+    task = Task(problem=made, method=method, dt=dt, ts=(0.0, 1.0), adjoint=adjoint, dtype=dtype)
+    return solving.prepared(name, task).count()
+
+
+@solving.remembered
+def _per_step(name: str, method: str, problem: str, adjoint: Any) -> dict[str, float]:
+    coarse, fine = (_count(name, method, problem, adjoint, dt) for dt in (COARSE, FINE))
+    return {term: (getattr(fine, term) - getattr(coarse, term)) / (1 / FINE - 1 / COARSE) for term in TERMS}
+
+
+@solving.remembered
+def _excess(name: str, dtype: str) -> tuple[float, float]:
+    """The largest number of steps too many or too few, and its dt."""
+    one = _count(name, "euler", "gbm", None, 1.0, dtype).drift
+    return max((abs(_count(name, "euler", "gbm", None, dt, dtype).drift - one + 1 - round(1 / dt)), dt) for dt in STEPS)
+
+
+def measure(claim: Claim, effort: Effort) -> Finding:
+    del effort  # nothing is random
+    case = claim.case
+    if "dtype" in case:
+        excess, dt = _excess(claim.implementation, case["dtype"])
+        return at_most(0, excess, f"at dt = {dt:g}" if excess else "")
+    found = _per_step(claim.implementation, case["method"], case["problem"], case["adjoint"])
+    if case["adjoint"] is None:  # a method may have products of its own, for its derivative of the diffusion
+        found = {term: found[term] for term in ("drift", "diffusion")}
+    total = claim.spoil.get("is", sum(found.values()) + claim.spoil.get("more", 0))
+    return at_most(claim.expected, total, ", ".join(f"{term.replace('_', ' ')} {n:g}" for term, n in found.items()))
+
+
+_SCRIPT = """# torchsde: evaluations of the drift, on [0, 1] in {dtype}
+import sys
+import torch, torchsde
+class SDE(torch.nn.Module):
+    noise_type, sde_type = "diagonal", {sde_type!r}
+    def __init__(self):
+        super().__init__()
+        self.rate, self.evaluations = torch.nn.Parameter(torch.ones((), dtype=torch.{dtype})), 0
+    def f(self, t, y):
+        self.evaluations += 1
+        return -self.rate * y
+    def g(self, t, y):
+        return 0.1 * y
+def count(dt):
+    sde, y0 = SDE(), torch.ones(1, 2, dtype=torch.{dtype}, requires_grad=True)
+    ts = torch.tensor([0.0, 1.0], dtype=torch.{dtype})
+    ys = torchsde.{solve}(sde, y0, ts, method={method!r}, dt=dt)
+    if {gradient}:
+        ys.sum().backward()
+    return sde.evaluations
+found = {found}
+print(f"{words}: {{found}}, expected at most {expected}")
+sys.exit(0 if found <= {expected} else 1)
+"""
+
+
+def script(claim: Claim) -> str | None:
+    """A program that shows it with torchsde alone, and exits 1 if there are too many evaluations."""
+    if claim.implementation != "torchsde" or claim.control:
+        return None
+    case, adjoint = claim.case, claim.case.get("adjoint")
+    blanks = {"method": case["method"], "sde_type": METHODS[case["method"]].sde_type, "gradient": adjoint is not None}
+    blanks |= {"dtype": case.get("dtype", "float64")}
+    blanks |= {"solve": "sdeint_adjoint" if adjoint == "reversible" else "sdeint"}
+    if "dtype" in case:
+        found = f"max(abs(count(dt) - count(1.0) + 1 - round(1 / dt)) for dt in {STEPS})"
+        return _SCRIPT.format(**blanks, found=found, words="steps too many", expected=0)
+    found = f"(count({FINE}) - count({COARSE})) / {1 / FINE - 1 / COARSE}"
+    # of the drift alone: all evaluations of the way there and back
+    drift = GRADIENTS[adjoint][0][0] if adjoint else FORMULAS[case["method"]][0][0]
+    return _SCRIPT.format(**blanks, found=found, words="evaluations of the drift a step", expected=drift)

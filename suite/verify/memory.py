@@ -1,0 +1,74 @@
+"""Peak memory of a gradient against the number of steps: the exponent of its growth.
+
+The slope of log memory from 64 to 256 steps, of a batch whose states are what fills it. In JAX as the compiler has
+planned it, else as the allocators of the process tell. Nothing is random, but a few kilobytes of Python's.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from suite.harness import Task
+from suite.measuring import peak_memory
+from suite.problems import make
+from suite.verify import quotations, solving
+from suite.verify.claims import CONSTRUCTED, GRIEWANK, KIDGER, LI, OURS, Claim, said
+from suite.verify.findings import Effort, Finding, at_most
+
+STEPS = (64, 256)
+PATHS = {"sdegrad_torch": 1024, "torchsde": 1024}
+# What a slope between two numbers of steps may be above its limit: roots are rounded up, and Python keeps some bytes
+# a step. The nearest other growth is half a power away.
+MARGIN = 0.1
+# adjoint -> (method, the power of the number of steps that its memory grows with, in words, who says so)
+GROWTH: Mapping[str, tuple[str, float, str, str]] = {
+    "reversible": ("reversible_heun", 0.0, "does not grow with the number of steps", KIDGER),
+    "backsolve": ("heun", 0.0, "does not grow with the number of steps", LI),
+    "checkpoint": ("heun", 0.5, "grows like the square root of the number of steps", GRIEWANK),
+    "backprop": ("heun", 1.0, "grows like the number of steps", GRIEWANK),
+}
+
+
+def claims(name: str) -> Iterator[Claim]:
+    claim: dict[str, Any] = {"check": "memory", "implementation": name}
+    for adjoint, (method, power, words, paper) in GROWTH.items():
+        case = {"method": method, "problem": "mlp", "adjoint": adjoint}
+        subject = f"gradient of {method}, {adjoint}"
+        stated = said(quotations.memory(name, adjoint), paper)
+        lacks = name not in OURS
+        yield Claim(
+            **claim, **stated, subject=subject, claim=f"memory {words}", expected=power, case=case, may_lack=lacks
+        )
+        if adjoint == "backprop":
+            for kind, bound in (("negative control", 0.5), ("positive control", 1.5)):
+                yield Claim(
+                    **claim,
+                    kind=kind,
+                    source=CONSTRUCTED[kind],
+                    subject=f"{subject}, held to the power {bound:g}",
+                    claim=f"memory grows like the number of steps to the power {bound:g}",
+                    expected=bound,
+                    case=case,
+                )
+
+
+@solving.remembered
+def _peaks(name: str, method: str, problem_name: str, adjoint: Any, seed: int) -> tuple[int, ...]:
+    problem = make(problem_name, paths=PATHS.get(name, 64), dim=16, hidden=4, seed=seed)
+    peaks = []
+    for steps in STEPS:
+        task = Task(problem=problem, method=method, dt=1 / steps, brownian_dt=1 / steps, ts=(0.0, 1.0), adjoint=adjoint)
+        run = solving.prepared(name, task)
+        run()  # what is made once, and kept
+        known = run.memory()
+        peaks.append(peak_memory(run) if known is None else known)
+    return tuple(peaks)
+
+
+def measure(claim: Claim, effort: Effort) -> Finding:
+    case = claim.case
+    peaks = _peaks(claim.implementation, case["method"], case["problem"], case["adjoint"], effort.seed)
+    power = float(np.diff(np.log(peaks))[0] / np.diff(np.log(STEPS))[0])
+    reason = ", ".join(f"{peak / 2**20:.2f} MiB for {steps} steps" for peak, steps in zip(peaks, STEPS, strict=True))
+    return at_most(claim.expected + MARGIN, power, reason)
