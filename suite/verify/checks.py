@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from suite.verify import brownian, gradients, orders
+from suite.verify import areas, brownian, consumed, gradients, increments, orders
 from suite.verify.claims import Claim
 from suite.verify.findings import Effort, Finding
 
@@ -20,6 +20,9 @@ CHECKS: dict[str, Check] = {
     "order": Check(orders.claims, orders.measure),
     "gradient": Check(gradients.claims, gradients.measure),
     "law": Check(brownian.claims, brownian.measure),
+    "levy area": Check(areas.claims, areas.measure),
+    "increments": Check(increments.claims, increments.measure),
+    "consumed": Check(consumed.claims, consumed.measure),
 }
 
 

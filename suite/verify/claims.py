@@ -23,6 +23,10 @@ KIDGER = "Kidger, Foster, Li, Lyons, Efficient and Accurate Gradients for Neural
 FOSTER = "Foster, dos Reis, Strange, High order splitting methods for SDEs satisfying a commutativity condition (2023)"
 CASTELL = "Castell, Gaines, The ODE approach to asymptotically efficient schemes for solution of SDEs (1996)"
 AREAS = "Foster, Lyons, Oberhauser, An optimal polynomial approximation of Brownian motion (2020)"
+LEVY_AREAS = (
+    "Davie, Pathwise approximation of stochastic differential equations using coupling (2014); "
+    "Foster, Numerical approximations for stochastic differential equations (2020)"
+)
 CONSTRUCTED = {"negative control": "false by construction", "positive control": "true by construction"}
 
 

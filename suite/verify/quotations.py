@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from pkgutil import resolve_name
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,7 +33,7 @@ class Quotation:
 def docstring(of: str, words: str) -> Quotation:
     """Words of the docstring of "module:attribute"; LookupError if they do not stand there."""
     module, _, attribute = of.partition(":")
-    text = inspect.getdoc(getattr(importlib.import_module(module), attribute)) or ""
+    text = inspect.getdoc(resolve_name(of)) or ""
     return _checked(f"docstring of {module}.{attribute}", text, words)
 
 
@@ -155,4 +156,14 @@ def brownian_laws(name: str) -> Sequence[Quotation]:
     if name == "torchsde":
         words = "corresponding to the increment `W(0.3) - W(0.2)` for a Brownian motion `W` defined over `[0, 1]`"
         return [Quotation("torchsde DOCUMENTATION.md at 1c26bc41, Brownian motion", words)]
+    return []
+
+
+def levy_areas(name: str) -> Sequence[Quotation]:
+    """Where a library says what law its approximate Levy areas have."""
+    if name == "sdegrad_torch":
+        words = "has the exact covariance with W and H over a grid cell and the exact variance"
+        return [docstring("sdegrad.torch:BrownianInterval.__init__", words)]
+    if name == "sdegrad_jax":
+        return [docstring("sdegrad.jax:BrownianInterval", "A has the exact covariance with W and H over a cell")]
     return []
