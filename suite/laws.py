@@ -23,8 +23,8 @@ TAILS = (2.0, 3.0, 4.0)  # standard deviations beyond which samples are counted
 def covariance(parts: Sequence[Part]) -> np.ndarray:
     """The covariance of Gaussian integrals against one Brownian motion, [parts, parts].
 
-    W, H and K are the integrals of P0, -P1/2 and P2/12 against dW, with Legendre's polynomials on [s, t]: covariances are
-    integrals of products of them over the overlap, for which Gauss's rule of three points is exact.
+    W, H and K are the integrals of P0, -P1/2 and P2/12 against dW, with Legendre's polynomials on [s, t]: covariances
+    are integrals of products of them over the overlap, for which Gauss's rule of three points is exact.
     """
     nodes, weights = np.polynomial.legendre.leggauss(3)
 

@@ -127,8 +127,8 @@ class BrownianTask:
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """The results of a run, as numpy. Solving: ys [outputs, paths, dim] and, with an adjoint, gradients {"y0": ...,
-    parameter: ...}. Brownian queries: ys holds W [queries, *shape], and H and K (the space-time and space-time-time Levy
-    areas, of the same shape) and A (the Levy area, [queries, *shape, noise]) what the task's Levy area has of them."""
+    parameter: ...}. Brownian queries: ys holds W [queries, *shape]; H and K, of the same shape, are the space-time and
+    space-time-time Levy areas, A [queries, *shape, noise] is the Levy area: None where the task has none."""
 
     ys: np.ndarray
     gradients: Mapping[str, np.ndarray] | None = None

@@ -1,8 +1,8 @@
 """The law of approximate Levy areas A, by mode: given W and H, A less H (x) W - W (x) H is normal, with the variance
 h^2/12 (davie) or h^2/20 + h/5 (H_i^2 + H_j^2) (foster). So its variance is h^2/4, that of the exact one.
 
-Divided by that, it is a standard normal number independent of W, H and everything else. 2 seeds x 128 rows x 768 of them
-for each of 5 disjoint intervals: cells of a grid, and a piece of one. For unions of cells see `increments`.
+Divided by that, it is a standard normal number independent of W, H and everything else. 2 seeds x 128 rows x 768 of
+them for each of 5 disjoint intervals: cells of a grid, and a piece of one. For unions of cells see `increments`.
 """
 
 from collections.abc import Iterator

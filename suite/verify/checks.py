@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from suite.verify import areas, brownian, consumed, gradients, increments, orders
+from suite.verify import areas, brownian, consumed, determinism, gradients, increments, orders
 from suite.verify.claims import Claim
 from suite.verify.findings import Effort, Finding
 
@@ -23,6 +23,7 @@ CHECKS: dict[str, Check] = {
     "levy area": Check(areas.claims, areas.measure),
     "increments": Check(increments.claims, increments.measure),
     "consumed": Check(consumed.claims, consumed.measure),
+    "determinism": Check(determinism.claims, determinism.measure),
 }
 
 

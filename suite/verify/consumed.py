@@ -1,8 +1,8 @@
 """The noise that a solver consumes is that of its steps, each once: seen through a solution that is the noise itself.
 
 X = W, by a drift of zero and a diffusion of one, and its integral I, by which a method that is exact for it (one that
-uses the areas H) shows these, too. Constant steps: the law of what is consumed between all grid times, the last clipped.
-Adaptive steps: at the end of a path, X and I do not depend on the steps that were taken or rejected on the way.
+uses the areas H) shows these, too. Constant steps: the law of what is consumed between all grid times, the last one
+clipped. Adaptive steps: at the end of a path, X and I do not depend on the steps that were taken or rejected on the way.
 """
 
 from collections.abc import Iterator
@@ -63,8 +63,8 @@ def noise_itself() -> Problem:
         sde_type="stratonovich",
         noise_type="diagonal",
         noise_dim=ENTRIES,
-        drift=lambda xp, t, y, params: 0 * y,  # noqa: ARG005
-        diffusion=lambda xp, t, y, params: 0 * y + 1,  # noqa: ARG005
+        drift=lambda xp, t, y, params: 0 * y,
+        diffusion=lambda xp, t, y, params: 0 * y + 1,
         lipschitz=0.0,
     )
 
@@ -86,8 +86,8 @@ def noise_and_integral(stiff: float) -> Problem:
         sde_type="ito",
         noise_type="additive",
         noise_dim=NOISE,
-        drift=lambda xp, t, y, p: y @ p["integrate"] + p["stiff"] * (xp.sin(y @ p["follow"]) - y),  # noqa: ARG005
-        diffusion=lambda xp, t, y, p: xp.broadcast_to(p["sigma"], (*y.shape, NOISE)),  # noqa: ARG005
+        drift=lambda xp, t, y, p: y @ p["integrate"] + p["stiff"] * (xp.sin(y @ p["follow"]) - y),
+        diffusion=lambda xp, t, y, p: xp.broadcast_to(p["sigma"], (*y.shape, NOISE)),
         lipschitz=10 * stiff,
     )
 

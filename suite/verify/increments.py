@@ -1,5 +1,5 @@
-"""What increments must be whatever their law: those of the parts of an interval join to that of the whole, and there are
-none beyond the end of a motion. Nothing is random but the intervals.
+"""What increments must be whatever their law: those of the parts of an interval join to that of the whole, and there
+are none beyond the end of a motion. Nothing is random but the intervals.
 """
 
 import warnings
@@ -149,7 +149,7 @@ def _apart(joined: Piece, whole: Piece) -> float:
 
 def _beyond(claim: Claim, effort: Effort) -> Finding:
     """The variance of the increment from 1/2 to one beyond t1 = 1, by its length; NaN where it is an error."""
-    situation = Situation(lambda rng: ((0.5, 1.0),), {"levy_area": "none", "dt": 0.125})  # noqa: ARG005
+    situation = Situation(lambda rng: ((0.5, 1.0),), {"levy_area": "none", "dt": 0.125})
     task = situation.task(claim.implementation, effort.seed, 0, (128, 768))
     inside = solving.outcome(claim.implementation, task).ys
     try:

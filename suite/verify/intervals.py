@@ -55,8 +55,8 @@ def apart(rng: np.random.Generator) -> Queries:  # noqa: ARG001 (the same ones a
 
 @dataclass(frozen=True)
 class Situation:
-    """queries(generator): of [0, 1], to be scaled to [t0, t1]. given: what else a `BrownianTask` needs, with "exact" for
-    the exact object of a library, whatever it calls it. lacking: those of our own that have no such object."""
+    """queries(generator): of [0, 1], to be scaled to [t0, t1]. given: what else a `BrownianTask` needs, with "exact"
+    for the exact object of a library, whatever it calls it. lacking: those of our own that have no such object."""
 
     queries: Callable[[np.random.Generator], Queries]
     given: Mapping[str, Any]

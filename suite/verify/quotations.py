@@ -167,3 +167,12 @@ def levy_areas(name: str) -> Sequence[Quotation]:
     if name == "sdegrad_jax":
         return [docstring("sdegrad.jax:BrownianInterval", "A has the exact covariance with W and H over a cell")]
     return []
+
+
+def determined(name: str) -> Sequence[Quotation]:
+    """Where a library says what its noise is a function of."""
+    if name == "sdegrad_torch":
+        return [docstring("sdegrad.torch:BrownianInterval", "a pure function of (entropy, shape, dtype, device, grid)")]
+    if name == "sdegrad_jax":
+        return [docstring("sdegrad.jax:BrownianInterval", "The same numbers in any order of queries")]
+    return []

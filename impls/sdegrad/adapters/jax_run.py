@@ -196,6 +196,8 @@ def no_motion(task: BrownianTask, library: str, kinds: tuple[str, ...]) -> str |
     """Why a library with these kinds of Brownian motion cannot do the task; None if it can."""
     if task.kind not in kinds:
         return f"{library} has no Brownian motion of kind {task.kind!r}, only: {', '.join(kinds)}."
+    if task.options:
+        return f"{library}'s Brownian motions have no {', '.join(task.options)}."
     return "a Brownian motion in JAX is made of a key." if task.seed is None else None
 
 
