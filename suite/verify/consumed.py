@@ -2,7 +2,7 @@
 
 X = W, by a drift of zero and a diffusion of one, and its integral I, by which a method that is exact for it (one that
 uses the areas H) shows these, too. Constant steps: the law of what is consumed between all grid times, the last one
-clipped. Adaptive steps: at the end of a path, X and I do not depend on the steps that were taken or rejected on the way.
+clipped. Adaptive steps: at the end, X and I do not depend on the steps that were taken or rejected on the way.
 """
 
 from collections.abc import Iterator
