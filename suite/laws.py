@@ -100,7 +100,10 @@ def correlation(vectors: np.ndarray) -> float:
     Sees two rows of a batch that have the same noise, and a small correlation where samples are many.
     """
     n = vectors.shape[1]
-    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    sizes = np.linalg.norm(vectors, axis=1, keepdims=True)
+    if not sizes.all():
+        return 0.0
+    unit = vectors / sizes
     r = np.abs((unit @ unit.T)[np.triu_indices(len(unit), 1)]).max()
     if r >= 1 - 1e-12:
         return 0.0

@@ -1,7 +1,7 @@
 """The law of approximate Levy areas A, by mode: given W and H, A less H (x) W - W (x) H is normal, with the variance
 h^2/12 (davie) or h^2/20 + h/5 (H_i^2 + H_j^2) (foster). So its variance is h^2/4, that of the exact one.
 
-Divided by that, it is a standard normal number independent of W, H and everything else. 2 seeds x 128 rows x 768 of
+Divided by that, it is a standard normal number independent of W, H and everything else. 2 seeds x 128 rows x 900 of
 them for each of 5 disjoint intervals: cells of a grid, and a piece of one. For unions of cells see `increments`.
 """
 
@@ -16,7 +16,7 @@ from suite.verify import quotations, solving
 from suite.verify.claims import CONSTRUCTED, LEVY_AREAS, Claim, said
 from suite.verify.findings import Effort, Finding, likely
 
-SEEDS, ROWS, ENTRIES = 2, 128, 768
+SEEDS, ROWS, ENTRIES = 2, 128, 900
 NOISE = 3  # and so three areas, as many as increments
 PAIRS = (0, 0, 1), (1, 2, 2)
 MODES = ("davie", "foster")

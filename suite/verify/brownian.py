@@ -18,6 +18,7 @@ from suite.verify.spoiled import DEFECTS
 SEEDS, ROWS, ENTRIES = 2, 128, 768
 JOINT = "W and its areas over any intervals have the exact joint law, independent over batch, entries and seeds"
 QUICK = tuple(SITUATIONS)[:2]
+FULL = ("of 100 cells",)
 QUICK_CONTROLS = ("scaled by 1.01", "H correlated with W by 0.02")  # the smallest
 PARTS = {"none": "W", "space-time": "WH", "space-time-time": "WHK"}
 
@@ -31,7 +32,7 @@ def claims(name: str) -> Iterator[Claim]:
             **stated,
             subject=f"Brownian motion {situation}",
             case={"situation": situation},
-            preset="quick" if situation in QUICK else "default",
+            preset="quick" if situation in QUICK else "full" if situation in FULL else "default",
             may_lack=name in known.lacking,
         )
     controls: list[tuple[Any, str]] = [("negative control", defect) for defect in DEFECTS]

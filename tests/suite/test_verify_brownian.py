@@ -28,6 +28,7 @@ def small(monkeypatch):
     for module in (brownian, areas):
         monkeypatch.setattr(module, "ENTRIES", 96)
     monkeypatch.setattr(consumed, "ENTRIES", 64)
+    monkeypatch.setattr(consumed, "PATHS", 256)
     solving.forget()
     yield
     solving.forget()
@@ -64,7 +65,8 @@ def test_the_smallest_controls_are_seen():
     of_a_query = 2 * 128 * 768
     assert (brownian.SEEDS, brownian.ROWS) == (areas.SEEDS, areas.ROWS) == (2, 128)
     assert laws.power_of_variance(12 * of_a_query, 1.01, level) > 0.99  # of all parts together, 1 %
-    assert laws.power_of_variance(15 * of_a_query, 1 + (1.01**2 - 1) / 3, level) > 0.99  # of A alone, a third of them
+    of_areas = 15 * 2 * 128 * 900  # W, H and A of five intervals: the defect is in a third
+    assert laws.power_of_variance(of_areas, 1 + (1.01**2 - 1) / 3, level) > 0.99
     assert laws.power_of_mean(of_a_query, 0.05, level) > 0.99
     pairs = 14 * 13 / 2
     assert laws.power_of_correlation(of_a_query, 0.02, run.ALPHA / 1000 / 12 / pairs) > 0.99
@@ -112,19 +114,12 @@ def test_rejections_happen():
     """Otherwise the noise of adaptive steps would prove nothing: more trials than accepted steps."""
     problem = consumed.noise_and_integral(consumed.STIFF)
     y0 = torch.zeros(16, problem.y0.shape[1], dtype=torch.float64)
-    bm = BrownianInterval(
-        0.0, 1.0, (16, consumed.NOISE), torch.float64, entropy=1, levy_area_approximation="space-time"
-    )
+    size, areas = (16, consumed.NOISE), {"levy_area_approximation": "space-time"}
+    bm = BrownianInterval(0.0, 1.0, size, torch.float64, entropy=1, **areas)
     tolerances = {"rtol": consumed.TOLERANCE, "atol": consumed.TOLERANCE}
     solve = {"method": "shark", "dt": consumed.FIRST, "adaptive": True, "return_stats": True}
-    stats = sdeint(
-        ProblemSDE(problem, torch.float64, "cpu"),
-        y0,
-        torch.tensor([0.0, 1.0], dtype=torch.float64),
-        bm=bm,
-        **solve,
-        **tolerances,
-    )[-1]
+    sde, ts = ProblemSDE(problem, torch.float64, "cpu"), torch.tensor([0.0, 1.0], dtype=torch.float64)
+    stats = sdeint(sde, y0, ts, bm=bm, **solve, **tolerances)[-1]
     assert stats.num_rejected >= 5
 
 
