@@ -120,25 +120,19 @@ def _as(kind):
     return lambda area: lambda _, *arguments: area(kind, *arguments)
 
 
-class _Rejections:
-    """Noise that is another after every rejected step: the seeds of the tree count them."""
+def _drawn_for_each_query(increment):  # noqa: ARG001
+    """The increment over a piece of a cell from normal numbers of its own, whatever was drawn for the cell before."""
 
-    count = 0
+    def wrong(self, cell, a, b, seed, ta, tb):  # noqa: ARG001
+        draw = self._normals
+        W = draw(derived(derived(seed, ta), tb), cell.W.shape, math.sqrt(tb - ta))
+        H = None if cell.H is None else draw.more(cell.W.shape, math.sqrt((tb - ta) / 12))
+        return cell._replace(h=tb - ta, W=W, H=H)
 
-    @classmethod
-    def error(cls, right):
-        cls.count = 0
+    def derived(seed, t):
+        return hash((seed, t)) % 2**63
 
-        def wrong(*arguments):
-            error = right(*arguments)
-            cls.count += error > 1
-            return error
-
-        return wrong
-
-    @classmethod
-    def seed(cls, right):
-        return lambda seed, counter: right(seed + cls.count, counter)
+    return wrong
 
 
 def _a_step_late(increments):
@@ -241,13 +235,10 @@ MUTANTS: dict[str, Mutant] = {
         "SciML/DiffEqNoiseProcess.jl#307 (the bridge of a rejected step has the wrong variance)",
     ),
     "redrawn after rejection": _torch(
-        "after a rejected step the noise inside the cells is drawn anew",
-        "all noise after the first rejection",
+        "a step that is tried again, or cut in two, has noise of its own, whatever was drawn before",
+        "all noise off the grid",
         ("consumed",),
-        {
-            "sdegrad.torch.stepping.adaptive:_error": _Rejections.error,
-            "sdegrad.torch.brownian.cell_tree:derive": _Rejections.seed,
-        },
+        {"sdegrad.torch.brownian.cell_tree:CellTree.increment": _drawn_for_each_query},
         "SciML/DiffEqNoiseProcess.jl#80 (noise that was drawn before a rejection is lost)",
     ),
     "a step late": _torch(

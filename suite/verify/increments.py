@@ -17,7 +17,7 @@ from suite.verify.claims import AREAS, CONSTRUCTED, LEVY_AREAS, Claim, said
 from suite.verify.findings import NAN, Effort, Finding, at_most
 from suite.verify.intervals import SITUATIONS, Queries, Situation
 
-ROUNDING = 1e-12  # in standard deviations: 60 float64 roundings of parts that cancel, and a few digits
+ROUNDING = 1e-10  # in standard deviations: H over 1e-5, by a difference of integrals, has 1e5 roundings
 PARTS = 24  # that the whole is cut into, twice over
 SHAPE = (64, 4)
 CELL = 1 / 64
