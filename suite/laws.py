@@ -13,8 +13,8 @@ import numpy as np
 from scipy import stats
 from scipy.special import stdtr
 
-Part = tuple[float, float, Literal["W", "H"]]
-"""The increment W or the space-time Levy area H over [s, t]."""
+Part = tuple[float, float, Literal["W", "H", "K"]]
+"""The increment W, the space-time Levy area H or the space-time-time Levy area K over [s, t]."""
 
 AXES = ("seeds", "queries", "rows", "entries")
 TAILS = (2.0, 3.0, 4.0)  # standard deviations beyond which samples are counted
@@ -23,18 +23,20 @@ TAILS = (2.0, 3.0, 4.0)  # standard deviations beyond which samples are counted
 def covariance(parts: Sequence[Part]) -> np.ndarray:
     """The covariance of Gaussian integrals against one Brownian motion, [parts, parts].
 
-    W is the integral of dW over [s, t], H that of (t - u)/h - 1/2: covariances are integrals of products of linear
-    functions over the overlap, for which Simpson's rule is exact.
+    W, H and K are the integrals of P0, -P1/2 and P2/12 against dW, with Legendre's polynomials on [s, t]: covariances
+    are integrals of products of them over the overlap, for which Gauss's rule of three points is exact.
     """
+    nodes, weights = np.polynomial.legendre.leggauss(3)
 
-    def weight(part: Part, u: float) -> float:
+    def weight(part: Part, u: np.ndarray) -> np.ndarray:
         s, t, what = part
-        return 1.0 if what == "W" else (t - u) / (t - s) - 0.5
+        x = ((u - s) - (t - u)) / (t - s)
+        return {"W": 1.0 + 0 * x, "H": -x / 2, "K": (3 * x**2 - 1) / 24}[what]
 
     def product(p: Part, q: Part) -> float:
         a, b = max(p[0], q[0]), min(p[1], q[1])
-        values = [weight(p, u) * weight(q, u) for u in (a, (a + b) / 2, b)]
-        return max(b - a, 0.0) * (values[0] + 4 * values[1] + values[2]) / 6
+        u = a + (b - a) * (1 + nodes) / 2
+        return max(b - a, 0.0) / 2 * float(weights @ (weight(p, u) * weight(q, u)))
 
     return np.array([[product(p, q) for q in parts] for p in parts])
 
@@ -98,7 +100,10 @@ def correlation(vectors: np.ndarray) -> float:
     Sees two rows of a batch that have the same noise, and a small correlation where samples are many.
     """
     n = vectors.shape[1]
-    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    sizes = np.linalg.norm(vectors, axis=1, keepdims=True)
+    if not sizes.all():
+        return 0.0
+    unit = vectors / sizes
     r = np.abs((unit @ unit.T)[np.triu_indices(len(unit), 1)]).max()
     if r >= 1 - 1e-12:
         return 0.0

@@ -20,6 +20,7 @@ from sdegrad.methods import NoiseType, SDEType
 Adjoint = Literal["reversible", "backprop", "checkpoint", "backsolve"]
 Framework = Literal["torch", "jax"]
 LevyArea = Literal["none", "space-time", "davie", "foster"]
+Motion = Literal["interval", "tree", "dyadic", "points", "path", "reversed", "given"]
 
 
 class Problem(Protocol):
@@ -100,22 +101,29 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class BrownianTask:
-    """Queries of a Brownian object. kind: "interval" (exact) or "tree" (Virtual Brownian Tree, to `tol`).
+    """Queries of a Brownian object.
 
+    kind: "interval" (exact) or "tree" (Virtual Brownian Tree, to `tol`); where a library has them also "dyadic" (an
+    interval whose values do not depend on other queries), "points" (a motion known by its values at times, with both
+    ends), "path" (one without an end), "reversed" (an interval run backwards) and "given" (an interval made to have an
+    increment and a space-time Levy area over all of it, which are drawn by their law).
     queries: the pairs (s, t), asked in this order. dt: the step size to expect, where the library takes a hint.
+    levy_area: "space-time-time" is for H and K. seed: None for what the library does where none is given.
+    options: more arguments of the object, by its own names.
     """
 
     queries: tuple[tuple[float, float], ...]
     shape: tuple[int, ...]
     t0: float = 0.0
     t1: float = 1.0
-    kind: Literal["interval", "tree"] = "interval"
+    kind: Motion = "interval"
     dt: float | None = None
     tol: float | None = None
-    levy_area: LevyArea = "none"
-    seed: int = 0
+    levy_area: LevyArea | Literal["space-time-time"] = "none"
+    seed: int | None = 0
     dtype: Literal["float32", "float64"] = "float32"
     device: Literal["cpu", "cuda"] = "cpu"
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,12 +131,15 @@ class Outcome:
     """The results of a run, as numpy. Solving: ys [outputs, paths, dim] and, with an adjoint, gradients {"y0": ...,
     parameter: ...}; log_ratio [outputs - 1, paths]: with a prior, the log-ratio of the two SDEs over each interval
     between outputs, whose mean is the Kullback-Leibler divergence of the first from the prior. Brownian queries: ys
-    holds W [queries, *shape] and H the space-time Levy area or None."""
+    holds W [queries, *shape]; H and K, of the same shape, are the space-time and space-time-time Levy areas,
+    A [queries, *shape, noise] is the Levy area: None where the task has none."""
 
     ys: np.ndarray
     gradients: Mapping[str, np.ndarray] | None = None
     H: np.ndarray | None = None
     log_ratio: np.ndarray | None = None
+    K: np.ndarray | None = None
+    A: np.ndarray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

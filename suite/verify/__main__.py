@@ -11,7 +11,7 @@ from pathlib import Path
 from suite import provenance
 from suite.harness import compared, names, why_not
 from suite.run import OUT
-from suite.verify import run
+from suite.verify import calibration, run
 from suite.verify.checks import CHECKS, claims_of
 from suite.verify.claims import OURS, PRESETS, Claim, Preset
 from suite.verify.findings import Effort
@@ -30,6 +30,10 @@ def parser() -> argparse.ArgumentParser:
     size = asked.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="the strongest checks of sdegrad, or of those named")
     size.add_argument("--full", action="store_true", help="every combination, not one of each claim")
+    size.add_argument("--controls", action="store_true", help="judge all controls and mutants, with --seeds")
+    asked.add_argument(
+        "--seeds", type=int, default=calibration.SEEDS, help=f"of --controls (default: {calibration.SEEDS})"
+    )
     asked.add_argument("--seed", type=int, default=SEED, help=f"of all that is random (default: {SEED})")
     asked.add_argument("--jobs", type=int, default=JOBS, help=f"processes at work (default: {JOBS})")
     asked.add_argument("--out", type=Path, default=OUT)
@@ -55,8 +59,9 @@ def _wrong_names(options: argparse.Namespace) -> str | None:
     for name in options.check:
         if name not in CHECKS:
             return f"unknown check {name!r}; known are: {', '.join(CHECKS)}."
-    if options.jobs < 1:
-        return f"--jobs is {options.jobs}, expected 1 or more."
+    for count in ("jobs", "seeds"):
+        if getattr(options, count) < 1:
+            return f"--{count} is {getattr(options, count)}, expected 1 or more."
     for name in options.implementation:
         if name not in names():
             return f"unknown implementation {name!r}; known are: {', '.join(names())}."
@@ -81,11 +86,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     present = [name for name in chosen if why_not(name, "cpu") is None]
     for name in set(chosen) - set(present):
         print(f"not verified: {name}: {why_not(name, 'cpu')}", flush=True)
+    if options.controls:
+        return _calibrated(options, present)
     claims = selected(options, present)
     if not claims:
         return _refused("no claim fits; leave out --method, --problem or --check, or name others.")
     rows = _verify_all(claims, options)
     return _verdict(claims, rows, options.out / "verification.csv")
+
+
+def _calibrated(options: argparse.Namespace, present: Sequence[str]) -> int:
+    """All controls and mutants judged, at the level of a run of all libraries."""
+    every = [claim for name in compared() if why_not(name, "cpu") is None for claim in claims_of(name)]
+    effort = Effort(run.level_of(every), options.seed)
+    todo = list(calibration.works(present, options.check, options.seed, options.seeds))
+    rows = calibration.calibrate(options.out / "calibration.csv", todo, effort, options.jobs)
+    print("\n".join(calibration.summary(rows)))
+    return 1 if any(map(calibration.misjudged, rows)) or calibration.uniform(rows)[0] < run.ALPHA else 0
 
 
 def _verify_all(claims: Sequence[Numbered], options: argparse.Namespace) -> dict[int, Row]:

@@ -1,88 +1,75 @@
-"""The joint law of increments and space-time Levy areas: all that standard normals must be (`suite.laws`).
+"""The joint law of increments and their areas: all that standard normals must be (`suite.laws`).
 
-2 seeds x 64 rows x 512 entries of overlapping increments and areas, whitened by their exact covariance.
+2 seeds x 128 rows x 768 entries of overlapping increments W and areas H and K, whitened by their exact covariance.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from suite import laws
-from suite.harness import BrownianTask
 from suite.verify import quotations, solving
 from suite.verify.claims import AREAS, CONSTRUCTED, Claim, said
 from suite.verify.findings import Effort, Finding, likely
+from suite.verify.intervals import SITUATIONS
 from suite.verify.spoiled import DEFECTS
 
-SEEDS, ROWS, ENTRIES = 2, 64, 512
-
-# Overlapping, nested, on and off the grid of 1/8, in no order.
-QUERIES = ((0.5, 1.0), (0.0, 0.3), (0.25, 0.375), (0.1, 0.9), (0.31, 0.32), (0.0, 1.0))
-ON_GRID = ((0.5, 1.0), (0.0, 0.25), (0.25, 0.375), (0.125, 0.875), (0.0, 1.0))
-JOINT = "W and H over any intervals have the exact joint law, independent over batch, entries and seeds"
-_INTERVAL: Mapping[str, Mapping[str, Any]] = {
-    "Brownian Interval on and off a grid of 1/8": {"dt": 0.125, "queries": QUERIES, "kind": "interval"},
-    "Brownian Interval without a grid": {"dt": None, "queries": QUERIES, "kind": "interval"},
-}
-_TREE: Mapping[str, Mapping[str, Any]] = {
-    "Virtual Brownian Tree on a grid of 1/8": {"dt": 0.125, "queries": ON_GRID, "kind": "tree"},
-    "Virtual Brownian Tree at one time off the grid": {"dt": 0.125, "queries": ((0.0, 0.3),), "kind": "tree"},
-}
+SEEDS, ROWS, ENTRIES = 2, 128, 768
+JOINT = "W and its areas over any intervals have the exact joint law, independent over batch, entries and seeds"
+QUICK = tuple(SITUATIONS)[:2]
+FULL = ("of 100 cells",)
+QUICK_CONTROLS = ("scaled by 1.01", "H correlated with W by 0.02")  # the smallest
+PARTS = {"none": "W", "space-time": "WH", "space-time-time": "WHK"}
 
 
 def claims(name: str) -> Iterator[Claim]:
     stated = said(quotations.brownian_laws(name), AREAS)
-    subjects = _TREE if name == "diffrax" else _INTERVAL
-    claim: dict[str, Any] = {
-        "check": "law",
-        "implementation": name,
-        "claim": JOINT,
-        "statistical": True,
-        "preset": "quick",
-    }
-    for subject, case in subjects.items():
-        yield Claim(**claim, **stated, subject=subject, case=case)
-    first = next(iter(subjects))
-    for defect in DEFECTS:
+    claim: dict[str, Any] = {"check": "law", "implementation": name, "claim": JOINT, "statistical": True}
+    for situation, known in SITUATIONS.items():
         yield Claim(
             **claim,
-            kind="negative control",
-            source=CONSTRUCTED["negative control"],
-            subject=f"{first}, {defect}",
-            case=subjects[first],
+            **stated,
+            subject=f"Brownian motion {situation}",
+            case={"situation": situation},
+            preset="quick" if situation in QUICK else "full" if situation in FULL else "default",
+            may_lack=name in known.lacking,
+        )
+    controls: list[tuple[Any, str]] = [("negative control", defect) for defect in DEFECTS]
+    for kind, defect in [*controls, ("positive control", "exact samples")]:
+        yield Claim(
+            **claim,
+            kind=kind,
+            source=CONSTRUCTED[kind],
+            subject=f"Brownian motion {QUICK[0]}, {defect}",
+            case={"situation": QUICK[0]},
             spoil={"defect": defect},
+            preset="quick" if defect in QUICK_CONTROLS else "default",
         )
 
 
 @solving.remembered  # a control spoils the samples that its claim was checked on
-def _samples(
-    name: str, dt: float | None, queries: tuple[tuple[float, float], ...], kind: Any, entries: int, seed: int
-) -> np.ndarray:
-    """[seeds, 2 queries, rows, entries]: the increments, and after them the areas."""
-    samples = []
+def _samples(name: str, situation: str, entries: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """[seeds, parts x queries, rows, entries], the increments first, and their exact covariance."""
+    samples: list[np.ndarray] = []
     for k in range(SEEDS):
-        task = BrownianTask(
-            queries=queries,
-            shape=(ROWS, entries),
-            kind=kind,
-            dt=dt,
-            levy_area="space-time",
-            seed=seed + k,
-            dtype="float64",
-        )
+        task = SITUATIONS[situation].task(name, seed, k, (ROWS, entries))
         outcome = solving.outcome(name, task)
-        samples.append(np.concatenate([outcome.ys, outcome.H]))
-    return np.array(samples)
+        parts = {"W": outcome.ys, "H": outcome.H, "K": outcome.K}
+        samples.append(np.concatenate([parts[what] for what in PARTS[task.levy_area]]))
+    exact = laws.covariance([(s, t, what) for what in PARTS[task.levy_area] for s, t in task.queries])  # pyright: ignore[reportPossiblyUnboundVariable]
+    return np.array(samples, dtype=np.float64), exact
 
 
 def measure(claim: Claim, effort: Effort) -> Finding:
     """The p-value of all tests of the whitened samples together."""
-    case, entries = claim.case, round(ENTRIES * effort.more)
-    samples = _samples(claim.implementation, case["dt"], case["queries"], case["kind"], entries, effort.seed)
-    if "defect" in claim.spoil:
-        samples = DEFECTS[claim.spoil["defect"]](samples)
-    exact = laws.covariance([(s, t, what) for what in ("W", "H") for s, t in case["queries"]])
+    entries, defect = round(ENTRIES * effort.more), claim.spoil.get("defect")
+    samples, exact = _samples(claim.implementation, claim.case["situation"], entries, effort.seed)
+    if defect in DEFECTS:
+        samples = DEFECTS[defect](samples)
+    elif defect is not None:
+        normals = np.random.default_rng(effort.seed).standard_normal(samples.shape)
+        samples = np.einsum("pq,sqre->spre", np.linalg.cholesky(exact), normals)
     tests = laws.tests(laws.whiten(samples, exact))
     worst = f"{min(tests, key=lambda name: tests[name])} of the whitened samples"
     return likely(effort.level, laws.together(tests), SEEDS * ROWS * entries, worst)

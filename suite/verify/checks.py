@@ -4,12 +4,16 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from suite.verify import (
+    areas,
     bad_input,
     brownian,
+    consumed,
     counts,
+    determinism,
     differences,
     gradient_orders,
     gradients,
+    increments,
     logqp,
     memory,
     orders,
@@ -40,6 +44,10 @@ CHECKS: dict[str, Check] = {
     "bad input": Check(bad_input.claims, bad_input.measure, bad_input.script),
     "logqp": Check(logqp.claims, logqp.measure),
     "law": Check(brownian.claims, brownian.measure),
+    "levy area": Check(areas.claims, areas.measure),
+    "increments": Check(increments.claims, increments.measure),
+    "consumed": Check(consumed.claims, consumed.measure),
+    "determinism": Check(determinism.claims, determinism.measure),
 }
 
 

@@ -27,6 +27,10 @@ GRIEWANK = "Griewank, Walther, Evaluating Derivatives, second edition (2008), ch
 LI = "Li, Wong, Chen, Duvenaud, Scalable Gradients for Stochastic Differential Equations (2020)"
 ZEN = "Peters, The Zen of Python, PEP 20 (2004): errors should never pass silently"
 AREAS = "Foster, Lyons, Oberhauser, An optimal polynomial approximation of Brownian motion (2020)"
+LEVY_AREAS = (
+    "Davie, Pathwise approximation of stochastic differential equations using coupling (2014); "
+    "Foster, Numerical approximations for stochastic differential equations (2020)"
+)
 CONSTRUCTED = {"negative control": "false by construction", "positive control": "true by construction"}
 
 

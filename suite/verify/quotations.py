@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from pkgutil import resolve_name
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,7 +33,7 @@ class Quotation:
 def docstring(of: str, words: str) -> Quotation:
     """Words of the docstring of "module:attribute"; LookupError if they do not stand there."""
     module, _, attribute = of.partition(":")
-    text = inspect.getdoc(getattr(importlib.import_module(module), attribute)) or ""
+    text = inspect.getdoc(resolve_name(of)) or ""
     return _checked(f"docstring of {module}.{attribute}", text, words)
 
 
@@ -228,3 +229,22 @@ def refusals(name: str) -> Sequence[Quotation]:
     return _sdeints(
         name, "ValueError for bad arguments, before the first step", "ValueError, always when traced, before"
     )
+
+
+def levy_areas(name: str) -> Sequence[Quotation]:
+    """Where a library says what law its approximate Levy areas have."""
+    if name == "sdegrad_torch":
+        words = "has the exact covariance with W and H over a grid cell and the exact variance"
+        return [docstring("sdegrad.torch:BrownianInterval.__init__", words)]
+    if name == "sdegrad_jax":
+        return [docstring("sdegrad.jax:BrownianInterval", "A has the exact covariance with W and H over a cell")]
+    return []
+
+
+def determined(name: str) -> Sequence[Quotation]:
+    """Where a library says what its noise is a function of."""
+    if name == "sdegrad_torch":
+        return [docstring("sdegrad.torch:BrownianInterval", "a pure function of (entropy, shape, dtype, device, grid)")]
+    if name == "sdegrad_jax":
+        return [docstring("sdegrad.jax:BrownianInterval", "The same numbers in any order of queries")]
+    return []

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import lineax
 
 from sdegrad.adapters import jax_run
-from sdegrad.adapters.jax_run import Field, GivenBrownian, JaxBrownianRun, JaxRun
+from sdegrad.adapters.jax_run import Field, GivenBrownian, JaxBrownianRun, JaxRun, no_motion
 from sdegrad.contract import BrownianTask, Task
 from sdegrad.grid import make_grid
 from sdegrad.methods import METHODS
@@ -39,7 +39,11 @@ ADJOINTS = {
     "backprop": diffrax.DirectAdjoint,
     "backsolve": diffrax.BacksolveAdjoint,
 }
-AREAS = {"none": diffrax.BrownianIncrement, "space-time": diffrax.SpaceTimeLevyArea}
+AREAS = {
+    "none": diffrax.BrownianIncrement,
+    "space-time": diffrax.SpaceTimeLevyArea,
+    "space-time-time": diffrax.SpaceTimeTimeLevyArea,
+}
 
 
 def levy_area(task: Task) -> type:
@@ -89,7 +93,7 @@ class Diffrax:
         if task.levy_area not in AREAS:
             return f"diffrax has no Levy area {task.levy_area!r}."
         if isinstance(task, BrownianTask):
-            return None if task.kind == "tree" else "diffrax has no Brownian Interval; its exact object is a tree."
+            return no_motion(task, "diffrax", ("tree", "path"))
         if task.prior is not None:
             return "diffrax has no log-ratio."
         if task.method not in SOLVERS[task.problem.sde_type]:
@@ -152,15 +156,17 @@ class Diffrax:
 
     def brownian(self, task: BrownianTask) -> JaxBrownianRun:
         shape = jax.ShapeDtypeStruct(task.shape, jnp.dtype(task.dtype))
-        tol = task.tol or (task.dt or task.t1 - task.t0) / 2
+        tol, area = task.tol or (task.dt or task.t1 - task.t0) / 2, AREAS[task.levy_area]
 
         def evaluate(key: jax.Array, s: Any, t: Any) -> Any:
-            tree = diffrax.VirtualBrownianTree(task.t0, task.t1, tol, shape, key, AREAS[task.levy_area])
+            if task.kind == "path":
+                motion = diffrax.UnsafeBrownianPath(shape, key, area)
+            else:
+                motion = diffrax.VirtualBrownianTree(task.t0, task.t1, tol, shape, key, area)
             if task.levy_area == "none":
-                return tree.evaluate(s, t)
-            increment = tree.evaluate(s, t, use_levy=True)
-            assert isinstance(increment, diffrax.SpaceTimeLevyArea)
-            return increment.W, increment.H
+                return (motion.evaluate(s, t),)
+            increment = motion.evaluate(s, t, use_levy=True)
+            return tuple(getattr(increment, part) for part in jax_run.AREAS[task.levy_area])
 
         return JaxBrownianRun(task, evaluate)
 

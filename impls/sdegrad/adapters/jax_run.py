@@ -192,8 +192,22 @@ class JaxRun:
         return planned_memory(self._compiled)
 
 
+def no_motion(task: BrownianTask, library: str, kinds: tuple[str, ...]) -> str | None:
+    """Why a library with these kinds of Brownian motion cannot do the task; None if it can."""
+    if task.kind not in kinds:
+        return f"{library} has no Brownian motion of kind {task.kind!r}, only: {', '.join(kinds)}."
+    if task.options:
+        return f"{library}'s Brownian motions have no {', '.join(task.options)}."
+    return "a Brownian motion in JAX is made of a key." if task.seed is None else None
+
+
+AREAS = {"none": "W", "space-time": "WH", "space-time-time": "WHK", "davie": "WHA", "foster": "WHA"}
+"""What an increment consists of, by Levy area."""
+
+
 class JaxBrownianRun:
-    """The queries of a `BrownianTask`, one after another, compiled. `evaluate(key, s, t)` gives W or (W, H)."""
+    """The queries of a `BrownianTask`, one after another, compiled. `evaluate(key, s, t)` gives the `parts` of
+    `AREAS`."""
 
     def __init__(self, task: BrownianTask, evaluate: Callable[[jax.Array, Any, Any], Any]) -> None:
         self.task = task
@@ -210,10 +224,8 @@ class JaxBrownianRun:
         return jax.block_until_ready(self._compiled(*self._arguments))
 
     def outcome(self, result: Any) -> Outcome:
-        if self.task.levy_area == "none":
-            return Outcome(ys=np.asarray(result))
-        W, H = result
-        return Outcome(ys=np.asarray(W), H=np.asarray(H))
+        W, *areas = map(np.asarray, result)
+        return Outcome(ys=W, **dict(zip(AREAS[self.task.levy_area][1:], areas, strict=True)))
 
     def count(self) -> Counts:
         return Counts(steps=len(self.task.queries), drift=0, diffusion=0)

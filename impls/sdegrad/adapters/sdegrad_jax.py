@@ -7,7 +7,7 @@ import jax
 
 import sdegrad.jax
 from sdegrad.adapters import jax_run
-from sdegrad.adapters.jax_run import Field, GivenBrownian, JaxBrownianRun, JaxRun, of_steps
+from sdegrad.adapters.jax_run import AREAS, Field, GivenBrownian, JaxBrownianRun, JaxRun, no_motion, of_steps
 from sdegrad.contract import BrownianTask, Task
 from sdegrad.jax.methods import make_method
 from sdegrad.methods import METHODS
@@ -31,7 +31,7 @@ class SdegradJax:
 
     def unsupported(self, task: Task | BrownianTask) -> str | None:
         if isinstance(task, BrownianTask):
-            return None if task.kind == "interval" else "sdegrad.jax has no Brownian tree."
+            return no_motion(task, "sdegrad.jax", ("interval",))
         if task.prior is not None:
             return "sdegrad.jax has no log-ratio; let the integrand be a component of the state."
         facts = METHODS.get(task.method)
@@ -78,10 +78,14 @@ class SdegradJax:
     def brownian(self, task: BrownianTask) -> JaxBrownianRun:
         def evaluate(key: jax.Array, s: Any, t: Any) -> Any:
             bm = sdegrad.jax.BrownianInterval(
-                task.t0, task.t1, task.shape, key, dtype=task.dtype, dt=task.dt, levy_area=task.levy_area
+                *(task.t0, task.t1, task.shape, key),
+                dtype=task.dtype,
+                dt=task.dt,
+                tol=task.tol,
+                levy_area=task.levy_area,
             )
             increment = bm.evaluate(s, t, use_levy=True)
-            return increment.W if task.levy_area == "none" else (increment.W, increment.H)
+            return tuple(getattr(increment, part) for part in AREAS[task.levy_area])
 
         return JaxBrownianRun(task, evaluate)
 

@@ -7,6 +7,7 @@ import torch
 
 import sdegrad.torch
 from sdegrad.adapters import torch_run
+from sdegrad.adapters.torch_motions import motion, why_not
 from sdegrad.adapters.torch_run import GivenBrownian, ProblemSDE, TorchBrownianRun, TorchRun
 from sdegrad.contract import BrownianTask, LevyArea, Task
 from sdegrad.methods import METHODS
@@ -32,7 +33,7 @@ class SdegradTorch:
 
     def unsupported(self, task: Task | BrownianTask) -> str | None:
         if isinstance(task, BrownianTask):
-            return None if task.kind == "interval" else "sdegrad.torch has no Brownian tree."
+            return "sdegrad.torch has no Brownian tree." if task.kind == "tree" else why_not(task)
         if task.method not in SOLVERS or task.problem.sde_type not in METHODS[task.method].sde_types:
             return f"sdegrad.torch has no {task.problem.sde_type} method {task.method!r}."
         if task.problem.noise_type not in METHODS[task.method].order:
@@ -83,7 +84,7 @@ class SdegradTorch:
         return TorchRun(task, solve, steps)
 
     def brownian(self, task: BrownianTask) -> TorchBrownianRun:
-        return TorchBrownianRun(task, sdegrad.torch.BrownianInterval)
+        return TorchBrownianRun(task, motion(sdegrad.torch, task))
 
 
 implementation = SdegradTorch()

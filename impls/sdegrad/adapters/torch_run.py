@@ -191,7 +191,9 @@ class TorchBrownianRun:
         self, task: BrownianTask, motion: Callable[..., Any], options: Mapping[str, Any] | None = None
     ) -> None:
         interval = {"dt": task.dt, "levy_area_approximation": task.levy_area}
-        self.task, self._motion, self._options = task, motion, interval if options is None else options
+        self.task, self._motion = task, motion
+        self._options = {**(interval if options is None else options), **task.options}
+        self._wanted = {"return_U": task.levy_area != "none", "return_A": task.levy_area in ("davie", "foster")}
 
     def __call__(self) -> Any:
         task = self.task
@@ -205,17 +207,16 @@ class TorchBrownianRun:
         if self.task.levy_area == "none":
             result = [bm(s, t) for s, t in self.task.queries]
         else:
-            result = [bm(s, t, return_U=True) for s, t in self.task.queries]
+            result = [bm(s, t, **self._wanted) for s, t in self.task.queries]
         synchronise(self.task.device)
         return result
 
     def outcome(self, result: Any) -> Outcome:
         if self.task.levy_area == "none":
             return Outcome(ys=torch.stack(result).cpu().numpy())
-        W = torch.stack([W for W, _ in result]).cpu().numpy()
-        U = torch.stack([U for _, U in result]).cpu().numpy()
+        W, U, *A = (torch.stack(parts).cpu().numpy() for parts in zip(*result, strict=True))
         h = np.array([t - s for s, t in self.task.queries]).reshape(-1, *[1] * (W.ndim - 1))
-        return Outcome(ys=W, H=U / h - W / 2)
+        return Outcome(ys=W, H=U / h - W / 2, A=A[0] if A else None)
 
     def count(self) -> Counts:
         return Counts(steps=len(self.task.queries), drift=0, diffusion=0)

@@ -6,6 +6,7 @@ import torch
 import torchsde
 
 from sdegrad.adapters import torch_run
+from sdegrad.adapters.torch_motions import motion, why_not
 from sdegrad.adapters.torch_run import GivenBrownian, ProblemSDE, TorchBrownianRun, TorchRun
 from sdegrad.contract import BrownianTask, Task
 
@@ -29,7 +30,7 @@ class Torchsde:
 
     def unsupported(self, task: Task | BrownianTask) -> str | None:
         if isinstance(task, BrownianTask):
-            return "torchsde's BrownianTree is its BrownianInterval." if task.kind == "tree" else None
+            return "torchsde's BrownianTree is its BrownianInterval." if task.kind == "tree" else why_not(task)
         if task.method not in METHODS[task.problem.sde_type]:
             return f"torchsde has no {task.problem.sde_type} method {task.method!r}."
         if task.noise is not None and task.method == "log_ode":
@@ -82,7 +83,7 @@ class Torchsde:
         return TorchRun(task, solve)
 
     def brownian(self, task: BrownianTask) -> TorchBrownianRun:
-        return TorchBrownianRun(task, torchsde.BrownianInterval)
+        return TorchBrownianRun(task, motion(torchsde, task))
 
 
 implementation = Torchsde()

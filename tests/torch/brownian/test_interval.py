@@ -74,6 +74,13 @@ def test_every_partition_adds_up():
         torch.testing.assert_close(total, bm(0.0, 1.0), rtol=0.0, atol=1e-14)
 
 
+def test_a_point_one_ulp_from_the_middle_of_a_node_adds_up():
+    """39/64 of the last cell is 0.9921875 but for the rounding of its ends; the piece of one ulp is not lost."""
+    bm = BrownianInterval(0.0, 1.0, (1000,), torch.float64, entropy=1, dt=0.07)
+    first, second = bm(0.09375, 0.9921875), bm(0.9921875, 0.995)
+    torch.testing.assert_close(first + second, bm(0.09375, 0.995), atol=1e-14, rtol=0)
+
+
 @pytest.mark.parametrize("options", [{}, {"halfway_tree": True, "dt": None}, {"levy_area_approximation": "foster"}])
 def test_answers_do_not_depend_on_order_or_cache(options):
     """On the grid; inside cells at dyadic points of the first levels; with halfway_tree everywhere."""

@@ -49,7 +49,7 @@ class CellTree:
             a, b, seed, depth, node = stack.pop()
             middle = (a + b) / 2
             if (ta <= a and b <= tb) or b - a <= resolution:
-                if ta < middle <= tb:  # the ends, rounded, are a and b
+                if ta < (middle if a < middle else b) <= tb:  # the ends, rounded, are a and b
                     total = node if total is None else join(total, node)
                 continue
             at = middle if self._halfway or depth < _LEAF_DEPTH else self._split_point(a, b, seed, ta, tb)

@@ -1,0 +1,165 @@
+"""Whether verification is to be believed: `--controls` judges all controls and mutants, with many seeds.
+
+Every control has to come out as it was made, and every mutant has to be caught by one of its checks: at the first of
+the claims of its base that fails. The p-values of what is true (the statistical claims of our own libraries) are
+pooled: they must not be small more often than those of exact tests, which is what the level of a row rests on.
+"""
+
+import csv
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import as_completed
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from scipy import stats
+
+from suite import mutants
+from suite.verify import run
+from suite.verify.checks import CHECKS, claims_of
+from suite.verify.claims import OURS, PRESETS, Claim
+from suite.verify.findings import GOOD, Effort
+
+SEEDS = 20
+STRIDE = 1009  # between seeds; a check may take the next few after its own
+COLUMNS = ("work", "implementation", "seed", "subject", "check", "kind", "verdict", "p", "caught_by", "seconds")
+
+Row = dict[str, str]
+
+
+class Work(NamedTuple):
+    """One cell of the run. claims: those of one measurement, or of one mutant."""
+
+    name: str
+    claims: Sequence[Claim]
+    seed: int
+
+
+def works(present: Sequence[str], checks: Sequence[str], seed: int, seeds: int) -> Iterator[Work]:
+    """All measurements that have controls or are statistical claims of ours, with each seed; and each mutant, once."""
+    chosen = [check for check in CHECKS if not checks or check in checks]
+    for name in present:
+        claims = [claim for claim in _default(name, chosen) if claim.control or (claim.statistical and name in OURS)]
+        numbered = run.grouped(list(enumerate(claims)))
+        for k in range(seeds):
+            for group in numbered:
+                of_group = [claim for _, claim in group]
+                yield Work(f"{name}: {of_group[0].subject}: {of_group[0].claim}", of_group, seed + STRIDE * k)
+    for name, mutant in mutants.MUTANTS.items():
+        if mutant.base in present and set(mutant.checks) & set(chosen):
+            yield Work(f"mutant: {name}", held_to(name, chosen), seed)
+
+
+def _default(name: str, checks: Sequence[str]) -> list[Claim]:
+    default = PRESETS[: PRESETS.index("default") + 1]
+    return [claim for claim in claims_of(name) if claim.check in checks and claim.preset in default]
+
+
+def held_to(name: str, checks: Sequence[str] = tuple(CHECKS)) -> list[Claim]:
+    """The claims of its base that a mutant is held to, those of its first check first."""
+    mutant = mutants.MUTANTS[name]
+    claims = [claim for claim in _default(mutant.base, [c for c in mutant.checks if c in checks]) if not claim.control]
+    claims.sort(key=lambda claim: mutant.checks.index(claim.check))
+    return [replace(claim, implementation=name) for claim in claims]
+
+
+def judged(work: Work, effort: Effort) -> list[Row]:
+    """The rows of a cell: one for each claim, or the one that says what caught a mutant."""
+    effort = replace(effort, seed=work.seed)
+    if work.name.startswith("mutant: "):
+        return [_caught(work, effort)]
+    return [_row(work, claim, run.verified(claim, effort)) for claim in work.claims]
+
+
+def _row(work: Work, claim: Claim, found: Mapping[str, str]) -> Row:
+    row = {"work": work.name, "implementation": claim.implementation, "seed": str(work.seed), "subject": claim.subject}
+    return row | {
+        "check": claim.check,
+        "kind": claim.kind,
+        **{name: found.get(name, "") for name in ("verdict", "p", "seconds")},
+    }
+
+
+def _caught(work: Work, effort: Effort) -> Row:
+    seconds, name = 0.0, work.name.removeprefix("mutant: ")
+    for claim in work.claims:
+        found = run.verified(claim, effort)
+        seconds += float(found["seconds"])
+        if found["verdict"] == "fails":
+            row = _row(work, claim, found) | {"caught_by": f"{claim.check}: {claim.subject}: {claim.claim}"}
+            return row | {"kind": "mutant", "seconds": f"{seconds:.1f}"}
+    return {"work": work.name, "implementation": name, "seed": str(work.seed), "kind": "mutant", "verdict": "missed"}
+
+
+def calibrate(file: Path, todo: Sequence[Work], effort: Effort, jobs: int) -> list[Row]:
+    """The rows of all cells, appended to calibration.csv as they come; those that are there are kept."""
+    rows = kept(file)
+    there = {(row["work"], row["seed"]) for row in rows}
+    left = [work for work in todo if (work.name, str(work.seed)) not in there]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a", encoding="utf-8", newline="") as lines:
+        writer = csv.DictWriter(lines, COLUMNS, restval="", lineterminator="\n")
+        if not rows:
+            writer.writeheader()
+        for k, found in enumerate(_all(left, effort, jobs), start=1):
+            writer.writerows(found)
+            lines.flush()
+            rows += found
+            print(f"[{k}/{len(left)}] {found[0]['work']}, seed {found[0]['seed']}{_noted(found)}", flush=True)
+    return rows
+
+
+def _noted(found: Sequence[Row]) -> str:
+    wrong = [row["subject"] for row in found if misjudged(row)]
+    caught = found[0].get("caught_by")
+    return f": caught by {caught}" if caught else f"  <-- misjudged: {'; '.join(wrong)}" if any(wrong) else ""
+
+
+def _all(todo: Sequence[Work], effort: Effort, jobs: int) -> Iterator[list[Row]]:
+    if jobs == 1:
+        yield from (judged(work, effort) for work in todo)
+        return
+    with run._pool(jobs) as pool:
+        for done in as_completed([pool.submit(judged, work, effort) for work in todo]):
+            yield done.result()
+
+
+def kept(file: Path) -> list[Row]:
+    if not file.exists():
+        return []
+    with file.open(encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def misjudged(row: Row) -> bool:
+    """A control that came out otherwise than it was made, or a mutant that was missed. What a library does not support
+    is not judged."""
+    if row["verdict"] == "unsupported":
+        return False
+    expected = {"negative control": ("fails",), "positive control": GOOD, "mutant": ("fails",)}
+    return row["kind"] in expected and row["verdict"] not in expected[row["kind"]]
+
+
+def uniform(rows: Sequence[Row]) -> tuple[float, int]:
+    """The p-value of the p-values of true claims being no smaller than uniform ones (Kolmogorov-Smirnov, one-sided:
+    those of several tests together are multiplied by their number, and so are larger), and how many there are."""
+    p_values = [float(row["p"]) for row in rows if row["kind"] in ("claim", "theory") and row["p"]]
+    if not p_values:
+        return float("nan"), 0
+    return float(stats.kstest(p_values, "uniform", alternative="greater").pvalue), len(p_values)
+
+
+def summary(rows: Sequence[Row]) -> list[str]:
+    """What the run says, in lines; the last one only if all is well."""
+    controls = [row for row in rows if row["kind"].endswith("control") and row["verdict"] != "unsupported"]
+    mutated = [row for row in rows if row["kind"] == "mutant"]
+    by_check = Counter(row["check"] for row in mutated if not misjudged(row))
+    p, count = uniform(rows)
+    lines = [
+        f"{len(controls)} controls judged, {sum(map(misjudged, controls))} misjudged.",
+        f"{len(mutated)} mutants, {len(mutated) - sum(map(misjudged, mutated))} caught: "
+        + ", ".join(f"{number} by {check}" for check, number in by_check.most_common()),
+        f"{count} p-values of what is true are no smaller than uniform ones with p = {p:.2g}.",
+    ]
+    return lines + [f"missed or misjudged: {row['implementation']}: {row['subject']}" for row in rows if misjudged(row)]

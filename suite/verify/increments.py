@@ -1,0 +1,168 @@
+"""What increments must be whatever their law: those of the parts of an interval join to that of the whole, and there
+are none beyond the end of a motion. Nothing is random but the intervals.
+"""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import reduce
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from suite.harness import BrownianTask, describe
+from suite.verify import quotations, solving
+from suite.verify.claims import AREAS, CONSTRUCTED, LEVY_AREAS, Claim, said
+from suite.verify.findings import NAN, Effort, Finding, at_most
+from suite.verify.intervals import SITUATIONS, Queries, Situation
+
+ROUNDING = 1e-10  # in standard deviations: H over 1e-5, by a difference of integrals, has 1e5 roundings
+PARTS = 24  # that the whole is cut into, twice over
+SHAPE = (64, 4)
+CELL = 1 / 64
+WITHIN = 0.05  # of the variance of 98 304 samples: eleven of its standard deviations
+
+ADD_UP = "W and H over the parts of an interval join to those over the whole, in any order of asking"
+CHEN = "the Levy area over a union of cells is that of the cells, joined by Chen's relation"
+HORIZON = "an increment to beyond the end is an error, or has the variance of its length"
+_DYADIC = "that does not depend on the queries"
+_SITUATIONS = (
+    "on and off a grid of 1/8",
+    "without a grid",
+    "over intervals at random, its last cell clipped",
+    "run backwards",
+    _DYADIC,
+)
+
+
+class Piece(NamedTuple):
+    """An increment over the length h, with its areas."""
+
+    h: float
+    W: np.ndarray
+    H: np.ndarray
+    A: np.ndarray | None = None
+
+
+def join(left: Piece, right: Piece) -> Piece:
+    """Chen's relation."""
+    h = left.h + right.h
+    H = (left.h * left.H + right.h * right.H + (right.h * left.W - left.h * right.W) / 2) / h
+    A = None
+    if left.A is not None and right.A is not None:
+        product = left.W[..., :, None] * right.W[..., None, :]
+        A = left.A + right.A + (product - np.swapaxes(product, -1, -2)) / 2
+    return Piece(h, left.W + right.W, H, A)
+
+
+def claims(name: str) -> Iterator[Claim]:
+    claim: dict[str, Any] = {"check": "increments", "implementation": name}
+    stated = said(quotations.brownian_laws(name), AREAS)
+    for situation in _SITUATIONS:
+        subject, lacking = f"Brownian motion {situation}", SITUATIONS[situation].lacking
+        case = {"what": "parts", "situation": situation}
+        yield Claim(
+            **claim, **stated, subject=subject, claim=ADD_UP, expected=ROUNDING, case=case, may_lack=name in lacking
+        )
+    case = {"what": "horizon"}
+    yield Claim(**claim, **stated, subject="Brownian motion beyond its end", claim=HORIZON, case=case)
+    yield from _controls(claim)
+    if name != "diffrax":
+        areas = said(quotations.levy_areas(name), LEVY_AREAS)
+        for mode in ("davie", "foster"):
+            case = {"what": "areas", "mode": mode}
+            yield Claim(**claim, **areas, subject=f"Levy area, {mode}", claim=CHEN, expected=ROUNDING, case=case)
+
+
+def _controls(claim: dict[str, Any]) -> Iterator[Claim]:
+    first = {"what": "parts", "situation": _SITUATIONS[0]}
+    for kind, change, subject, words, case in (
+        ("negative control", {"part": 1e-9}, "one part off by 1e-9", ADD_UP, first),
+        ("positive control", {"joined": True}, "the whole joined of its parts", ADD_UP, first),
+        ("negative control", {"instead": "no more"}, "constant beyond its end", HORIZON, {"what": "horizon"}),
+        ("positive control", {"instead": "an error"}, "an error beyond its end", HORIZON, {"what": "horizon"}),
+    ):
+        yield Claim(
+            **claim,
+            kind=kind,  # pyright: ignore[reportArgumentType]
+            source=CONSTRUCTED[kind],
+            subject=f"Brownian motion, {subject}",
+            claim=words,
+            expected=ROUNDING,
+            case=case,
+            spoil=change,
+        )
+
+
+def measure(claim: Claim, effort: Effort) -> Finding:
+    if claim.case["what"] == "horizon":
+        return _beyond(claim, effort)
+    pieces = _pieces(claim.implementation, claim.case.get("situation", ""), claim.case.get("mode", ""), effort.seed)
+    far, near, whole = pieces[:PARTS], pieces[PARTS:-2], pieces[-2:]
+    if "part" in claim.spoil:
+        far = [far[0]._replace(W=far[0].W + claim.spoil["part"]), *far[1:]]
+    joined = [reduce(join, far), reduce(join, near)]
+    if "joined" in claim.spoil:
+        whole = joined
+    return at_most(claim.expected, max(map(_apart, joined, whole)))
+
+
+def anywhere(rng: np.random.Generator) -> Queries:
+    """A chain of intervals with ends at random, one on a smaller scale, and the wholes of both."""
+    ends = np.sort([rng.permutation(np.arange(1, 128))[: PARTS + 1] / 128 for _ in range(2)])
+    return chained(ends[0].tolist(), (0.6 + 1e-3 * ends[1]).tolist())
+
+
+def on_grid(rng: np.random.Generator) -> Queries:
+    """Two chains of cells, and their wholes."""
+    first, second = (int(k) for k in rng.integers(0, round(1 / CELL) - PARTS, 2))
+    return chained(*([(start + k) * CELL for k in range(PARTS + 1)] for start in (first, second)))
+
+
+def chained(*chains: Sequence[float]) -> Queries:
+    parts = [interval for chain in chains for interval in pairwise(chain)]
+    return (*parts, *((chain[0], chain[-1]) for chain in chains))
+
+
+@solving.remembered
+def _pieces(name: str, situation: str, mode: str, seed: int) -> list[Piece]:
+    if mode:
+        asked = Situation(on_grid, {"dt": CELL, "levy_area": mode})
+    else:
+        queries = on_grid if situation == _DYADIC else anywhere
+        asked = Situation(queries, SITUATIONS[situation].given)
+    task = asked.task(name, seed, 0, SHAPE)
+    outcome = solving.outcome(name, task)
+    areas = [None] * len(task.queries) if outcome.A is None else outcome.A
+    lengths = (t - s for s, t in task.queries)
+    return [Piece(*parts) for parts in zip(lengths, outcome.ys, outcome.H, areas, strict=True)]
+
+
+def _apart(joined: Piece, whole: Piece) -> float:
+    """The largest difference, in standard deviations."""
+    errors = [np.abs(joined.W - whole.W).max() / whole.h**0.5, np.abs(joined.H - whole.H).max() / whole.h**0.5]
+    if joined.A is not None and whole.A is not None:
+        errors.append(np.abs(joined.A - whole.A).max() / whole.h)
+    return float(max(errors))
+
+
+def _beyond(claim: Claim, effort: Effort) -> Finding:
+    """The variance of the increment from 1/2 to one beyond t1 = 1, by its length; NaN where it is an error."""
+    situation = Situation(lambda rng: ((0.5, 1.0),), {"levy_area": "none", "dt": 0.125})
+    task = situation.task(claim.implementation, effort.seed, 0, (128, 768))
+    inside = solving.outcome(claim.implementation, task).ys
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            W = _outside(claim, replace(task, queries=((0.5, 1.5),)), inside)
+    except Exception as error:
+        return Finding("holds", 1.0, NAN, NAN, NAN, describe(error))
+    variance = float(np.square(W).mean())
+    return Finding("holds" if abs(variance - 1) < WITHIN else "fails", 1.0, variance, variance, variance)
+
+
+def _outside(claim: Claim, task: BrownianTask, inside: np.ndarray) -> np.ndarray:
+    if claim.spoil.get("instead") == "an error":
+        raise ValueError("there is nothing beyond the end.")
+    return inside if claim.spoil else solving.outcome(claim.implementation, task).ys
