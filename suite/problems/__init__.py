@@ -19,6 +19,7 @@ from suite.problems.networks import make_mlp, make_neural
 from suite.problems.ou import make_ou
 from suite.problems.problem import NoiseType, Problem, SDEType
 from suite.problems.scalar import make_scalar
+from suite.problems.twisted import make_twisted
 
 __all__ = ["PROBLEMS", "NoiseType", "Problem", "SDEType", "make"]
 
@@ -32,6 +33,7 @@ class Row:
     about: str
 
 
+_TWISTED, _TWO = {"paths": 3, "dim": 3}, {"noise_dim": 2}
 _SMALL = {"paths": 32, "dim": 4, "hidden": 8}
 
 PROBLEMS: dict[str, Row] = {
@@ -40,6 +42,12 @@ PROBLEMS: dict[str, Row] = {
     "scalar": Row(make_scalar, {"paths": 32, "dim": 3}, "linear with rotation, one Brownian motion"),
     "additive": Row(make_additive, {"paths": 32, "dim": 2, "noise_dim": 3}, "linear, noise that depends on time"),
     "general": Row(make_general, {"paths": 32, "dim": 2, "noise_dim": 2}, "bounded, noise that does not commute"),
+    **{
+        f"twisted_{noise_type}": Row(
+            partial(make_twisted, noise_type), _TWISTED | noise, f"no symmetry, depends on time, {noise_type} noise"
+        )
+        for noise_type, noise in (("diagonal", {}), ("scalar", {}), ("additive", _TWO), ("general", _TWO))
+    },
     "neural": Row(
         make_neural,
         {"paths": 32, "dim": 32, "noise_dim": 16, "hidden": 8},

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from suite.verify import brownian, gradients, orders
+from suite.verify import agreement, brownian, gradients, orders
 from suite.verify.claims import Claim
 from suite.verify.findings import Effort, Finding
 
@@ -17,6 +17,7 @@ class Check(NamedTuple):
 
 
 CHECKS: dict[str, Check] = {
+    "agreement": Check(agreement.claims, agreement.measure),
     "order": Check(orders.claims, orders.measure),
     "gradient": Check(gradients.claims, gradients.measure),
     "law": Check(brownian.claims, brownian.measure),

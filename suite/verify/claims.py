@@ -22,6 +22,8 @@ BURRAGE = "Burrage, Burrage, Tian, Numerical methods for strong solutions of SDE
 KIDGER = "Kidger, Foster, Li, Lyons, Efficient and Accurate Gradients for Neural SDEs (2021)"
 FOSTER = "Foster, dos Reis, Strange, High order splitting methods for SDEs satisfying a commutativity condition (2023)"
 CASTELL = "Castell, Gaines, The ODE approach to asymptotically efficient schemes for solution of SDEs (1996)"
+MCCALLUM = "McCallum, Foster, Efficient, accurate and stable gradients for neural ODEs, arXiv 2410.11648 (2024)"
+SHMELEV = "Shmelev, Salvi, Explicit and effectively symmetric Runge-Kutta methods, arXiv 2509.20599 (2025)"
 AREAS = "Foster, Lyons, Oberhauser, An optimal polynomial approximation of Brownian motion (2020)"
 CONSTRUCTED = {"negative control": "false by construction", "positive control": "true by construction"}
 
