@@ -84,3 +84,10 @@ def agreement(library: str, method: str, problem: str) -> str | None:
     if (library, method, problem) == ("torchsde", "milstein", "twisted_scalar"):
         return _MILSTEIN
     return None
+
+
+def order(library: str, method: str, problem: str) -> str | None:
+    """That the strong order is lower than stated; None where nothing like it is known."""
+    if (library, method, problem) == ("torchsde", "milstein", "sheared_scalar"):
+        return _MILSTEIN
+    return None
