@@ -6,10 +6,10 @@ libraries has a module here with a table of its own.
 
 from typing import Any
 
-from suite.mutants import brownian
+from suite.mutants import brownian, solvers
 from suite.mutants.mutant import Mutant
 
-MUTANTS: dict[str, Mutant] = {**brownian.MUTANTS}
+MUTANTS: dict[str, Mutant] = {**brownian.MUTANTS, **solvers.MUTANTS}
 
 
 def load(name: str) -> Any:

@@ -30,7 +30,7 @@ from suite.verify.claims import (
 )
 from suite.verify.findings import Effort, Finding, Unsupported, at_most
 
-CELLS, PATHS, DIM, NOISE = 16, 3, 3, 2
+CELLS, PATHS, DIM, NOISE = 16, 3, 3, 3  # square, so that a transposed diffusion has the right shape
 ROUNDING = 1e-12  # of some ten operations of size 1 a step, growing by the Lipschitz constant over time 1
 
 FORMULAS: Mapping[str, str] = {
