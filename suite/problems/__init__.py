@@ -23,6 +23,7 @@ from suite.problems.problem import NoiseType, Problem, SDEType
 from suite.problems.scalar import make_scalar
 from suite.problems.squares import make_squares
 from suite.problems.twisted import make_twisted
+from suite.problems.winding import make_winding
 
 __all__ = ["PROBLEMS", "NoiseType", "Problem", "SDEType", "make"]
 
@@ -50,6 +51,7 @@ PROBLEMS: dict[str, Row] = {
     "sheared": Row(make_sheared, {"paths": 32, "noise_dim": 2}, "the same, noise that mixes and commutes"),
     "squares": Row(make_squares, {"paths": 32}, "nonlinear, additive noise that depends on time"),
     "areas": Row(make_areas, {"paths": 32}, "solved but for its Levy areas, noise that does not commute"),
+    "winding": Row(make_winding, {"paths": 32}, "tells on which path it was solved, depends on time, scalar noise"),
     **{
         f"twisted_{noise_type}": Row(
             partial(make_twisted, noise_type), _TWISTED | noise, f"no symmetry, depends on time, {noise_type} noise"
