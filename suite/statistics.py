@@ -95,6 +95,17 @@ def order(dts: Sequence[float] | np.ndarray, squares: np.ndarray, *, confidence:
     return _jackknife(float(slope(dts, rms)), slope(dts, others), confidence)
 
 
+def weak_order(
+    dts: Sequence[float] | np.ndarray, differences: np.ndarray, *, confidence: float = CONFIDENCE
+) -> Estimate:
+    """Weak order: the slope of the size of the bias, from f(X_dt) - f(X) at each dt, [dts, paths], on the same paths.
+
+    ValueError unless the bias is clearly not zero, so that no path changes its sign.
+    """
+    others = np.abs(_leave_one_out(differences))
+    return _jackknife(float(slope(dts, np.abs(differences.mean(1)))), slope(dts, others), confidence)
+
+
 def bend(dts: Sequence[float] | np.ndarray, squares: np.ndarray, *, confidence: float = CONFIDENCE) -> Estimate:
     """How much the slope between the two finest step sizes exceeds that over all of them: 0 if the curve of log error
     by log dt is straight. Arguments as for `order`."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from suite.verify import adaptive, agreement, brownian, gradients, orders, stability
+from suite.verify import adaptive, agreement, brownian, gradients, orders, stability, weak
 from suite.verify.claims import Claim
 from suite.verify.findings import Effort, Finding
 
@@ -19,6 +19,7 @@ class Check(NamedTuple):
 CHECKS: dict[str, Check] = {
     "agreement": Check(agreement.claims, agreement.measure),
     "order": Check(orders.claims, orders.measure),
+    "weak": Check(weak.claims, weak.measure),
     "adaptive": Check(adaptive.claims, adaptive.measure),
     "stability": Check(stability.claims, stability.measure),
     "gradient": Check(gradients.claims, gradients.measure),

@@ -26,6 +26,7 @@ from suite.verify.findings import Effort, Finding
 # How far below the claimed order the fitted slope may lie: step sizes are finite, orders are limits.
 MARGIN = 0.05
 FEWEST = 3  # step sizes that a slope is fitted over
+MOST = 2**24  # cells of all paths together: what fits into memory
 BLUR = 0.1  # of the smallest error: what may be unknown of the solution
 
 
@@ -200,7 +201,7 @@ def straight(dts: Sequence[float], squares: np.ndarray, confidence: float) -> tu
 
 def measure(claim: Claim, effort: Effort) -> Finding:
     noise = NOISES[claim.case["noise"]]
-    paths = round(noise.paths * effort.more / (2 if effort.quick else 1))
+    paths = min(round(noise.paths * effort.more / (2 if effort.quick else 1)), MOST // noise.cells)
     squares, blur = _squares(claim, paths, effort.seed)
     if blur > BLUR * squares[-1].mean() ** 0.5:
         reason = f"the solution is known to {blur:.2g} alone, and the smallest error is {squares[-1].mean() ** 0.5:.2g}"
