@@ -237,7 +237,7 @@ MUTANTS: dict[str, Mutant] = {
     "grid: the last step": _mutant(
         "a last step that is cut short has the length of the others",
         "dt of one step",
-        {"sdegrad.grid:Grid.step": lambda _: lambda grid, k: grid.dt},  # noqa: ARG005
+        {"sdegrad.grid:Grid.step": lambda _: lambda grid, k: grid.dt},
         AGREEMENT,
     ),
     "products: transposed": _mutant(
@@ -256,8 +256,8 @@ MUTANTS: dict[str, Mutant] = {
         "a square matrix of general noise acts by its diagonal",
         "another SDE",
         _products(
-            lambda product: lambda g, dW: (
-                g.diagonal(dim1=-2, dim2=-1) * dW if g.shape[-1] == g.shape[-2] else product(g, dW)
+            lambda product: (
+                lambda g, dW: g.diagonal(dim1=-2, dim2=-1) * dW if g.shape[-1] == g.shape[-2] else product(g, dW)
             )
         ),
         AGREEMENT,

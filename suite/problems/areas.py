@@ -5,7 +5,6 @@ With s = 1 + t, r = sqrt(s), Z_1 = z_1 + W_1, Z_2 = z_2 + W_2 and dZ_3 = Z_1 dW_
 Given W and I on the grid of the path the mean of Z_3 is taken; the variance of what is left is T h / 12, where a scheme
 that knows W alone, with steps dt, leaves T dt / 4.
 """
-# ruff: noqa: ARG001 (all vector fields have the same arguments)
 
 from functools import partial
 
@@ -58,12 +57,13 @@ def exact(path: Path, y0: np.ndarray, params: Params) -> np.ndarray:
 
 def make_areas(*, paths: int, t1: float, seed: int, sde_type: SDEType) -> Problem:
     rng = np.random.default_rng(seed)
+    params = {"k": np.array(rng.uniform(0.3, 0.6)), "b": np.array(rng.uniform(0.3, 0.6))}
     return Problem(
         name="areas",
         version="1",
         t1=t1,
         y0=rng.uniform(-0.5, 0.5, (paths, 3)),
-        params={"k": np.array(rng.uniform(0.3, 0.6)), "b": np.array(rng.uniform(0.3, 0.6))},
+        params=params,
         sde_type=sde_type,
         noise_type="general",
         noise_dim=2,

@@ -2,10 +2,9 @@
 
 With s = 1 + t, r = sqrt(s), V = x + sigma W and Q the integral of c_1 V_1^2 + c_2 V_2^2, the solution is
     X_1 = r V_1 + sin(Q), X_2 = r V_2, X_3 = Q.
-The square of a Brownian path has no exact integral; given W and I on the grid of the path its mean is taken, whose error
-is of order h^1.5 with a small constant: in a cell the variance of what is left of W integrates to v h^2 / 15.
+The square of a Brownian path has no exact integral; given W and I on the grid of the path its mean is taken, whose
+error is of order h^1.5 with a small constant: in a cell the variance of what is left of W integrates to v h^2 / 15.
 """
-# ruff: noqa: ARG001 (all vector fields have the same arguments)
 
 import numpy as np
 
@@ -46,12 +45,13 @@ def exact(path: Path, y0: np.ndarray, params: Params) -> np.ndarray:
 
 def make_squares(*, paths: int, t1: float, seed: int, sde_type: SDEType) -> Problem:
     rng = np.random.default_rng(seed)
+    params = {"c": rng.uniform(0.5, 1.0, 2), "sigma": rng.uniform(0.2, 0.4, (2, 2))}
     return Problem(
         name="squares",
         version="1",
         t1=t1,
         y0=rng.uniform(-0.5, 0.5, (paths, 3)),
-        params={"c": rng.uniform(0.5, 1.0, 2), "sigma": rng.uniform(0.2, 0.4, (2, 2))},
+        params=params,
         sde_type=sde_type,
         noise_type="additive",
         noise_dim=2,

@@ -3,7 +3,6 @@
 dX = tanh(X A + t) dt + g dW with g, of A, B and t, of the noise type that is asked for. Diagonal noise does not mix
 components. Without an exact solution: it is for comparing schemes (`suite.verify.agreement`).
 """
-# ruff: noqa: ARG001 (all vector fields have the same arguments)
 
 import numpy as np
 

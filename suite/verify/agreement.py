@@ -23,7 +23,6 @@ from suite.verify.claims import (
     KIDGER,
     KLOEDEN,
     MCCALLUM,
-    OURS,
     ROESSLER,
     SHMELEV,
     Claim,
@@ -100,9 +99,7 @@ def _case(method: str, noise_type: str, sde_type: str, options: Mapping[str, Any
     }
 
 
-def _claim(
-    name: str, method: str, noise_type: str, sde_type: str, options: Mapping[str, Any], grid: str
-) -> Claim:
+def _claim(name: str, method: str, noise_type: str, sde_type: str, options: Mapping[str, Any], grid: str) -> Claim:
     with_options = "".join(f", {key}={value}" for key, value in options.items())
     levy = method == "log_ode" and noise_type == "general"
     return Claim(

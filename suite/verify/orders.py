@@ -32,8 +32,8 @@ BLUR = 0.1  # of the smallest error: what may be unknown of the solution
 
 @dataclass(frozen=True)
 class Noise:
-    """Where the order for noise of this kind is measured: on `paths` paths of the problem, with steps `dts`, against the
-    solution given the path on `cells` cells."""
+    """Where the order for noise of this kind is measured: on `paths` paths of the problem, with steps `dts`, against
+    the solution given the path on `cells` cells."""
 
     problem: str
     sizes: Mapping[str, int] = field(default_factory=dict)

@@ -6,6 +6,7 @@ wrong in them is not wrong here too.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -234,7 +235,7 @@ def solve(problem: Problem, method: str, path: Path, points: np.ndarray, options
     at, known = Fields(problem), scheme(method, problem.noise_type, options)
     state = known.start(at, float(path.times[points[0]]), problem.y0)
     ys = [state[0]]
-    for k, end in zip(points[:-1], points[1:], strict=True):
+    for k, end in pairwise(points):
         t, h, W = path.times[k], float(path.times[end] - path.times[k]), path.W[end] - path.W[k]
         U = path.integral[end] - path.integral[k] - h * path.W[k]
         state = known.step(at, state, Move(float(t), h, W, U / h - W / 2))

@@ -50,7 +50,11 @@ COUNT = 40  # steps, over which growth is followed exactly
 EXACT = 1e-8  # relative: 40 steps amplify rounding by at most 3^40 in a ratio, and by far less at these points
 MEAN_STEPS, MEAN_PATHS, DRIFT, NOISE = 4, 16384, -0.5, 0.4
 LONG, LONG_DT, LONG_ERROR = 50.0, 1 / 16, 0.02  # its standard deviation is 0.13
-_GROWTH, _MEAN, _LONG = "grows as its step matrix says", "has the mean square of its step matrix", "stays on the solution"
+_GROWTH, _MEAN, _LONG = (
+    "grows as its step matrix says",
+    "has the mean square of its step matrix",
+    "stays on the solution",
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,9 @@ class Linear:
         known = make("scalar", paths=paths, dim=2, t1=t1)
         y0 = np.tile([1.0, 0.0], (paths, 1))
         size = float(max(np.linalg.norm(self.A, 2), np.linalg.norm(self.B, 2)))
-        return Problem(**{**vars(known), "name": "linear", "y0": y0, "params": vars(self), "lipschitz": size, "exact": None})
+        return Problem(
+            **{**vars(known), "name": "linear", "y0": y0, "params": vars(self), "lipschitz": size, "exact": None}
+        )
 
 
 def claims(name: str) -> Iterator[Claim]:
@@ -111,7 +117,9 @@ def _growth(claim: Claim, effort: Effort) -> Finding:
         turn = np.array([[x.real, x.imag], [-x.imag, x.real]])
         problem = Linear(turn, 0 * turn).problem(2, float(COUNT))
         path = make_path(0.0, float(COUNT), 2 * COUNT, 2, 1, effort.seed)
-        task = Task(problem=problem, method=claim.case["method"], dt=1.0, ts=(0.0, float(COUNT)), noise=path, dtype="float64")
+        task = Task(
+            problem=problem, method=claim.case["method"], dt=1.0, ts=(0.0, float(COUNT)), noise=path, dtype="float64"
+        )
         found = float(np.linalg.norm(solving.outcome(claim.implementation, task).ys[-1, 0]))
     radius = max(abs(np.linalg.eigvals(matrix(x))))
     return at_most(EXACT, abs(found / expected - 1), f"the spectral radius of a step is {radius:.4f}")
@@ -150,8 +158,6 @@ def _long(claim: Claim, effort: Effort) -> Finding:
     problem = Problem(**{**vars(problem), "params": params, "y0": np.full((64, 1), 0.5), "lipschitz": 0.3})
     path = make_path(0.0, LONG, round(2 * LONG / LONG_DT), 64, 1, effort.seed)
     assert problem.exact is not None
-    task = Task(
-        problem=problem, method=claim.case["method"], dt=LONG_DT, ts=(0.0, LONG), noise=path, dtype="float64"
-    )
+    task = Task(problem=problem, method=claim.case["method"], dt=LONG_DT, ts=(0.0, LONG), noise=path, dtype="float64")
     y = solving.outcome(claim.implementation, task).ys[-1]
     return at_most(LONG_ERROR, float(np.abs(y - problem.exact(path, problem.y0, params)).max()))

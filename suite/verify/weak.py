@@ -2,9 +2,9 @@
 
 The same paths go through every step size and through the exact solution (multilevel coupling after Giles, Multilevel
 Monte Carlo path simulation, 2008), so that f(X_dt) - f(X) has a small variance, and its mean, the bias, is known to a
-few percent. Steps are long, where the bias is large. Giles's checks: the bias of both halves of the paths agree, and the
-kurtosis of the differences is one for which intervals can be trusted. An order is fitted to each functional f whose bias
-is resolved at every step size; each must have the order claimed.
+few percent. Steps are long, where the bias is large. Giles's checks: the bias of both halves of the paths agree, and
+the kurtosis of the differences is one for which intervals can be trusted. An order is fitted to each functional f whose
+bias is resolved at every step size; each must have the order claimed.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

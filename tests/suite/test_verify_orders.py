@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from suite import laws, mutants, statistics
+from suite.harness import load
 from suite.mutants import solvers
 from suite.paths import make_path
 from suite.problems import make
@@ -36,8 +37,6 @@ def test_controls_that_are_made_up_are_judged_rightly(check, kind):
 
 @pytest.mark.parametrize("check", MODULES)
 def test_what_a_library_refuses_is_unsupported(check, monkeypatch):
-    from suite.harness import load
-
     monkeypatch.setattr(type(load("sdegrad_torch")), "unsupported", lambda *_: "it is gone.")
     claim = next(c for c in MODULES[check].claims("sdegrad_torch") if not c.control)
     with pytest.raises(Unsupported, match="it is gone"):
@@ -45,7 +44,7 @@ def test_what_a_library_refuses_is_unsupported(check, monkeypatch):
 
 
 def test_controls_have_the_power_to_be_rejected():
-    """Errors of an order a tenth too low, against the bound that is the margin below it; increments a fifth too large."""
+    """Errors of an order a tenth too low, the bound being the margin below it; increments a fifth too large."""
     gap = orders.SYNTHETIC["negative control"] - orders.MARGIN
     noise = orders.NOISES["diagonal"]
     assert statistics.power_of_order(noise.dts, noise.paths, gap, LEVEL) > 0.99
@@ -91,7 +90,14 @@ def test_solutions_are_exact_enough_for_the_orders(noise):
 
 @pytest.mark.parametrize(
     ("method", "noise", "sde_type", "order"),
-    [("srk", "scalar", "ito", 1.5), ("milstein", "diagonal", "ito", 1.0), ("heun", "commutative", "stratonovich", 1.0)],
+    [
+        ("srk", "scalar", "ito", 1.5),
+        ("milstein", "diagonal", "ito", 1.0),
+        ("heun", "commutative", "stratonovich", 1.0),
+        ("sra1", "additive", "ito", 1.5),
+        ("heun", "general", "stratonovich", 0.5),
+        ("euler", "general", "ito", 0.5),
+    ],
 )
 def test_orders_are_sharp_on_their_problems(method, noise, sde_type, order):
     """The formulas in NumPy, 1024 paths: within 0.15 of the order, which is 4 standard errors or more."""
