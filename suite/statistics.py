@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import bdtr, stdtrit
+from scipy.special import bdtr, ndtr, ndtri, stdtrit
 
 CONFIDENCE = 0.95
 
@@ -93,6 +93,51 @@ def order(dts: Sequence[float] | np.ndarray, squares: np.ndarray, *, confidence:
     _check_finite("squared errors", squares)
     rms, others = np.sqrt(squares.mean(1)), np.sqrt(_leave_one_out(squares))
     return _jackknife(float(slope(dts, rms)), slope(dts, others), confidence)
+
+
+def weak_order(
+    dts: Sequence[float] | np.ndarray, differences: np.ndarray, *, confidence: float = CONFIDENCE
+) -> Estimate:
+    """Weak order: the slope of the size of the bias, from f(X_dt) - f(X) at each dt, [dts, paths], on the same paths.
+
+    ValueError unless the bias is clearly not zero, so that no path changes its sign.
+    """
+    others = np.abs(_leave_one_out(differences))
+    return _jackknife(float(slope(dts, np.abs(differences.mean(1)))), slope(dts, others), confidence)
+
+
+def bend(dts: Sequence[float] | np.ndarray, squares: np.ndarray, *, confidence: float = CONFIDENCE) -> Estimate:
+    """How much the slope between the two finest step sizes exceeds that over all of them: 0 if the curve of log error
+    by log dt is straight. Arguments as for `order`."""
+    finest = np.argsort(dts)[:2]
+
+    def excess(errors: np.ndarray) -> np.ndarray:
+        return slope(np.asarray(dts)[finest], errors[finest]) - slope(dts, errors)
+
+    rms, others = np.sqrt(squares.mean(1)), np.sqrt(_leave_one_out(squares))
+    return _jackknife(float(excess(rms)), excess(others), confidence)
+
+
+def limit(
+    dts: Sequence[float] | np.ndarray, squares: np.ndarray, order: float, *, confidence: float = CONFIDENCE
+) -> Estimate:
+    """The mean square error extrapolated to dt = 0 from the two finest step sizes, for a method of this order
+    (Richardson), in units of that at the finest. Arguments else as for `order`."""
+    fine, coarse = np.argsort(dts)[:2]
+    q = (dts[fine] / dts[coarse]) ** (2 * order)
+
+    def extrapolated(means: np.ndarray) -> np.ndarray:
+        return (1 - q * means[coarse] / means[fine]) / (1 - q)
+
+    return _jackknife(float(extrapolated(squares.mean(1))), extrapolated(_leave_one_out(squares)), confidence)
+
+
+def power_of_order(dts: Sequence[float], samples: int, gap: float, level: float) -> float:
+    """The probability that an order which is `gap` below the bound is rejected at this two-sided level, for independent
+    normal errors, `samples` at each step size: the log of their root mean square has variance 1 / (2 samples)."""
+    logs = np.log(dts) - np.log(dts).mean()
+    deviation = (2 * samples * logs @ logs) ** -0.5
+    return float(ndtr(gap / deviation - ndtri(1 - level / 2)))
 
 
 def median(samples: Sequence[float] | np.ndarray, *, confidence: float = CONFIDENCE) -> Estimate:

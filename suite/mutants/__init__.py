@@ -6,10 +6,10 @@ libraries has a module here with a table of its own.
 
 from typing import Any
 
-from suite.mutants import adjoints, brownian
+from suite.mutants import adjoints, brownian, solvers
 from suite.mutants.mutant import Mutant
 
-MUTANTS: dict[str, Mutant] = {**brownian.MUTANTS, **adjoints.MUTANTS}
+MUTANTS: dict[str, Mutant] = {**brownian.MUTANTS, **solvers.MUTANTS, **adjoints.MUTANTS}
 
 
 def load(name: str) -> Any:

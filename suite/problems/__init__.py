@@ -13,13 +13,18 @@ from functools import partial
 from typing import get_args
 
 from suite.problems.additive import make_additive
+from suite.problems.areas import make_areas
 from suite.problems.driven import make_driven
 from suite.problems.gbm import make_gbm
 from suite.problems.general import make_general
+from suite.problems.mapped import make_sheared, make_sinh
 from suite.problems.networks import make_mlp, make_neural
 from suite.problems.ou import make_ou
 from suite.problems.problem import NoiseType, Params, Problem, SDEType
 from suite.problems.scalar import make_scalar
+from suite.problems.squares import make_squares
+from suite.problems.twisted import make_twisted
+from suite.problems.winding import make_winding
 
 __all__ = ["PROBLEMS", "NoiseType", "Params", "Problem", "SDEType", "make"]
 
@@ -33,6 +38,7 @@ class Row:
     about: str
 
 
+_TWISTED, _TWO = {"paths": 3, "dim": 3}, {"noise_dim": 2}
 _SMALL = {"paths": 32, "dim": 4, "hidden": 8}
 _DRIVEN = {"paths": 32, "dim": 3}
 
@@ -42,6 +48,18 @@ PROBLEMS: dict[str, Row] = {
     "scalar": Row(make_scalar, {"paths": 32, "dim": 3}, "linear with rotation, one Brownian motion"),
     "additive": Row(make_additive, {"paths": 32, "dim": 2, "noise_dim": 3}, "linear, noise that depends on time"),
     "general": Row(make_general, {"paths": 32, "dim": 2, "noise_dim": 2}, "bounded, noise that does not commute"),
+    "sinh": Row(make_sinh, {"paths": 32, "dim": 2}, "nonlinear and solved, depends on time, diagonal noise"),
+    "sheared_scalar": Row(partial(make_sheared, noise_dim=1), {"paths": 32}, "the same, scalar noise that mixes"),
+    "sheared": Row(make_sheared, {"paths": 32, "noise_dim": 2}, "the same, noise that mixes and commutes"),
+    "squares": Row(make_squares, {"paths": 32}, "nonlinear, additive noise that depends on time"),
+    "areas": Row(make_areas, {"paths": 32}, "solved but for its Levy areas, noise that does not commute"),
+    "winding": Row(make_winding, {"paths": 32}, "tells on which path it was solved, depends on time, scalar noise"),
+    **{
+        f"twisted_{noise_type}": Row(
+            partial(make_twisted, noise_type), _TWISTED | noise, f"no symmetry, depends on time, {noise_type} noise"
+        )
+        for noise_type, noise in (("diagonal", {}), ("scalar", {}), ("additive", _TWO), ("general", _TWO))
+    },
     "neural": Row(
         make_neural,
         {"paths": 32, "dim": 32, "noise_dim": 16, "hidden": 8},

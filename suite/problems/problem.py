@@ -31,7 +31,8 @@ class Problem:
     exact(path, y0, params): the solution at the end of `path`, [paths, dim], as a function of that path.
     exact_gradient(path, y0, params): the derivatives of the sum of its squares by "y0" and by each parameter
     for which there is a closed form, in arrays of their shapes.
-    lipschitz: bounds the Lipschitz constants in y of drift and diffusion (Euclidean and Frobenius norm).
+    lipschitz: bounds the Lipschitz constants in y of drift and diffusion (Euclidean and Frobenius norm); infinite
+    where nothing does.
     version: changed by hand together with anything that changes a number.
     """
 

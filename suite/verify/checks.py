@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from suite.verify import (
+    adaptive,
+    agreement,
     areas,
     bad_input,
     brownian,
@@ -18,6 +20,8 @@ from suite.verify import (
     memory,
     orders,
     outputs,
+    stability,
+    weak,
 )
 from suite.verify.claims import Claim
 from suite.verify.findings import Effort, Finding
@@ -34,7 +38,11 @@ class Check(NamedTuple):
 
 
 CHECKS: dict[str, Check] = {
-    "order": Check(orders.claims, orders.measure),
+    "agreement": Check(agreement.claims, agreement.measure, agreement.script),
+    "order": Check(orders.claims, orders.measure, orders.script),
+    "weak": Check(weak.claims, weak.measure),
+    "adaptive": Check(adaptive.claims, adaptive.measure),
+    "stability": Check(stability.claims, stability.measure),
     "gradient": Check(gradients.claims, gradients.measure, gradients.script),
     "difference": Check(differences.claims, differences.measure),
     "count": Check(counts.claims, counts.measure, counts.script),

@@ -128,7 +128,7 @@ def measure(claim: Claim, effort: Effort) -> Finding:
     measured = statistics.Estimate(*(2 / power * x for x in halves))
     bound = claim.expected - MARGIN
     verdict = "holds" if measured.low >= bound else "fails" if measured.high < bound else "inconclusive"
-    needs = samples * ((measured.value - measured.low) / max(measured.value - bound, 1e-9)) ** 2
+    needs = samples * ((measured.value - measured.low) / max(abs(measured.value - bound), 1e-9)) ** 2
     return Finding(verdict, claim.expected, *measured, samples=samples, needs=needs)
 
 

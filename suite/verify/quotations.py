@@ -66,8 +66,8 @@ def _sdegrad(method: str, sde_type: str, noise_type: str) -> list[Quotation]:
     return [Quotation(f"sdegrad/methods.py, order of {method!r}", repr(dict(facts.order)), order)]
 
 
-def _torchsde(method: str, sde_type: str, noise_type: str) -> list[Quotation]:
-    """The attribute strong_order of the solver, which it sets by noise type."""
+def _torchsde(method: str, sde_type: str, noise_type: str, attribute: str = "strong_order") -> list[Quotation]:
+    """The attribute of the solver that states the order, which it sets by noise type."""
     methods = importlib.import_module("torchsde._core.methods")
     try:
         cls: Any = methods.select(method, sde_type)
@@ -78,7 +78,7 @@ def _torchsde(method: str, sde_type: str, noise_type: str) -> list[Quotation]:
     sde = SimpleNamespace(sde_type=sde_type, noise_type=noise_type)
     bm = SimpleNamespace(levy_area_approximation="foster", shape=(1, 1))
     solver = cls(sde=sde, bm=bm, options={}, **dict.fromkeys(("dt", "adaptive", "rtol", "atol", "dt_min")))
-    return [Quotation(*_line(cls, r"\bstrong_order ="), float(solver.strong_order))]
+    return [Quotation(*_line(cls, rf"\b{attribute} ="), float(getattr(solver, attribute)))]
 
 
 # The strong orders of diffrax's table for developers, for commutative and for additive noise, weak order after the bar.
@@ -106,24 +106,47 @@ def _diffrax(method: str, sde_type: str, noise_type: str) -> list[Quotation]:
     calculus = {"ito": diffrax.AbstractItoSolver, "stratonovich": diffrax.AbstractStratonovichSolver}[sde_type]
     if cls is None or not issubclass(cls, calculus):
         return []
-    column = 1 if noise_type == "additive" else 0
-    cell = _TABLE[cls.__name__][column]
+    head, cell = _cell(cls.__name__, noise_type)
     if cell == "/":
         return []
     source, first = inspect.getsourcelines(cls.strong_order)
     place = f"{cls.__module__.replace('.', '/')}.py, line {first}"
     said = Quotation(place, " ".join("".join(source).split()), float(cls().strong_order(None)))
-    head = ("Commutative", "Additive")[column]
+    if noise_type == "general":
+        return [said]  # the table has no column for it
     table = Quotation(_TABLE_PLACE, f"{cls.__name__}, {head}: {cell}", float(cell.partition("/")[0]))
     return [said, table]
+
+
+def _cell(solver: str, noise: str) -> tuple[str, str]:
+    """The head of the column of diffrax's table for this noise, and what stands there."""
+    column = 1 if noise == "additive" else 0
+    return ("Commutative", "Additive")[column], _TABLE[solver][column]
 
 
 _ORDERS = {"sdegrad_torch": _sdegrad, "sdegrad_jax": _sdegrad, "torchsde": _torchsde, "diffrax": _diffrax}
 
 
 def strong_orders(name: str, method: str, sde_type: str, noise_type: str) -> Sequence[Quotation]:
-    """Every place where a library states the strong order of a method for this noise; none where it has no claims."""
-    return _ORDERS[name](method, sde_type, noise_type) if name in _ORDERS else []
+    """Every place where a library states the strong order of a method for this noise; none where it has no claims.
+
+    noise_type: one of the library, or "commutative": general noise whose columns commute.
+    """
+    known = "general" if noise_type == "commutative" and name != "diffrax" else noise_type
+    return _ORDERS[name](method, sde_type, known) if name in _ORDERS else []
+
+
+def weak_orders(name: str, method: str, sde_type: str, noise_type: str) -> Sequence[Quotation]:
+    """Every place where a library states the weak order of a method for this noise."""
+    if name == "torchsde":
+        return _torchsde(method, sde_type, noise_type, "weak_order")
+    cls: Any = diffrax_solver(method, sde_type) if name == "diffrax" else None
+    if cls is None or noise_type == "general":
+        return []
+    head, cell = _cell(cls.__name__, noise_type)
+    if cell == "/":
+        return []
+    return [Quotation(_TABLE_PLACE, f"{cls.__name__}, {head}: {cell}", float(cell.partition("/")[2]))]
 
 
 _README = "below 1e-13 in float64 where the Lipschitz constant times the time span is at most 2"

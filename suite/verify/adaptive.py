@@ -1,0 +1,107 @@
+"""Adaptive steps on the library's own noise: the error falls with the tolerance, and the noise stays Brownian.
+
+The problem `winding` tells on which path it was solved, so the error is known. A choice of steps that looks at the
+noise must not change its law: the increment over the whole span, as the solution shows it, is normal with variance 1.
+
+A method so good that the longest steps allowed are within the tolerance has nothing to fall: an error of at most a few
+times the smaller tolerance will do.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from suite import laws, statistics
+from suite.harness import METHODS, Task
+from suite.problems import make
+from suite.problems.winding import told
+from suite.verify import solving
+from suite.verify.claims import CONSTRUCTED, Claim, Kind
+from suite.verify.findings import Effort, Finding, likely
+
+GAINES = "Gaines, Lyons, Variable step size control in the numerical solution of SDEs (1997)"
+TOLERANCES = (1e-1, 1e-2)
+FALL = 0.3  # the order in the tolerance that the error must have: a half for each tenth
+ENOUGH = 3.0  # times the smaller tolerance: tolerances are of steps, and errors of several steps add up
+PATHS = 128
+SEEDS = {"torch": 8, "jax": 2}  # solves, each on noise of its own; in JAX each is compiled
+SAMPLES = 2048
+DT = 1 / 4  # the first step, which is too long: there are rejections
+_DEFAULT = ("heun", "srk", "reversible_heun")
+_ERROR, _LAW = "the error falls with the tolerance", "its steps leave the noise Brownian"
+
+
+def claims(name: str) -> Iterator[Claim]:
+    # Steps of euler converge for additive noise alone, whoever chooses them.
+    for method in (m for m, facts in METHODS.items() if "scalar" in facts.order and m != "euler"):
+        yield _claim(name, method, _ERROR, "theory", GAINES)
+    yield _claim(name, "heun", _LAW, "theory", GAINES)
+    for kind, right in (("positive control", 1.0), ("negative control", 1.2)):
+        for words in (_ERROR, _LAW):
+            yield _claim(name, "heun", words, kind, CONSTRUCTED[kind], right=right)
+
+
+def _claim(name: str, method: str, words: str, kind: Kind, source: str, **spoil: float) -> Claim:
+    sde_type = METHODS[method].sde_type
+    return Claim(
+        kind=kind,
+        check="adaptive",
+        implementation=name,
+        subject=f"{method}, {sde_type}, adaptive steps" + ", numbers made up" * bool(spoil),
+        claim=words,
+        source=source,
+        expected=FALL if words == _ERROR else float("nan"),
+        case={"problem": "winding", "method": method, "sde_type": sde_type, "what": words},
+        spoil=spoil,
+        statistical=True,
+        preset="default" if method in _DEFAULT else "full",
+    )
+
+
+def _end(name: str, method: str, sde_type: Any, tolerance: float, paths: int, seed: int) -> Any:
+    """The end of a solve less its start, and the error of its second component [paths]."""
+    problem = make("winding", paths=paths, seed=seed, sde_type=sde_type)
+    task = Task(
+        problem=problem, method=method, dt=DT, ts=(0.0, 1.0), rtol=tolerance, atol=tolerance, dtype="float64", seed=seed
+    )
+    y = solving.outcome(name, task).ys[-1]
+    return (y - problem.y0)[:, 0], y[:, 1] - told(y, 1.0, float(problem.params["k"]))
+
+
+def measure(claim: Claim, effort: Effort) -> Finding:
+    return (_falls if claim.claim == _ERROR else _brownian)(claim, effort)
+
+
+def _falls(claim: Claim, effort: Effort) -> Finding:
+    case, paths, rng = claim.case, round(PATHS * effort.more), np.random.default_rng(effort.seed)
+    squares = []
+    for tolerance in TOLERANCES:
+        if claim.spoil:  # errors that fall with the tolerance, or do not
+            errors = (10 * tolerance if claim.spoil["right"] == 1 else 1.0) * rng.standard_normal(paths)
+        else:
+            _, errors = _end(claim.implementation, case["method"], case["sde_type"], tolerance, paths, effort.seed)
+        squares.append(errors**2)
+    found = statistics.order(TOLERANCES, np.array(squares), confidence=1 - effort.level)
+    verdict = "holds" if found.low >= FALL else "fails" if found.high < FALL else "inconclusive"
+    smallest = float(np.mean(squares[-1]) ** 0.5)
+    if smallest <= ENOUGH * TOLERANCES[-1]:
+        verdict = "holds"
+    needs = paths * ((found.value - found.low) / max(abs(found.value - FALL), 1e-9)) ** 2
+    reason = f"the error is {smallest:.2g} at tolerance {TOLERANCES[-1]:g}"
+    return Finding(verdict, FALL, *found, reason, samples=paths, needs=needs)
+
+
+def _brownian(claim: Claim, effort: Effort) -> Finding:
+    """Mean, variance and tails of the increment over the whole span."""
+    case, total = claim.case, round(SAMPLES * effort.more)
+    if claim.spoil:
+        moved = np.random.default_rng(effort.seed).standard_normal(total) * claim.spoil["right"]
+    else:
+        seeds = SEEDS.get(solving.implementation(claim.implementation).framework, 1)
+        of = claim.implementation, case["method"], case["sde_type"], TOLERANCES[0], total // seeds
+        moved = np.concatenate([_end(*of, seed)[0] for seed in range(effort.seed, effort.seed + seeds)])
+    tests = {"mean": laws.mean(moved), "variance": laws.variance(moved), "tails": laws.tail(moved, 2.0)}
+    worst = min(tests, key=lambda name: tests[name])
+    reason = f"the {worst} of the increment over the whole span: variance {moved.var():.3g} for 1"
+    return likely(effort.level, min(1.0, len(tests) * tests[worst]), moved.size, reason)

@@ -1,0 +1,93 @@
+"""Programs of NumPy and one library alone that show a defect, for whoever is to mend it: exit code 1 if it is there."""
+
+_EULER_HEUN = '''\
+"""EulerHeun for dX = (1 + t) o dW: the corrector takes the diffusion at the start of the step, not at its end."""
+import sys
+
+import diffrax
+import jax
+import jax.numpy as jnp
+
+jax.config.update("jax_enable_x64", True)
+path = diffrax.VirtualBrownianTree(0.0, 1.0, 0.1, (), jax.random.key(0))
+terms = diffrax.MultiTerm(
+    diffrax.ODETerm(lambda t, y, _: 0 * y), diffrax.ControlTerm(lambda t, y, _: jnp.asarray(1.0 + t), path)
+)
+y1 = diffrax.diffeqsolve(terms, diffrax.EulerHeun(), 0.0, 1.0, 1.0, jnp.asarray(0.0)).ys[0]
+share = float(y1 / path.evaluate(0.0, 1.0))
+print(f"one step from 0 to 1 returns {share} times the increment; the scheme says (1 + 2) / 2 = 1.5")
+sys.exit(abs(share - 1.5) > 1e-6)
+'''
+
+_SRA1 = '''\
+"""SRA1 for dX = X dt + (1 + t) dW: the diffusion of the second stage is at the start of the step, not at c = 1.
+
+One step from 0 to 1 of Roessler's SRA1 (2010): y1 = 2/3 H2 + g(1) (W - I) + g(0) I with H2 = 3/2 g(1) I, I = W/2 + H.
+"""
+import sys
+
+import diffrax
+import jax
+import jax.numpy as jnp
+
+jax.config.update("jax_enable_x64", True)
+path = diffrax.VirtualBrownianTree(0.0, 1.0, 0.1, (), jax.random.key(0), diffrax.SpaceTimeLevyArea)
+terms = diffrax.MultiTerm(
+    diffrax.ODETerm(lambda t, y, _: y), diffrax.ControlTerm(lambda t, y, _: jnp.asarray(1.0 + t), path)
+)
+y1 = diffrax.diffeqsolve(terms, diffrax.SRA1(), 0.0, 1.0, 1.0, jnp.asarray(0.0)).ys[0]
+area = path.evaluate(0.0, 1.0, use_levy=True)
+mean = area.W / 2 + area.H
+expected = 2 / 3 * (3 / 2 * 2 * mean) + 2 * (area.W - mean) + mean
+print(f"one step from 0 to 1 returns {float(y1)}; the scheme says {float(expected)}")
+sys.exit(abs(float(y1 - expected)) > 1e-6)
+'''
+
+_MILSTEIN = '''\
+"""Milstein for dX = X B dW with B not symmetric: the correction is that of B transposed.
+
+One step from t = 0 to 1: y1 = y0 + g W + (Dg g) (W^2 - dt) / 2, and for g(y) = y B, Dg g = y B B.
+"""
+import sys
+
+import torch
+import torchsde
+
+B = torch.tensor([[0.0, 1.0], [0.0, 0.0]], dtype=torch.float64)  # B B = 0: the correction is zero
+
+
+class SDE(torch.nn.Module):
+    noise_type, sde_type = "scalar", "ito"
+
+    def f(self, t, y):
+        return 0 * y
+
+    def g(self, t, y):
+        return (y @ B).unsqueeze(-1)
+
+
+y0 = torch.tensor([[1.0, 2.0]], dtype=torch.float64)
+bm = torchsde.BrownianInterval(0.0, 1.0, size=(1, 1), dtype=torch.float64, entropy=0)
+y1 = torchsde.sdeint(SDE(), y0, torch.tensor([0.0, 1.0]), bm=bm, method="milstein", dt=1.0)[-1]
+expected = y0 + y0 @ B * bm(0.0, 1.0)
+print(f"one step returns {y1.tolist()}; the scheme says {expected.tolist()}")
+sys.exit(bool((y1 - expected).abs().max() > 1e-6))
+'''
+
+
+def agreement(library: str, method: str, problem: str) -> str | None:
+    """That the steps are not those of the published scheme; None where nothing like it is known."""
+    if (library, method) == ("diffrax", "euler_heun"):
+        return _EULER_HEUN
+    if (library, method, problem) == ("diffrax", "sra1", "twisted_additive"):
+        return _SRA1
+    if (library, method, problem) == ("torchsde", "milstein", "twisted_scalar"):
+        return _MILSTEIN
+    return None
+
+
+def order(library: str, method: str, problem: str) -> str | None:
+    """That the strong order is lower than stated; None where nothing like it is known."""
+    if (library, method, problem) == ("torchsde", "milstein", "sheared_scalar"):
+        return _MILSTEIN
+    return None
