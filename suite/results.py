@@ -52,6 +52,7 @@ MEASURES: Mapping[str, str] = {
     "nfe_diffusion": "1/step",
     "nfe_drift_vjp": "1/step",
     "nfe_diffusion_vjp": "1/step",
+    "operations": "1",  # of the compiled program, or those that a call sends to the framework one by one
     "gradient_error": "1",  # relative L1, adjoint against backpropagation on the same path
     "strong_error": "1",  # root mean square over paths at the end time, against the exact solution
     "strong_order": "1",

@@ -191,6 +191,9 @@ class JaxRun:
     def memory(self) -> int:
         return planned_memory(self._compiled)
 
+    def operations(self) -> int:
+        return sum(" = " in line for line in self._compiled.as_text().splitlines())
+
 
 class JaxBrownianRun:
     """The queries of a `BrownianTask`, one after another, compiled. `evaluate(key, s, t)` gives W or (W, H)."""
