@@ -127,9 +127,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Unusable, ResultsError, ValueError) as error:
         say(f"error: {error}")
     except OSError as error:
-        say(
-            f"error: {error.filename or CACHE} cannot be written ({error.strerror}); make room, the same command goes on."
-        )
+        where = error.filename or CACHE
+        say(f"error: {where} cannot be written ({error.strerror}); make room, the same command goes on from here.")
     except KeyboardInterrupt:
         say("interrupted; what was measured is kept, the same command goes on from here.")
     return 2

@@ -130,7 +130,7 @@ class Two:
         return {"compile": compiled, "solve": readings, "gradient": readings}
 
     def _both(self, what: str, *arguments: Any, backwards: bool = False) -> list[Any]:
-        """The answers of base and HEAD, asked in turn. A delay, the last of what a reading is asked, is HEAD's alone."""
+        """The answers of base and HEAD, asked in turn. The delay of a reading, its last argument, is HEAD's alone."""
         answers: dict[int, Any] = {}
         lost: dict[str, str] = {}
         for side in self._order[::-1] if backwards else self._order:

@@ -43,7 +43,7 @@ def alarms(
 
 
 def compared(logs: np.ndarray) -> list[bool]:
-    """Which benchmarks a comparison with these log ratios [pairs, benchmarks] calls slower, at the look that ends it."""
+    """Which benchmarks a comparison calls slower, by its log ratios [pairs, benchmarks] at the look that ends it."""
     error, verdicts = level(logs.shape[1]), []
     for look in _looks(len(logs)):
         verdicts = [of_times("", column, error, 0.0, 0.0).verdict for column in logs[:look].T]
