@@ -46,7 +46,7 @@ def say(what: str) -> None:
 
 
 def compare(options: argparse.Namespace) -> int:
-    end = time.monotonic() + 60 * options.minutes
+    end = time.monotonic() + 60 * _minutes(options)
     pattern = _pattern(options.bench)
     work = [] if options.times else deterministic.works("smoke" if options.quick else "bench", pattern)
     timed = [] if options.deterministic else paired.chosen(pattern)
@@ -74,6 +74,12 @@ def _accepted(base: str, head: str) -> list[str]:
     """The expressions for benchmarks that may be worse, as the messages of the commits between say."""
     lines = git("log", f"--format=%(trailers:key={TRAILER},valueonly)", f"{base}..{head}").splitlines()
     return [line.strip() for line in lines if line.strip()]
+
+
+def _minutes(options: argparse.Namespace) -> float:
+    if not 0 < options.minutes < float("inf"):
+        raise Unusable(f"--minutes must be a positive number, got {options.minutes:g}.")
+    return options.minutes
 
 
 def _pattern(text: str) -> re.Pattern[str]:
@@ -111,7 +117,7 @@ def record(options: argparse.Namespace) -> int:
     check_clean()
     with locked(CACHE):
         say("quiet machines tell more; a hundred pairs take about an hour, and the same command adds more.")
-        print(f"recording: {calibrate.record(timed, options.minutes, options.out, say)}")
+        print(f"recording: {calibrate.record(timed, _minutes(options), options.out, say)}")
     return 0
 
 

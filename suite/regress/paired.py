@@ -19,7 +19,7 @@ from random import Random
 from typing import Any, Literal
 
 from suite.asv_cases import find
-from suite.cases import CASES, EXACT, Case
+from suite.cases import CASES, EXACT
 from suite.regress.process import Lost, Process, calls_for
 
 READING = 0.02  # seconds
@@ -44,9 +44,10 @@ class Timed:
         return " ".join(filter(None, (f"{self.what}_time", self.implementation, self.size)))
 
     @property
-    def case(self) -> Case:
+    def case(self) -> int:
+        """The number of its case in the table."""
         wanted = (None,) if self.what == "solve" else EXACT
-        return find("time", self.size, adjoints=wanted, t1=1.0, told_dt=False)
+        return CASES.index(find("time", self.size, adjoints=wanted, t1=1.0, told_dt=False))
 
 
 SMALL, MIDDLE = "1x8x8", "128x16x32"
@@ -113,17 +114,16 @@ class Two:
             else:
                 yield from (_line(t, found[t.what]) for t in of_case)
 
-    def _measured(self, case: Case, timed: Sequence[Timed], delays: Sequence[float]) -> Mapping[What, Readings]:
+    def _measured(self, case: int, timed: Sequence[Timed], delays: Sequence[float]) -> Mapping[What, Readings]:
         """Of compilation and, if asked for, of the calls."""
-        number = CASES.index(case)
-        prepared = self._both("prepare", timed[0].implementation, number)
+        prepared = self._both("prepare", timed[0].implementation, case)
         compiled = _once([first for first, _ in prepared], delays)
         seconds = min(later for _, later in prepared)
         times, readings = calls_for(seconds, READING), []
         for delay in delays if any(t.what != "compile" for t in timed) else ():
             base, head = [], []
             for turn in range(TURNS):
-                a, b = self._both("read", number, times, delay * seconds, backwards=turn % 2 == 1)
+                a, b = self._both("read", case, times, delay * seconds, backwards=turn % 2 == 1)
                 base.append(a / times)
                 head.append(b / times)
             readings.append((base, head))
