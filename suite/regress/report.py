@@ -1,6 +1,7 @@
 """A comparison in words: as a table for a terminal, as Markdown for a job's summary or a comment, and as JSON."""
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -73,10 +74,13 @@ def _escaped(f: Finding) -> tuple[str, ...]:
 
 
 def write(folder: Path, base: str, findings: Sequence[Finding]) -> Path:
-    """Both files; returns the page."""
+    """Both files, and the summary of a job of GitHub; returns the page."""
     folder.mkdir(parents=True, exist_ok=True)
     page = folder / "regress.md"
     page.write_text(markdown(base, findings))
+    if "GITHUB_STEP_SUMMARY" in os.environ:
+        with Path(os.environ["GITHUB_STEP_SUMMARY"]).open("a") as summary:
+            summary.write(markdown(base, findings))
     found = {"sentence": sentence(base, findings), "exit_code": exit_code(findings)}
     found |= {"findings": [asdict(f) for f in sort(findings)]}
     (folder / "regress.json").write_text(json.dumps(found, indent=1) + "\n")
