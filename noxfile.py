@@ -1,4 +1,4 @@
-"""Every command of the project: nox -s tests verify bench regress history check report lint typecheck tests_lowest.
+"""Every command of the project: nox -s tests verify bench regress history compare check report lint typecheck tests_lowest.
 
 All but lint and tests_lowest share one environment, .nox/suite: it takes a minute and two gigabytes. It is made from
 the dependency groups of pyproject.toml under constraints.txt, and again when one of the two or the version changes.
@@ -98,6 +98,20 @@ def check(session: nox.Session) -> None:
     run(session, "pip", "install", "--quiet", "--editable", str(here / folder))
     files = ("--junit", "--json", "--out")
     run(session, "suite", *(str(here / a) if before in files else a for before, a in pairwise(["", *arguments])))
+
+
+@nox.session(venv_backend="none")
+def compare(session: nox.Session) -> None:
+    """The libraries head to head with pytest-benchmark, whose options it takes; JSON in reports/out/compare.json."""
+    (ROOT / "reports" / "out").mkdir(exist_ok=True)
+    bare = ("-o", "addopts=--import-mode=importlib", "--benchmark-json=reports/out/compare.json")
+    run(session, "pytest", "tests/compare", *bare, *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def history(session: nox.Session) -> None:
+    """Our own figures over the commits, and the steps in them, as a page; goes on where it stopped."""
+    run(session, "suite.regress.history", *session.posargs)
 
 
 @nox.session(venv_backend="none")

@@ -181,6 +181,8 @@ def strong_error(trial: Trial, on_progress: OnProgress) -> Iterator[Row]:
         end = _checked(run, run()).ys[-1]
         squares.append(statistics.squared_errors(end, exact))
         yield trial.row("strong_error", statistics.strong_error(end, exact), dt, samples=len(end))
+        weak = statistics.weak_error(end.sum(1), exact.sum(1))
+        yield trial.row("weak_error", weak, dt, samples=len(end))
         clocks = short_time(run)
         yield trial.row("solve_time", statistics.median(clocks), dt, samples=len(clocks))
         if len(counts) < 2:

@@ -16,24 +16,25 @@ from suite.regress.builds import CACHE
 from suite.regress.journal import Journal
 from suite.regress.process import Lost, Process
 from suite.regress.verdicts import Finding
-from suite.results import Row
+from suite.results import EXACT_TO, Row
 from suite.store import case_id
 
 OURS = ("sdegrad_torch", "sdegrad_jax", "diffrax_sdegrad")
-EXACT_TO = 1e-13  # a gradient is exact below this: a change of round-off is no change of accuracy
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What counts as a change: more than `relative`, and more than `absolute`; values up to `floor` are alike."""
+    """What counts as a change: more than `relative`, and more than `absolute`; values up to `floor` are alike. signed:
+    an error in either direction."""
 
     relative: float = 0.0
     absolute: float = 0.0
     floor: float = 0.0
     smaller_is_better: bool = True
+    signed: bool = False
 
     def verdict(self, base: float, head: float) -> str:
-        a, b = max(base, self.floor), max(head, self.floor)
+        a, b = (max(abs(x) if self.signed else x, self.floor) for x in (base, head))
         if abs(b - a) <= max(self.absolute, self.relative * abs(a)):
             return "same"
         return "worse" if (b > a) == self.smaller_is_better else "better"
@@ -49,6 +50,7 @@ RULES: Mapping[str, Rule] = {
     "solve_memory": Rule(absolute=2048),  # bytes: a few objects of Python more or less, but no further copy of a state
     "gradient_memory": Rule(absolute=2048),
     "strong_error": Rule(relative=1e-6),  # in float64, some thousand roundings
+    "weak_error": Rule(relative=1e-6, absolute=1e-12, signed=True),
     "strong_order": Rule(absolute=1e-6, smaller_is_better=False),
     "gradient_error": Rule(relative=1e-6, floor=EXACT_TO),
 }
