@@ -1,4 +1,4 @@
-"""Every command of the project: nox -s tests verify bench regress history compare check report lint typecheck tests_lowest.
+"""Every command of the project: `nox --list` shows them.
 
 All but lint and tests_lowest share one environment, .nox/suite: it takes a minute and two gigabytes. It is made from
 the dependency groups of pyproject.toml under constraints.txt, and again when one of the two or the version changes.

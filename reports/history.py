@@ -5,6 +5,7 @@ python -m reports.history .asv/results --out reports/out/history
 
 import argparse
 import html
+import itertools
 import subprocess
 import sys
 from base64 import b64encode
@@ -41,6 +42,10 @@ class Step:
     def ratio(self) -> float:
         return self.after / self.before if self.before else float("inf")
 
+    @property
+    def spread(self) -> float:
+        return self.error / abs(self.before) if self.before else 0.0
+
 
 def load(folder: Path) -> Frame:
     """All rows of asv with a value, the oldest commit first. ResultsError if there are none."""
@@ -67,7 +72,7 @@ def steps(series: str, values: Frame) -> Iterator[Step]:
     y = values["value"].tolist()
     unit = values["unit"].iloc[0]
     found = step_detect.detect_steps(y)
-    for (_, _, before, _, error), (left, _, after, _, error_after) in zip(found, found[1:], strict=False):
+    for (_, _, before, _, error), (left, _, after, _, error_after) in itertools.pairwise(found):
         if abs(after - before) > SMALLEST.get(unit, SMALLEST[""]) * max(abs(before), EXACT_TO):
             yield Step(series, values["commit"].iloc[left], before, after, max(error, error_after), unit)
 
@@ -104,8 +109,10 @@ def page(frame: Frame) -> str:
             svg = b64encode(figure(name(key), values, changes).svg()).decode("ascii")
             drawn.append(f'<img alt="{html.escape(name(key))}" src="data:image/svg+xml;base64,{svg}">')
     cells = [
-        (step.commit[:8], subject(step.commit), step.series, f"{step.before:.4g}", f"{step.after:.4g} {step.unit}")
-        + (f"{step.ratio:.3f}x ± {step.error / abs(step.before) if step.before else 0:.1g}",)
+        (
+            *(step.commit[:8], subject(step.commit), step.series, f"{step.before:.4g}"),
+            *(f"{step.after:.4g} {step.unit}", f"{step.ratio:.3f}x ± {step.spread:.1g}"),
+        )
         for step in found
     ]
     heads = ("commit", "what it says", "figure", "before", "after", "ratio")

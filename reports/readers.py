@@ -164,8 +164,9 @@ def _literal(text: Any) -> Any:
 def from_pytest_benchmark(file: Path) -> list[results.Row]:
     """Rows of a `--benchmark-json` file: medians of the rounds, with 95 % intervals from six rounds on.
 
-    `extra_info` of each benchmark may hold measures, by their names; it holds `implementation` and columns of the schema; `measure` too, unless it
-    is gradient_time (with an adjoint) or solve_time (without). ResultsError for a file of another form.
+    `extra_info` of each benchmark may hold measures by their names, each of which becomes a row; it holds
+    `implementation` and columns of the schema; `measure` too, unless it is gradient_time (with an adjoint) or
+    solve_time (without). ResultsError for a file of another form.
     """
     run = _json(file, "run pytest with --benchmark-json first")
     if "benchmarks" not in run:

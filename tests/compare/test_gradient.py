@@ -3,9 +3,9 @@
     python -m pytest tests/compare -o addopts=--import-mode=importlib --benchmark-json=FILE
 
 A group is a case; `--benchmark-group-by=param:name` groups by library, and `--benchmark-compare` and
-`--benchmark-histogram` work as ever. Beside each time stand evaluations, operations and memory in extra_info, with the
-columns of the results table that the report reads. Among the tests each case of the smoke run is run once, to see that it works,
-and with run-time checks of shapes that would slow our code and no other.
+`--benchmark-histogram` work as ever. Beside each time stand evaluations, memory and the error of the gradient in
+extra_info, with the columns of the results table; the report reads them. Among the tests each case of the smoke run is
+run once, to see that it works, and with run-time checks of shapes that would slow our code and no other.
 """
 
 import pytest
