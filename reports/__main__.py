@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from reports import html, labels, readers, readme, tables
+from reports import claims, html, labels, readers, readme, tables
 from reports.data import settings, tidy
 from suite import results
 
@@ -48,7 +48,7 @@ def _report(options: argparse.Namespace) -> int:
     frame = tidy(rows)
     verification = options.verification or options.results.with_name(readme.CLAIMS)
     given = options.verification or verification.exists()
-    index = html.write(frame, options.out, readers.from_verification(verification) if given else [])
+    index = html.write(frame, options.out, claims.read(verification) if given else [])
     for part in settings(frame):
         labels.say(f"\n{labels.place(part)}\n\n{tables.headline(part).text()}")
     labels.say(f"\nreport: {index}")

@@ -1,6 +1,5 @@
 """The report: one HTML file that needs nothing else, and every figure beside it as PNG and SVG."""
 
-from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,12 +7,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports import figures, labels, tables
+from reports import figures, labels, plotting, tables, verification
+from reports.claims import Claims, summary
 from reports.data import Frame, groups, settings
-from reports.readers import CLAIM, CLAIM_NUMBERS, SHARED, Claims
 from suite import results
 
-CLAIM_COLUMNS = (*CLAIM, SHARED)
 MOST = 5000  # rows in a table of the page, as many as a browser sorts at once
 _MISSING = ("status", "implementation", "measure", "problem", "method", "access", "adjoint", "reason")
 
@@ -21,7 +19,7 @@ _MISSING = ("status", "implementation", "measure", "problem", "method", "access"
 def write(frame: Frame, out: Path, claims: Claims) -> Path:
     """Write everything into `out`, in place of an earlier report; nothing is written until all is drawn.
 
-    claims: the rows of a verification, told with the results. Returns the path of index.html.
+    claims: the rows of a verification, told on pages of their own. Returns the path of index.html.
     """
     files: dict[str, bytes] = {}
     parts = [_part(part, "" if k == 1 else f"-{k}", files) for k, part in enumerate(settings(frame), start=1)]
@@ -32,6 +30,8 @@ def write(frame: Frame, out: Path, claims: Claims) -> Path:
             old.unlink()
     for name, content in files.items():
         (out / "figures" / name).write_bytes(content)
+    if claims:
+        verification.write(claims, out)
     index = out / "index.html"
     index.write_text(page, encoding="utf-8")
     return index
@@ -44,7 +44,7 @@ def _part(frame: Frame, suffix: str, files: dict[str, bytes]) -> Mapping[str, An
     for name, plot in drawn.items():
         svg = plot.svg()
         files |= {f"{name}{suffix}.svg": svg, f"{name}{suffix}.png": plot.png()}
-        plots.append({"name": name + suffix, "caption": plot.caption, "svg": b64encode(svg).decode("ascii")})
+        plots.append({"name": name + suffix, "caption": plot.caption, "svg": plotting.embedded(plot)})
     return {
         "place": labels.place(frame),
         "versions": _versions(frame),
@@ -62,14 +62,6 @@ def _versions(frame: Frame) -> str:
     return "; ".join(texts) + "."
 
 
-def _claims(claims: Claims) -> list[list[str]]:
-    return [[_number(claim[c]) if c in CLAIM_NUMBERS else claim[c] for c in CLAIM_COLUMNS] for claim in claims]
-
-
-def _number(text: str) -> str:
-    return labels.number(float(text)) if text else ""
-
-
 def _page(frame: Frame, parts: list[Mapping[str, Any]], claims: Claims) -> str:
     missing = frame.loc[frame["status"] != "ok", list(_MISSING)].drop_duplicates()
     constant = {c: _text(frame[c].iloc[0]) for c in frame if frame[c].nunique(dropna=False) == 1}
@@ -82,8 +74,8 @@ def _page(frame: Frame, parts: list[Mapping[str, Any]], claims: Claims) -> str:
     )
     return environment.get_template("template.html").render(
         parts=parts,
-        claim_columns=CLAIM_COLUMNS,
-        claims=_claims(claims),
+        claims=summary(claims) if claims else "",
+        claims_page=verification.PAGE,
         missing_columns=_MISSING,
         missing=missing[:MOST].to_numpy().tolist(),
         left_out=max(0, len(missing) - MOST),

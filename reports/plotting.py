@@ -5,6 +5,7 @@ Facets, legends and intervals are seaborn's.
 
 import io
 import math
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -91,6 +92,11 @@ class Plot:
         with matplotlib.rc_context(THEME):
             self.figure.savefig(buffer, format=kind, metadata=metadata, bbox_inches="tight")
         return buffer.getvalue()
+
+
+def embedded(plot: Plot) -> str:
+    """The picture as a page that needs nothing else holds it: SVG in base 64."""
+    return b64encode(plot.svg()).decode("ascii")
 
 
 def panels(frame: Frame, *along: str) -> list[tuple[str, Frame]]:

@@ -26,33 +26,11 @@ SIZE = ("batch", "dim", "hidden")  # of the parameter `size`, e.g. "128x16x32"
 ROUNDS = 6  # the fewest from which a median has an interval of 95 %
 
 
-CLAIM_NUMBERS = ("expected", "measured", "low", "high")
-CLAIM = ("implementation", "version", "subject", "claim", "source", *CLAIM_NUMBERS, "verdict", "reason")
-SHARED = "measured_with"  # a column that files of older runs lack: the row whose measurement it shares
-
-Claims = list[dict[str, str]]
-
-
 def from_results(file: Path) -> list[results.Row]:
     """All rows, each cell plain. ResultsError for a file that cannot be read, or a cell that cannot be shown."""
     if file.exists():  # else `results.read` says what to do
         checks.text(file)
     return checks.checked(results.read(file), file)
-
-
-def from_verification(file: Path) -> Claims:
-    """The claims in verification.csv, each cell plain. ResultsError for a file of another form."""
-    rows = checks.table(file, CLAIM, "delete it and run `nox -s verify` again")
-    for k, row in enumerate(rows, start=2):
-        for column in CLAIM_NUMBERS:
-            try:
-                checks.number(row[column] or "nan")
-            except ValueError:
-                place = f"{file}, row {k}, column {column}"
-                raise ResultsError(
-                    f"{place}: {row[column][:60]!r}, expected a number or nothing; run `nox -s verify` again."
-                ) from None
-    return [{SHARED: ""} | row for row in rows]
 
 
 def from_asv(results_dir: Path) -> list[results.Row]:

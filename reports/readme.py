@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from reports import checks, figures, labels, long_times, readers, tables
+from reports import checks, figures, labels, long_times, tables
+from reports import claims as verified
 from reports.data import SIZE, Frame, groups, measured, settings
 from suite.results import ResultsError
 
@@ -18,9 +19,9 @@ def embedded(text: str, frame: Frame, file: Path) -> str:
     """The README `text` with the current headline, and with the claims and the long solves if there are any.
     ResultsError unless the marks of each are there once, in order."""
     text = _between(text, marks("headline"), headline(frame, file))
-    verification, long = file.with_name(CLAIMS), file.with_name(LONG)
-    if verification.exists():
-        text = _between(text, marks("claims"), claims(readers.from_verification(verification), verification))
+    checked, long = file.with_name(CLAIMS), file.with_name(LONG)
+    if checked.exists():
+        text = _between(text, marks("claims"), claims(verified.read(checked), checked))
     return _between(text, marks("long-times"), long_times.block(long)) if long.exists() else text
 
 
@@ -78,7 +79,7 @@ def claims(rows: Sequence[Mapping[str, str]], file: Path) -> str:
         "| library | its claims that hold | beyond its claims: theory that holds | what fails, and what was measured |",
         "| --- | --- | --- | --- |",
     ]
-    checked = [row for row in rows if _kind(row) != "control"]
+    checked = [row for row in rows if not verified.is_control(row)]
     for name, version in dict.fromkeys((row["implementation"], row["version"]) for row in checked):
         own = [row for row in checked if row["implementation"] == name]
         claimed, theory = ([row for row in own if _kind(row) == kind] for kind in ("claim", "theory"))
@@ -86,12 +87,12 @@ def claims(rows: Sequence[Mapping[str, str]], file: Path) -> str:
         lines.append(
             f"| {labels.markdown(f'{name} {version}')} | {_held(claimed)} | {_held(theory)} | {failures or '–'} |"
         )
-    controls = [row for row in rows if _kind(row) == "control" and row["verdict"] != "unsupported"]
-    rejected = sum(row["verdict"] == "fails" for row in controls)
+    controls = [row for row in rows if verified.is_control(row) and row["verdict"] != "unsupported"]
+    right = sum(not verified.misjudged(row) for row in controls)
     note = (
         "A claim is what a library says itself, quoted in its row with the place; theory is what others have proved. "
-        f"[ ]: of joint confidence 99.9 % over all rows. {rejected} of {len(controls)} controls, which are false by "
-        f"construction, were rejected. All rows: `{file.as_posix()}`."
+        f"[ ]: of joint confidence 99.9 % over all rows. {right} of {len(controls)} controls, true or false by "
+        f"construction, were judged rightly. All rows: `{file.as_posix()}`."
     )
     unquoted = sum(_kind(row) == "unquoted" for row in rows)
     if unquoted:
@@ -107,14 +108,14 @@ _KINDS = {"claim": "", "theory": "theory, not claimed: ", "unquoted": "not quote
 
 
 def _kind(row: Mapping[str, str]) -> str:
-    kind = row["source"].partition(":")[0]
-    return kind if kind in (*_KINDS, "control") else "unquoted"
+    kind = verified.kind(row)
+    return kind if kind in (*_KINDS, *verified.CONTROLS) else "unquoted"
 
 
 def _held(rows: Sequence[Mapping[str, str]]) -> str:
     verdicts = [row["verdict"] for row in rows if row["verdict"] != "unsupported"]
     open_ones = verdicts.count("inconclusive")
-    text = f"{verdicts.count('holds')} of {len(verdicts)}" if verdicts else "–"
+    text = f"{verdicts.count('holds') + verdicts.count('exceeds')} of {len(verdicts)}" if verdicts else "–"
     return text + f", {open_ones} inconclusive" * (open_ones > 0)
 
 
@@ -129,11 +130,8 @@ def _failures(rows: Sequence[Mapping[str, str]], kind: str) -> str:
 
 
 def _measured(row: Mapping[str, str]) -> str:
-    if not row["measured"]:
-        return row["reason"]
-    value, low, high = (float(row[column]) for column in ("measured", "low", "high"))
-    text = labels.number(value) + ("" if low == high else labels.interval(low, high))
-    return f"{text} ({row['reason']})" if row["reason"] else text
+    text = verified.measured(row)
+    return f"{text} ({row['reason']})" if row["measured"] and row["reason"] else text
 
 
 def write(readme: Path, frame: Frame, file: Path) -> None:

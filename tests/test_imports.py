@@ -40,7 +40,7 @@ FORBIDDEN = {
     "reports": FRAMEWORKS | {"sdegrad", "tests"},
 }
 ROOMS = ("brownian", "stepping", "adjoints", "sdeint")  # of a framework: each imports those before it only
-NUMPY_ONLY = ["suite/problems", "suite/paths.py", "suite/statistics.py", "suite/laws.py", "suite/defects.py"]
+NUMPY_ONLY = ["suite/problems", "suite/paths.py", "suite/statistics.py", "suite/laws.py", "suite/verify/spoiled.py"]
 
 
 def sources(top: str) -> list[Path]:

@@ -176,6 +176,17 @@ def test_asv_results_that_are_broken(tmp_path, capsys, name):
     assert ".json" in one_sentence(capsys)
 
 
+CURVE = {"x_label": "dt", "y_label": "error", "x": [1.0], "y": [2.0], "low": [1.5], "high": [2.5], "slope": 1.0}
+
+
+def failure(**cells):
+    """A verification.csv of one claim that fails, with these cells."""
+    head, row = (line.split(",") for line in VERIFICATION.splitlines()[:2])
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([[*head, *cells], [*row, *cells.values()]])
+    return text.getvalue().encode()
+
+
 CLAIMS = {
     "empty": (b"", "no column 'implementation'"),
     "UTF-16": (VERIFICATION.encode("utf-16"), "UTF-16"),
@@ -183,6 +194,11 @@ CLAIMS = {
     "no rows": (VERIFICATION.splitlines()[0].encode(), "no rows"),
     "a number is text": (VERIFICATION.replace("0.503", "half").encode(), "row 2, column measured: 'half'"),
     "cut off": (VERIFICATION.encode()[:-30], "row 9"),
+    "p is a word": (failure(p="likely"), "expected a number"),
+    "curve is no JSON": (failure(curve="[1"), "expected a curve"),
+    "curve of other lists": (failure(curve=json.dumps(CURVE | {"x": []})), "expected a curve"),
+    "curve beyond all axes": (failure(curve=json.dumps(CURVE | {"y": [1e300]})), "expected a curve"),
+    "script is a list": (failure(script="[1]"), "expected a text"),
     "huge field": (VERIFICATION.replace("a page", "b" * 131_073, 1).encode(), "line 2: field larger"),
 }
 
@@ -239,6 +255,11 @@ def test_every_cell_of_a_stranger_is_plain_text(tmp_path, capsys):
     assert set(_Tags(page).tags).isdisjoint({"iframe", "link", "base", "onerror"})
     assert _Tags(page).tags.count("script") == 1
     assert "\x1b" not in page
+    for file in [tmp_path / "out" / "verification.html", *(tmp_path / "out" / "verification").iterdir()]:
+        written = file.read_text(encoding="utf-8")
+        assert set(_Tags(written).tags).isdisjoint({"iframe", "link", "base", "onerror"})
+        assert "javascript:b" not in re.findall(r'(?:href|src)="([^"]*)"', written)
+        assert _Tags(written).tags.count("script") == (file.parent.name == "out")
     files = [f.name for f in (tmp_path / "out" / "figures").iterdir()]
     assert len(files) > 2
     assert all(re.fullmatch(r"[\w.=-]{1,110}\.(png|svg)", name, re.ASCII) for name in files)

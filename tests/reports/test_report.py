@@ -454,7 +454,7 @@ def test_readme_tells_the_claims_beside_the_results(file, tmp_path):
     claims = "*strong order 1*: a method: 0.503 [0.490, 0.510]"
     theory = "theory, not claimed: *strong order 2*: a method: 0.503 [0.490, 0.510]; a fifth: KeyError: 'it broke'"
     assert f"| somebody 1 | 1 of 3, 1 inconclusive | 0 of 2 | {claims}<br>{theory} |" in block
-    assert "1 of 2 controls" in block
+    assert "1 of 2 controls, true or false by construction, were judged rightly" in block
     assert "older run" not in block
     assert "scaled" not in block
     (tmp_path / readme.CLAIMS).write_text(VERIFICATION.replace("0.503", "0.603"))
@@ -478,7 +478,7 @@ def test_readme_tells_what_the_ratio_to_torchsde_consists_of(frame):
 
 
 def test_claims_are_told(rows, tmp_path):
-    """With a verification beside the results the page has its verdicts; a file that is cut off is an error."""
+    """With a verification beside the results the page leads to its verdicts; a file that is cut off is an error."""
     from reports import __main__ as command
 
     table, claims, out = tmp_path / "results.csv", tmp_path / "verification.csv", tmp_path / "out"
@@ -488,7 +488,8 @@ def test_claims_are_told(rows, tmp_path):
     arguments = [str(table), "--out", str(out), "--verification", str(claims)]
     assert command.main(arguments) == 0
     page = (out / "index.html").read_text()
-    assert "Claims checked" in page
-    assert "<td>0.503</td>" in page
+    assert "0 of 1 claims hold." in page
+    assert 'href="verification.html"' in page
+    assert "0.503" in (out / "verification.html").read_text()
     claims.write_text(head + "somebody,1,a method")
     assert command.main(arguments) == 2

@@ -5,9 +5,11 @@ from collections import Counter
 
 import pytest
 
-from suite import quotations
-from suite.claims import EXACT_PROBLEMS, OURS, THEORY, claims_of
 from suite.harness import METHODS, compared
+from suite.verify import quotations
+from suite.verify.checks import CHECKS, claims_of
+from suite.verify.claims import CONSTRUCTED, OURS
+from suite.verify.orders import EXACT_PROBLEMS, THEORY
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +19,7 @@ def claims():
 
 def orders(claims, method, noise_type="diagonal"):
     """{order: source} of the Stratonovich or only calculus."""
-    rows = [c for c in claims if c.check == "order" and c.kind != "control"]
+    rows = [c for c in claims if c.check == "order" and not c.control]
     ends = f"{noise_type} noise"
     return {c.expected: c.source for c in rows if c.subject.startswith(f"{method}, ") and c.subject.endswith(ends)}
 
@@ -62,13 +64,13 @@ def test_every_claim_has_its_words_and_place_and_theory_a_paper(claims):
         elif claim.kind == "theory":
             assert re.search(r"\((19|20)\d\d\)", claim.source), claim
         else:
-            assert claim.source == "false by construction"
+            assert claim.source == CONSTRUCTED[claim.kind]
 
 
 def test_who_claims_nothing_is_held_to_theory(claims):
     kinds = Counter((c.check, c.kind) for c in claims["mylib"])
-    assert {check for check, _ in kinds} == {"order", "gradient", "law"}
-    assert {kind for _, kind in kinds} == {"theory", "control"}
+    assert {check for check, _ in kinds} == set(CHECKS)
+    assert {kind for _, kind in kinds} <= {"theory", *CONSTRUCTED}
     assert {c.subject.partition(",")[0] for c in claims["mylib"] if c.check == "order"} >= set(THEORY)
 
 

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from suite import checks, laws, verify
-from suite.claims import QUERIES, claims_of
-from suite.defects import DEFECTS
+from suite import laws
+from suite.verify import run
+from suite.verify.brownian import ENTRIES, QUERIES, ROWS, SEEDS
+from suite.verify.checks import claims_of
+from suite.verify.spoiled import DEFECTS
 
 PARTS = [(s, t, what) for what in ("W", "H") for s, t in QUERIES]
 EXACT = laws.covariance(PARTS)
@@ -47,16 +49,16 @@ def test_p_values_are_those_of_the_samples():
 @pytest.mark.parametrize("name", DEFECTS)
 def test_defects_are_rejected(name):
     """In half the size and at the level of a whole run: 3 seeds, all of them."""
-    level = verify.ALPHA / 200
+    level = run.ALPHA / 200
     for seed in range(3):
-        x = samples(seed, (checks.SEEDS, checks.ROWS, checks.ENTRIES // 2))
+        x = samples(seed, (SEEDS, ROWS, ENTRIES // 2))
         assert p_value(DEFECTS[name](x)) < level
 
 
 def test_the_power_for_the_smallest_defects():
     """Of the verification, at its level, shared by the comparisons of the tests: at least 0.99 for each."""
-    level = verify.ALPHA / (4 * sum(claim.statistical for claim in claims_of("sdegrad_torch"))) / 12 / 66
-    one_query = checks.SEEDS * checks.ROWS * checks.ENTRIES
+    level = run.level_of(claims_of("sdegrad_torch")) / 4 / 12 / 66
+    one_query = SEEDS * ROWS * ENTRIES
     assert laws.power_of_variance(len(PARTS) * one_query, 1.01**2, level) > 0.99
     assert laws.power_of_mean(one_query, 0.05, level) > 0.99
     assert laws.power_of_correlation(one_query, 0.1, level) > 0.99

@@ -14,7 +14,7 @@ from typing import Any
 
 from suite.harness import METHODS, diffrax_solver
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,133 @@
+"""`python -m suite.verify` checks what libraries claim and theory says, and writes reports/out/verification.csv."""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from suite import provenance
+from suite.harness import compared, names, why_not
+from suite.run import OUT
+from suite.verify import run
+from suite.verify.checks import CHECKS, claims_of
+from suite.verify.claims import OURS, PRESETS, Claim, Preset
+from suite.verify.findings import Effort
+from suite.verify.run import Numbered, Row
+
+SEED = 20211
+JOBS = 2
+
+
+def parser() -> argparse.ArgumentParser:
+    asked = argparse.ArgumentParser(prog="nox -s verify --", description="Check what SDE libraries claim.")
+    asked.add_argument("--implementation", action="append", default=[], metavar="NAME")
+    asked.add_argument("--check", action="append", default=[], metavar="NAME", help=", ".join(CHECKS))
+    asked.add_argument("--method", action="append", default=[], metavar="NAME")
+    asked.add_argument("--problem", action="append", default=[], metavar="NAME")
+    size = asked.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true", help="the strongest checks of sdegrad, or of those named")
+    size.add_argument("--full", action="store_true", help="every combination, not one of each claim")
+    asked.add_argument("--seed", type=int, default=SEED, help=f"of all that is random (default: {SEED})")
+    asked.add_argument("--jobs", type=int, default=JOBS, help=f"processes at work (default: {JOBS})")
+    asked.add_argument("--out", type=Path, default=OUT)
+    return asked
+
+
+def selected(options: argparse.Namespace, present: Sequence[str]) -> list[Numbered]:
+    """The claims that are asked for, each with its number among all that there are."""
+    preset: Preset = "quick" if options.quick else "full" if options.full else "default"
+    filters = {"check": options.check, "method": options.method, "problem": options.problem}
+
+    def fits(claim: Claim) -> bool:
+        known = {**claim.case, "check": claim.check}
+        asked = all(not chosen or known.get(name) in chosen for name, chosen in filters.items())
+        return asked and PRESETS.index(claim.preset) <= PRESETS.index(preset)
+
+    numbered = enumerate((claim for name in present for claim in claims_of(name)), start=1)
+    return [(number, claim) for number, claim in numbered if fits(claim)]
+
+
+def _wrong_names(options: argparse.Namespace) -> str | None:
+    """Why this selection cannot be verified here."""
+    for name in options.check:
+        if name not in CHECKS:
+            return f"unknown check {name!r}; known are: {', '.join(CHECKS)}."
+    if options.jobs < 1:
+        return f"--jobs is {options.jobs}, expected 1 or more."
+    for name in options.implementation:
+        if name not in names():
+            return f"unknown implementation {name!r}; known are: {', '.join(names())}."
+        reason = why_not(name, "cpu")
+        if reason is not None:
+            return f"{name} cannot be verified here: {reason}"
+    return None
+
+
+def _refused(error: str) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    options.out = options.out.resolve()
+    error = _wrong_names(options)
+    if error:
+        return _refused(error)
+    chosen = options.implementation or (OURS if options.quick else compared())
+    present = [name for name in chosen if why_not(name, "cpu") is None]
+    for name in set(chosen) - set(present):
+        print(f"not verified: {name}: {why_not(name, 'cpu')}", flush=True)
+    claims = selected(options, present)
+    if not claims:
+        return _refused("no claim fits; leave out --method, --problem or --check, or name others.")
+    rows = _verify_all(claims, options)
+    return _verdict(claims, rows, options.out / "verification.csv")
+
+
+def _verify_all(claims: Sequence[Numbered], options: argparse.Namespace) -> dict[int, Row]:
+    """The rows of the claims, written as they come; those of an interrupted run are kept."""
+    file = options.out / "verification.csv"
+    effort = Effort(run.level_of([claim for _, claim in claims]), options.seed, quick=options.quick)
+    identity = {"run": provenance.context(1).run, "claims": len(claims), **effort.__dict__}
+    rows = run.kept(file, identity, claims)
+    if rows:
+        print(f"{len(rows)} of {len(claims)} rows are there from an interrupted run.", flush=True)
+    options.out.mkdir(parents=True, exist_ok=True)
+    file.with_suffix(".json").write_text(json.dumps(identity), encoding="utf-8")
+    by_number, started, before = dict(claims), time.monotonic(), len(rows)
+    left = [numbered for numbered in claims if numbered[0] not in rows]
+    for found in run.rows_of(run.grouped(left), effort, options.jobs):
+        rows |= dict(found)
+        run.write(file, rows)
+        spent = time.monotonic() - started
+        minutes = spent / (len(rows) - before) * (len(claims) - len(rows)) / 60
+        for number, row in found:
+            bad = "  <-- must not be" if run.wrong(by_number[number], row) else ""
+            progress = f"[{len(rows)}/{len(claims)}, {minutes:.0f} min left]"
+            print(f"{progress} {row['verdict']:>12}  {_summary(row)}{bad}", flush=True)
+    return rows
+
+
+def _summary(row: Row) -> str:
+    measured = f" measured {float(row['measured']):.3g}" if row.get("measured") else ""
+    mark = f" ({row['kind']})" if row["kind"].endswith("control") else ""
+    return f"{row['implementation']}: {row['subject']}: {row['claim']};{measured} {row.get('reason', '')}{mark}"
+
+
+def _verdict(claims: Sequence[Numbered], rows: dict[int, Row], file: Path) -> int:
+    stop = sum(run.wrong(claim, rows[number]) for number, claim in claims)
+    measured = {claim.implementation for number, claim in claims if rows[number].get("measured")}
+    unmeasured = {claim.implementation for _, claim in claims} - measured
+    for name in sorted(unmeasured):
+        print(f"error: nothing of {name} could be measured; its rows say why.", file=sys.stderr)
+    print(f"{file}: {len(rows)} rows, {stop} of ours or of the controls not as they must be.", flush=True)
+    drawn = subprocess.run([sys.executable, "-m", "reports.verification", str(file)], cwd=provenance.ROOT)
+    return 1 if stop or unmeasured or drawn.returncode else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

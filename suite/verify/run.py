@@ -1,0 +1,211 @@
+"""From claims to the rows of verification.csv: in what order they are measured, how often, and what each is worth.
+
+The run as a whole raises a false alarm with a probability of at most ALPHA: each statistical row has its share of it.
+Nothing fails at the first look. What is not random is measured once more; what is random is measured again with a fresh
+seed and as many samples as it needs, up to MOST times as many, and that second measurement decides.
+"""
+
+import csv
+import io
+import json
+import math
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+
+from suite.harness import describe
+from suite.verify import solving
+from suite.verify.checks import CHECKS
+from suite.verify.claims import OURS, Claim
+from suite.verify.findings import GOOD, Effort, Finding, Unsupported
+
+ALPHA = 1e-3
+MOST = 10.0  # times the usual samples
+FRESH = 1_000_003  # added to the seed of a second look
+TASKS = 12  # groups of claims that a process measures before a fresh one takes over: compiled programs pile up
+
+PATIENCE = 120  # seconds for a script that reproduces a failure
+
+COLUMNS = (
+    *("implementation", "version", "subject", "claim", "source"),
+    *("expected", "measured", "low", "high", "verdict", "reason", "measured_with"),
+    *("number", "check", "kind", "problem", "method", "p", "samples", "seed", "seconds"),
+    *("curve", "script", "reproduced"),
+)
+
+Row = dict[str, str]
+Numbered = tuple[int, Claim]
+
+
+def level_of(claims: Sequence[Claim]) -> float:
+    """The significance of each statistical row, so that all of them together have ALPHA (Bonferroni). Controls state
+    nothing that could be a false alarm."""
+    return ALPHA / max(1, sum(claim.statistical and not claim.control for claim in claims))
+
+
+def verified(claim: Claim, effort: Effort) -> Row:
+    """The row of a claim: measured, or unsupported with the reason."""
+    started = time.monotonic()
+    row = _head(claim, effort) | {"version": solving.implementation(claim.implementation).versions()[0]}
+    try:
+        found = looked_at(claim, effort)
+    except Unsupported as unsupported:
+        row |= {"verdict": "unsupported", "reason": str(unsupported)}
+    except Exception as failure:
+        row |= _crashed(claim, describe(failure))
+    else:
+        numbers = {name: getattr(found, name) for name in ("expected", "low", "high", "p", "samples")}
+        known = {name: repr(float(number)) for name, number in numbers.items() if not math.isnan(number)}
+        row |= known | {"measured": repr(float(found.value)), "verdict": found.verdict, "reason": found.reason}
+        row["curve"] = json.dumps(found.curve._asdict(), default=float) if found.curve else ""
+    if row["verdict"] == "fails" and not claim.control and claim.implementation not in OURS:
+        row |= _reproduced(CHECKS[claim.check].script(claim))
+    return row | {"seconds": f"{time.monotonic() - started:.1f}"}
+
+
+def _head(claim: Claim, effort: Effort) -> Row:
+    """The columns that are known before anything is measured."""
+    return {
+        "implementation": claim.implementation,
+        "subject": claim.subject,
+        "claim": claim.claim,
+        "source": f"{claim.kind}: {claim.source}",
+        "check": claim.check,
+        "kind": claim.kind,
+        "problem": str(claim.case.get("problem", "")),
+        "method": str(claim.case.get("method", "")),
+        "seed": str(effort.seed),
+    }
+
+
+def _crashed(claim: Claim, reason: str) -> Row:
+    """A claim that crashes does not hold; a control that does proves nothing."""
+    return {"verdict": "inconclusive" if claim.control else "fails", "reason": reason}
+
+
+def _reproduced(script: str | None) -> Row:
+    """The program that shows a failure with the library alone, and whether it did: 1 is how it says so."""
+    if script is None:
+        return {}
+    command = [sys.executable, "-c", script]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        return {"script": json.dumps(script), "reproduced": f"no: it took more than {PATIENCE} s"}
+    said = " ".join((done.stdout + done.stderr).split())[-200:]
+    return {"script": json.dumps(script), "reproduced": f"{'yes' if done.returncode == 1 else 'no'}: {said}"}
+
+
+def looked_at(claim: Claim, effort: Effort) -> Finding:
+    """Measured, and once more before it counts against the claim. A control is looked at once."""
+    measure = CHECKS[claim.check].measure
+    first = measure(claim, effort)
+    if claim.control or first.verdict in GOOD:
+        return first
+    if not claim.statistical:
+        solving.forget()
+        again = measure(claim, effort)
+        if again[:5] == first[:5]:
+            return again
+        reason = f"not deterministic: {first.value:.3g}, and {again.value:.3g} when measured once more"
+        ends = min(first.low, again.low), max(first.high, again.high)
+        return Finding("inconclusive", first.expected, first.value, *ends, reason)
+    wanted = first.needs / first.samples if first.needs > first.samples else 1.0
+    again = measure(claim, replace(effort, seed=effort.seed + FRESH, more=effort.more * min(MOST, wanted)))
+    reason = f"{again.reason} (first, with seed {effort.seed}: {first.value:.3g}, {first.verdict})"
+    if again.verdict == "inconclusive" and again.needs > again.samples:
+        reason = f"it would need about {again.needs:.2g} samples, {again.samples:.2g} were taken. {reason}"
+    return again._replace(reason=reason.strip())
+
+
+def wrong(claim: Claim, row: Mapping[str, str]) -> bool:
+    """Whether a row must stop the build: a claim of our own that does not hold, or is no longer supported, or a control
+    that was misjudged."""
+    ours = claim.implementation in OURS
+    if claim.control:
+        expected = ("fails",) if claim.kind == "negative control" else GOOD
+        return row["verdict"] not in expected and (ours or row["verdict"] != "unsupported")
+    return ours and row["verdict"] not in (*GOOD, *(("unsupported",) if claim.may_lack else ()))
+
+
+def grouped(claims: Sequence[Numbered]) -> list[list[Numbered]]:
+    """The claims that rest on one measurement, together, so that one process makes it once."""
+    groups: dict[object, list[Numbered]] = defaultdict(list)
+    for number, claim in claims:
+        groups[claim.measurement].append((number, claim))
+    return list(groups.values())
+
+
+def measured(group: Sequence[Numbered], effort: Effort) -> list[tuple[int, Row]]:
+    """The rows of claims of one measurement; each but the first names the number of the first."""
+    return [(number, verified(claim, effort) | _place(number, group)) for number, claim in group]
+
+
+def _place(number: int, group: Sequence[Numbered]) -> Row:
+    first = group[0][0]
+    return {"number": str(number), "measured_with": "" if number == first else f"row {first}"}
+
+
+def rows_of(groups: Sequence[Sequence[Numbered]], effort: Effort, jobs: int) -> Iterator[list[tuple[int, Row]]]:
+    """The rows of each group as they come. A process that dies costs its group alone, which says so."""
+    if jobs == 1:
+        yield from (measured(group, effort) for group in groups)
+        return
+    lost: list[Sequence[Numbered]] = []
+    with _pool(jobs) as pool:
+        running: dict[Future[list[tuple[int, Row]]], Sequence[Numbered]] = {
+            pool.submit(measured, group, effort): group for group in groups
+        }
+        for done in as_completed(running):
+            try:
+                yield done.result()
+            except BrokenProcessPool:
+                lost.append(running[done])
+    for group in lost:  # the one that killed the pool is among them: each alone
+        with _pool(1) as pool:
+            try:
+                yield pool.submit(measured, group, effort).result()
+            except BrokenProcessPool:
+                yield [
+                    (n, _head(c, effort) | _crashed(c, "the process that measured it died") | _place(n, group))
+                    for n, c in group
+                ]
+
+
+def _pool(jobs: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=TASKS)
+
+
+def write(path: Path, rows: Mapping[int, Row]) -> None:
+    """verification.csv, in the order of the claims, whole at every moment."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows[number] for number in sorted(rows))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text.getvalue(), encoding="utf-8")
+    temporary.replace(path)
+
+
+def kept(path: Path, identity: Mapping[str, object], claims: Sequence[Numbered]) -> dict[int, Row]:
+    """The rows of an interrupted run of the same claims, at the same effort, of the same code on the same machine. Of a
+    run that was not interrupted there are none: it is made again."""
+    stamp = path.with_suffix(".json")
+    try:
+        if json.loads(stamp.read_text(encoding="utf-8")) != identity:
+            return {}
+        with path.open(encoding="utf-8", newline="") as lines:
+            rows = {int(row["number"]): row for row in csv.DictReader(lines)}
+    except (OSError, ValueError, KeyError):
+        return {}
+    wanted = dict(claims)
+    found = {n: row for n, row in rows.items() if n in wanted and row["subject"] == wanted[n].subject}
+    return found if len(found) < len(wanted) else {}

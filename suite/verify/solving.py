@@ -1,0 +1,46 @@
+"""An implementation at work on a task, for the checks, which share what was measured."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, ParamSpec, TypeVar
+
+from suite import mutants
+from suite.harness import BrownianTask, load
+from suite.verify.findings import Unsupported
+
+P = ParamSpec("P")
+R = TypeVar("R")
+_memories: list[Any] = []
+
+
+def remembered(measure: Callable[P, R]) -> Callable[P, R]:
+    """A measurement that claims share: the last two are kept, until `forget`."""
+    memory = lru_cache(maxsize=2)(measure)
+    _memories.append(memory)
+    return memory  # pyright: ignore[reportReturnType]
+
+
+def forget() -> None:
+    """What is measured from here on is measured anew."""
+    for memory in _memories:
+        memory.cache_clear()
+
+
+def implementation(name: str) -> Any:
+    """The implementation, or mutant, of this name."""
+    return mutants.load(name) if name in mutants.MUTANTS else load(name)
+
+
+def prepared(name: str, task: Any) -> Any:
+    """The run of a task. `Unsupported`, with the reason, where the implementation cannot do it."""
+    library = implementation(name)
+    reason = library.unsupported(task)
+    if reason is not None:
+        raise Unsupported(reason)
+    return library.brownian(task) if isinstance(task, BrownianTask) else library.prepare(task)
+
+
+def outcome(name: str, task: Any) -> Any:
+    """What comes of doing a task once."""
+    run = prepared(name, task)
+    return run.outcome(run())
