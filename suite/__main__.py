@@ -14,11 +14,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from suite import results, run, verify
+from suite import results, run
+from suite.verify.__main__ import main as verify
+from suite.verify.findings import GOOD
 
 OUT = run.OUT / "check"
 Verdict = Literal["passed", "failed", "skipped"]
-VERDICTS: Mapping[str, Verdict] = {"holds": "passed", "unsupported": "skipped", "ok": "passed", "skipped": "skipped"}
+VERDICTS: Mapping[str, Verdict] = dict.fromkeys((*GOOD, "ok"), "passed")
+VERDICTS |= dict.fromkeys(("unsupported", "skipped"), "skipped")
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ def checks(out: Path, names: Sequence[str]) -> Iterator[Check]:
     """What the two commands found of these implementations."""
     with (out / "verification.csv").open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            if row["implementation"] in names and not row["source"].startswith("control"):
+            if row["implementation"] in names and not row["kind"].endswith("control"):
                 name = f"{row['implementation']}: {row['subject']}: {row['claim']}"
                 told = f"expected {row['expected']}, measured {row['measured']} {row['reason']} ({row['source']})"
                 yield Check("verify", name, VERDICTS.get(row["verdict"], "failed"), f"{row['verdict']}: {told}")
@@ -80,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
     named = [argument for name in options.names for argument in ("--implementation", name)]
     common = [*named, "--out", str(options.out)]
-    codes = [verify.main([*common, *["--quick"] * (not options.thorough)])]
+    codes = [verify([*common, *["--quick"] * (not options.thorough)])]
     if codes[0] not in (0, 1):
         return 2
     codes.append(run.main([*common, "--full" if options.thorough else "--smoke"]))
