@@ -104,6 +104,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return 2
     for check in failed:
         print(f"failed: {results.printable(check.name)}: {results.printable(check.detail)}")
+    if any(codes) and not failed:
+        print(
+            "failed: the verification or the bench itself, which says why above: a control that was not rejected, say."
+        )
     print(f"{passed} passed, {len(failed)} failed, {len(found) - passed - len(failed)} skipped.")
     return code
 
