@@ -118,7 +118,7 @@ def page(frame: Frame) -> str:
     heads = ("commit", "what it says", "figure", "before", "after", "ratio")
     rows = "".join(f"<tr>{''.join(f'<td>{html.escape(c)}</td>' for c in row)}</tr>" for row in cells)
     commits = frame["commit"].nunique()
-    said = f"{len(found)} steps in {len(list(groups(frame, SERIES)))} series over {commits} commits."
+    said = f"Steps: {len(found)}, in {len(list(groups(frame, SERIES)))} series over {commits} commits."
     head = "".join(f"<th>{h}</th>" for h in heads)
     return (
         "<!doctype html><meta charset=utf-8><title>History</title><style>body{font:14px sans-serif;margin:2em}"
