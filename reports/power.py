@@ -17,6 +17,7 @@ import seaborn.objects as so
 from matplotlib.ticker import PercentFormatter
 
 from reports import checks, plotting
+from reports.data import Frame
 from reports.plotting import Plot
 from suite.regress import power
 from suite.regress.calibrate import COLUMNS, DELAYS
@@ -29,7 +30,7 @@ REMEDY = "record it again: nox -s regress -- --calibrate"
 _LOGS = [column for column in COLUMNS if column.startswith("log_")]
 
 
-def load(path: Path) -> pd.DataFrame:
+def load(path: Path) -> Frame:
     """The recording: pair, benchmark, machine and, for each planted delay, the logarithm of the ratio of the times.
     ResultsError for another file, or one with a benchmark that some pair lacks."""
     frame: Any = pd.DataFrame(checks.table(path, COLUMNS, REMEDY))
@@ -46,7 +47,7 @@ def load(path: Path) -> pd.DataFrame:
     return frame
 
 
-def alarms(frame: pd.DataFrame, most: int) -> pd.DataFrame:
+def alarms(frame: Frame, most: int) -> Frame:
     """A row for each benchmark and delay, and for the whole run: how many of RUNS comparisons called it slower."""
     names = list(dict.fromkeys(frame["benchmark"]))
     parts = [frame[frame["benchmark"] == name].sort_values("pair")[_LOGS].to_numpy() for name in names]
@@ -54,7 +55,7 @@ def alarms(frame: pd.DataFrame, most: int) -> pd.DataFrame:
     return pd.DataFrame(found).assign(share=lambda rows: rows["alarms"] / rows["runs"])
 
 
-def sentences(frame: pd.DataFrame, found: pd.DataFrame, most: int) -> list[str]:
+def sentences(frame: Frame, found: Frame, most: int) -> list[str]:
     """What was recorded, and what it supports."""
     pairs = frame["pair"].nunique()
     whole = found[found["benchmark"] == power.WHOLE].set_index("delay")
@@ -76,7 +77,7 @@ def sentences(frame: pd.DataFrame, found: pd.DataFrame, most: int) -> list[str]:
 
 
 @plotting.in_style
-def figure(found: pd.DataFrame, caption: Sequence[str]) -> Plot:
+def figure(found: Frame, caption: Sequence[str]) -> Plot:
     """The share of comparisons with an alarm against the planted delay."""
     canvas = plotting.canvas("How often the gate calls HEAD slower, by the slowdown that was planted", 7.2, 3.6)
     shown = found.assign(delay=100 * found["delay"])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from suite.cases import CASES, Case, Preset, select
-from suite.harness import taking_part
+from suite.harness import main_measure, taking_part
 from suite.provenance import yardstick
 from suite.regress.builds import CACHE
 from suite.regress.journal import Journal
@@ -85,7 +85,7 @@ def measure(
             say(f"{commit[:8]} {name}: {case}")
             try:
                 if process is None:
-                    process = Process(build, cache / "printed.txt", **steady)
+                    process = Process(build, cache / "printed.txt", more=steady)
                     process.ask("start")
                 rows = process.ask("rows", name, CASES.index(case))
             except Lost as lost:
@@ -105,18 +105,11 @@ def _ended(process: Process | None) -> None:
 def _named(work: Iterable[tuple[str, Case]], known: Mapping[Key, Sequence[Row]]) -> Iterator[tuple[str, Row]]:
     for name, case in work:
         for row in known[name, case_id(case)]:
-            measures = [row["measure"]] if row["status"] == "ok" else [m for m in RULES if m in _of(case)]
+            measures = [row["measure"]] if row["status"] == "ok" else [main_measure(case)]
             for measure in measures:
                 if measure in RULES:
                     dt = f", dt {row['dt']}" if row["status"] == "ok" and row["dt"] else ""
                     yield _name(name, measure, case) + dt, row
-
-
-def _of(case: Case) -> str:
-    """The measure under which a case that gives no value is told."""
-    from suite.harness import main_measure
-
-    return main_measure(case)
 
 
 def both(
@@ -124,7 +117,7 @@ def both(
 ) -> tuple[Rows, Rows]:
     """The figures of base and HEAD, at the same time: no time is measured."""
     with ThreadPoolExecutor(2) as pool:
-        base, head = pool.map(lambda pair: measure(*pair, work, say), zip(commits, builds, strict=True))
+        base, head = pool.map(lambda commit, build: measure(commit, build, work, say), commits, builds)
     return base, head
 
 

@@ -30,12 +30,14 @@ class Lost(RuntimeError):
 class Process:
     """The parent's end. build: the folder that holds the commit's wheel. core: the one to run on, or all."""
 
-    def __init__(self, build: Path, log: Path, *, core: int | None = None, **more: str) -> None:
+    def __init__(
+        self, build: Path, log: Path, *, core: int | None = None, more: Mapping[str, str] | None = None
+    ) -> None:
         self._log = log.open("ab")
         self._child = subprocess.Popen(
             [sys.executable, "-m", "suite.regress.process", "" if core is None else str(core)],
             cwd=ROOT,
-            env=_environment(build, more),
+            env=_environment(build, more or {}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -80,7 +82,7 @@ def _environment(build: Path, more: Mapping[str, str]) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name not in hidden}
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     path = os.pathsep.join((str(build), str(ROOT)))
-    return kept | threads | {"PYTHONPATH": path, "PYTHONHASHSEED": "0", "SDEGRAD_BUILD": str(build)} | more
+    return kept | threads | {"PYTHONPATH": path, "PYTHONHASHSEED": "0", "SDEGRAD_BUILD": str(build), **more}
 
 
 class Server:
