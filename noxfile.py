@@ -25,6 +25,8 @@ SCHEMAS = {
     "vendor.github-issue-config": ".github/ISSUE_TEMPLATE/config.yml",
     "vendor.citation-file-format": "CITATION.cff",
 }
+# Tests of one file stay together, since they share what they compile, until a process has none left.
+PARALLEL = ("-n", "auto", "--dist", "worksteal")
 CONSTRAINED = {"PIP_CONSTRAINT": str(ROOT / "constraints.txt")}
 
 
@@ -47,7 +49,7 @@ def run(session: nox.Session, *command: str, success_codes: tuple[int, ...] = (0
 @nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
     """All tests, the fast statistical ones among them, on all cores. Arguments go to pytest."""
-    run(session, "pytest", "-n", "auto", *session.posargs)
+    run(session, "pytest", *PARALLEL, *session.posargs)
 
 
 @nox.session
@@ -59,7 +61,7 @@ def tests_lowest(session: nox.Session) -> None:
     lowest = [requirement.replace(">=", "==") for requirement in allowed]
     session.install(*lowest, *nox.project.dependency_groups(pyproject, "tests"))
     session.install("--no-deps", "--editable", ".")
-    session.run("pytest", "-n", "auto", "tests/torch", "tests/jax", *session.posargs)
+    session.run("pytest", *PARALLEL, "tests/torch", "tests/jax", *session.posargs)
 
 
 @nox.session(venv_backend="none")
@@ -116,7 +118,7 @@ def history(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def typecheck(session: nox.Session) -> None:
-    """Pyright, on everything but the tests."""
+    """Pyright, on everything but the tests themselves."""
     run(session, "pyright", "--pythonpath", str(PYTHON))
 
 

@@ -59,17 +59,18 @@ def table(frame: Frame) -> Table:
     """By method: up to which T is the solution right at each step, and the gradient."""
     solved, graded = _curves(frame, "strong_error"), _curves(frame, "gradient_error")
     dts = sorted(frame["dt"].unique(), reverse=True)
+    (graded_dt,) = {dt for _, dt in graded}
     body = []
     for method in dict.fromkeys(frame["method"]):
         heun = [solved["heun", dt]["value"].to_numpy() for dt in dts]
         cells = [(until(solved[method, dt], WORSE * right),) for dt, right in zip(dts, heun, strict=True)]
-        (key,) = [k for k in graded if k[0] == method]
-        adjoint = graded[key]["adjoint"].iloc[0]
-        body.append(((f"{method}, {adjoint} adjoint",), *cells, (until(graded[key], LOST),)))
+        gradient = graded[method, graded_dt]
+        adjoint = gradient["adjoint"].iloc[0]
+        body.append(((f"{method}, {adjoint} adjoint",), *cells, (until(gradient, LOST),)))
     heads = (*(f"solution right up to T, dt = {dt:g}" for dt in dts), "gradient right up to T")
     note = (
         f"dy = -{RATE:g} y dt + 0.1 dW from 0.5, float32. A solution is right where its error is less than {WORSE:g} "
-        f"times that of Heun's method, a gradient (dt = {key[1]:g}, ten outputs) where it is less than {LOST:g} off."
+        f"times that of Heun's method, a gradient (dt = {graded_dt:g}, ten outputs) where it is less than {LOST:g} off."
     )
     return Table(("method", *heads), tuple(body), note)
 

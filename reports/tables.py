@@ -139,9 +139,13 @@ def _rows(frame: Frame, line: _Line, names: list[str], everything: bool) -> list
     why_not = dict(zip(keys(missing, ["implementation", *known]), missing["status"], strict=True))
     table = []
     for work, part in itertools.islice(groups(good, work_columns(*CHOSEN)), MOST + 1):
-        choices = part[list(CHOSEN)].drop_duplicates()
-        shared: dict = work | (choices.iloc[0].to_dict() if len(choices) == 1 else dict.fromkeys(CHOSEN, ""))
-        own = {who["implementation"]: lines for who, lines in groups(part, ["implementation"])}
+        # Plain values from here on: a frame for every cell would take most of the time of a report.
+        own: dict[str, list[dict]] = {}
+        for row in part.to_dict("records"):
+            own.setdefault(row["implementation"], []).append(row)
+        choices = {tuple(row[c] for c in CHOSEN) for rows in own.values() for row in rows}
+        chosen = next(iter(choices)) if len(choices) == 1 else ("",) * len(CHOSEN)
+        shared: dict = work | dict(zip(CHOSEN, chosen, strict=True))
         cells = [_cell(own[n], len(choices) > 1) if n in own else () for n in names]
         values = tuple(work[c] for c in known)
         reasons = [(why_not.get((n, *values), "–"),) for n in names]
@@ -150,14 +154,14 @@ def _rows(frame: Frame, line: _Line, names: list[str], everything: bool) -> list
     return table
 
 
-def _cell(rows: Frame, name_choice: bool) -> Cell:
+def _cell(rows: Iterable[dict], name_choice: bool) -> Cell:
     lines: list[str] = []
-    for _, r in rows.iterrows():
+    for r in rows:
         lines.append(labels.quantity(r["value"], r["unit"], r["low"], r["high"]))
         if r["value_ratio"] == r["value_ratio"] and not r["implementation"].startswith("sdegrad"):
             lines.append(f"{labels.number(r['value_ratio'])}×{labels.interval(r['low_ratio'], r['high_ratio'])}")
         if name_choice:
-            lines.append(labels.work(r.to_dict(), CHOSEN))
+            lines.append(labels.work(r, CHOSEN))
     return tuple(lines)
 
 

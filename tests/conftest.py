@@ -1,4 +1,6 @@
-"""Compiled JAX programs are kept in .pytest_cache: one process compiles a program, all others read it."""
+"""Compiled JAX programs are kept in .pytest_cache: one process compiles a program, all others read it, but for those
+that call back into Python, which JAX does not keep: `eqx.error_if` is one.
+"""
 
 import os
 from pathlib import Path
@@ -7,6 +9,8 @@ from pathlib import Path
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache/d/xla"))
 os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(2**31))  # bytes
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: a second thread of one would stop another
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_addoption(parser):

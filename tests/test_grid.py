@@ -122,3 +122,13 @@ def test_a_given_path_takes_times_that_were_added_up():
         k = grid.nearest(float(t))
         assert is_time(grid, float(t), k, grid.time(k), EPS32) != lost
         assert is_time(grid, float(t), k, grid.time(k), EPS64) is False
+
+
+def test_a_rounded_step_makes_the_same_cells_as_long_as_its_times_count_as_theirs():
+    grid, rounded = make_grid(0.0, 1.0, 0.1), make_grid(0.0, 1.0, float(np.float32(0.1)), EPS32)
+    assert rounded.is_like(grid, EPS32)
+    assert not rounded.is_like(grid, EPS64)
+    assert not make_grid(0.0, 1.0, 0.1000001).is_like(grid, EPS32)
+    for cells, alike in ((10**5, True), (10**6, False)):  # at the end they are 0.002 and 0.02 of a cell apart
+        grid = Grid(0.0, 0.7 * cells, 0.7, cells)
+        assert Grid(0.0, 0.7 * cells, float(np.float32(0.7)), cells).is_like(grid, EPS32) == alike

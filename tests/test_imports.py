@@ -117,3 +117,9 @@ def test_importing_the_suite_starts_no_framework():
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == []
+
+
+@pytest.mark.parametrize("library", ["torch", "jax"])
+def test_the_tests_mirror_the_rooms(library):
+    rooms = {room.name for room in (ROOT / "impls/sdegrad" / library).glob("[!_]*/")}
+    assert {file.parent.name for file in (ROOT / "tests" / library).glob("*/test_*.py")} == rooms >= {"brownian"}

@@ -94,6 +94,7 @@ def test_each_library_is_the_one_that_runs(program):
     assert compare.load(program, "torchsde").torchsde is torchsde
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_same_training_on_the_same_noise(program, ours):
     theirs = losses(on_our_noise(small(program, "torchsde")))
@@ -103,6 +104,7 @@ def test_same_training_on_the_same_noise(program, ours):
     np.testing.assert_allclose(ours[program], theirs, rtol=TOLERANCE[program])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_wrong_library_is_seen(program, ours):
     """Noise too large by a hundredth of a per cent, for the Lorenz program by five."""
@@ -110,6 +112,7 @@ def test_a_wrong_library_is_seen(program, ours):
     assert not np.allclose(ours[program], wrong, rtol=TOLERANCE[program], atol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:the way back of the reversible adjoint")  # the wrong noise is seen there, too
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_the_control_of_a_comparison_trains_otherwise(program, ours):
@@ -119,6 +122,7 @@ def test_the_control_of_a_comparison_trains_otherwise(program, ours):
     assert abs(control[-1] / ours[program][-1] - 1) > 10 * TOLERANCE[program]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_on_its_own_noise(program):
     """The program runs under torchsde as it stands."""

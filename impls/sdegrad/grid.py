@@ -69,6 +69,15 @@ class Grid:
         """True if `t` counts as `at`, the grid time k. Numbers or arrays."""
         return is_near(self, abs(t - at), k, at, eps)
 
+    def is_coarse(self, eps: float = EPS64) -> bool:
+        """Whether four ulp of its times are no more than 1/64 of each of its cells."""
+        return resolution(self.t0, self.t1, eps) <= _PART * min(self.dt, self.last)
+
+    def is_like(self, other: "Grid", eps: float = EPS64) -> bool:
+        """Whether the times of a grid of other cells, counted from the same start, all count as times of this one."""
+        apart = abs(self.dt - other.dt)
+        return apart <= eps * self.dt and apart * other.steps <= _PART * self.dt
+
     @property
     def surely(self) -> float:
         """A relative distance from a grid time within which a float64 time always counts as it. So one comparison

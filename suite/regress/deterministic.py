@@ -17,7 +17,7 @@ from suite.regress.journal import Journal
 from suite.regress.process import Lost, Process
 from suite.regress.verdicts import Finding
 from suite.results import EXACT_TO, Row
-from suite.store import case_id
+from suite.journal import case_id
 
 OURS = ("sdegrad_torch", "sdegrad_jax", "diffrax_sdegrad")
 

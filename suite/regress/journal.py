@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from suite.store import append, repair
+from suite.journal import append, repair
 
 
 class Journal:

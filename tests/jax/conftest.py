@@ -5,7 +5,7 @@ import jax.experimental
 import pytest
 
 if not hasattr(jax, "enable_x64"):  # before JAX 0.8
-    jax.enable_x64 = jax.experimental.enable_x64
+    jax.enable_x64 = jax.experimental.enable_x64  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @pytest.fixture(autouse=True)

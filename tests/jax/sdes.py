@@ -5,6 +5,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sdegrad.jax import LevyIncrement
+
 PATHS, DIM, NOISE = 2, 3, 2
 NOISE_DIM = {"diagonal": DIM, "additive": NOISE, "scalar": 1, "general": NOISE}
 
@@ -53,6 +55,32 @@ class TablePath(eqx.Module):
         x = jnp.asarray(t) * (len(self.W) - 1)
         k = jnp.clip(jnp.floor(x).astype(jnp.int32), 0, len(self.W) - 2)
         return self.W[k] + (x - k.astype(x.dtype)) * (self.W[k + 1] - self.W[k])
+
+
+class AreaTable(eqx.Module):
+    """A Brownian path sampled on a fine grid of [0, 1] and linear between, with its space-time Levy area H."""
+
+    path: TablePath
+    integral: jax.Array  # of the path, up to the times of the grid
+
+    @classmethod
+    def sample(cls, shape, **options):
+        path = TablePath.sample(shape, **options)
+        cells = (path.W[1:] + path.W[:-1]) / (2 * (len(path.W) - 1))
+        return cls(path, jnp.concatenate([0 * cells[:1], jnp.cumsum(cells, axis=0)]))
+
+    def evaluate(self, t0, t1, use_levy=False):
+        W = self.path.evaluate(t0, t1)
+        if not use_levy:
+            return W
+        mean = (self._integral(t1) - self._integral(t0)) / (t1 - t0)
+        return LevyIncrement(W, mean - (self.path.at(t0) + self.path.at(t1)) / 2)
+
+    def _integral(self, t):
+        points = len(self.integral) - 1
+        k = jnp.clip(jnp.floor(jnp.asarray(t) * points).astype(jnp.int32), 0, points - 1)
+        start = k.astype(float) / points
+        return self.integral[k] + (t - start) * (self.path.W[k] + self.path.at(t)) / 2
 
 
 class HashPath(eqx.Module):

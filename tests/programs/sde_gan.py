@@ -10,6 +10,7 @@ score m.H_T. On generated paths both are one SDE in (X, H), solved together; on 
 import argparse
 import math
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -138,11 +139,6 @@ def brownian(paths: int) -> torchsde.BrownianInterval:
 class DrivingPath(torchsde.BaseBrownian):
     """Data at the times 0, 1, 2, ..., linear between them, in the place of a Brownian motion."""
 
-    levy_area_approximation = property(lambda self: "none")
-    shape = property(lambda self: self.ys.shape[1:])
-    dtype = property(lambda self: self.ys.dtype)
-    device = property(lambda self: self.ys.device)
-
     def __init__(self, ys: Tensor) -> None:
         self.ys = ys
 
@@ -152,6 +148,22 @@ class DrivingPath(torchsde.BaseBrownian):
     def at(self, t: float) -> Tensor:
         k = min(int(t), len(self.ys) - 2)
         return torch.lerp(self.ys[k], self.ys[k + 1], t - k)
+
+    @property
+    def levy_area_approximation(self) -> Literal["none"]:
+        return "none"
+
+    @property
+    def shape(self) -> torch.Size:
+        return self.ys.shape[1:]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.ys.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.ys.device
 
     def __repr__(self) -> str:
         return f"DrivingPath({tuple(self.ys.shape)})"

@@ -2,6 +2,7 @@
 
 import math
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -158,8 +159,8 @@ def bench():
                 rows.append(row(name, "brownian_time_ratio", 4.0, 0.05, **work))
     rows = [r for r in rows if not (r["implementation"] == "diffrax" and r["method"] == "midpoint")]
     reason = "diffrax does not do this."
-    skipped = NEURAL | {"method": "midpoint", "status": "skipped", "reason": reason}
+    skipped: dict[str, Any] = NEURAL | {"method": "midpoint", "status": "skipped", "reason": reason}
     rows.append(row("diffrax", "gradient_error", **skipped))
-    failed = MLP | {"method": "reversible_heun", "status": "failed", "reason": "<b>no</b> & never"}
+    failed: dict[str, Any] = MLP | {"method": "reversible_heun", "status": "failed", "reason": "<b>no</b> & never"}
     rows.append(row("torchsde", "solve_memory", **failed))
     return rows

@@ -286,6 +286,7 @@ def finished(folder):
     return {key for journal in journals for work, keys in journal.done.items() if journal.has(work) for key in keys}
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_and_resumed(tmp_path, request):
     """kill -9 with filters and threads changing in between: every finished measurement is kept, and is in the table
     once; in the end all of it is that of an uninterrupted run. `--kills 100` for the long form."""

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor, nn
 
 import sdegrad.torch as sd
+from sdegrad.methods import METHODS, NOISE_TYPES
 
 BATCH, DIM, NOISE = 3, 2, 3
+Field = Callable[[Tensor, Tensor], Tensor]
 
 
 def channels(noise_type: str) -> int:
@@ -95,3 +97,23 @@ def motion(function: Callable[..., Any], levy_area: str) -> Callable[..., Any]:
 
 def state(seed: int = 0, batch: tuple[int, ...] = (BATCH,)) -> Tensor:
     return torch.randn(*batch, DIM, generator=torch.Generator().manual_seed(seed))
+
+
+def methods_for(noise_type: str) -> list[str]:
+    return [name for name, facts in METHODS.items() if noise_type in facts.order]
+
+
+def with_calculi(noise_type: str) -> list[tuple[str, str]]:
+    """All (method, sde_type) that are for this noise."""
+    return [(name, sde_type) for name in methods_for(noise_type) for sde_type in METHODS[name].sde_types]
+
+
+PAIRS = [(name, noise_type) for noise_type in NOISE_TYPES for name in methods_for(noise_type)]
+
+
+class Sde(sd.BaseSDE):
+    """Anything, from two functions."""
+
+    def __init__(self, f: Field, g: Field, noise_type: str = "diagonal", sde_type: str = "stratonovich") -> None:
+        super().__init__(noise_type, sde_type)
+        self.f, self.g = f, g

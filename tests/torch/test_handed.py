@@ -143,6 +143,8 @@ PAIRS = [(name, noise_type) for name, facts in METHODS.items() for noise_type in
 PROMOTED = [(torch.float32, torch.float64), (torch.float32, torch.bfloat16), (torch.float64, torch.float32)]
 
 
+@pytest.mark.filterwarnings("ignore:the way back of the reversible adjoint")  # its dtype alone counts: steps are long
+@pytest.mark.filterwarnings("ignore:adaptive steps of euler")
 @pytest.mark.parametrize(("of_state", "of_values"), PROMOTED)
 @pytest.mark.parametrize(("method", "noise_type"), PAIRS)
 def test_the_solution_has_the_dtype_that_all_are_promoted_to(method, noise_type, of_state, of_values):

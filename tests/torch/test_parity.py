@@ -25,11 +25,7 @@ METHODS = {
 NOT_GENERAL = ("milstein", "srk")
 
 
-@pytest.fixture(autouse=True)
-def _float64():
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
+pytestmark = pytest.mark.usefixtures("double")
 
 
 class Latent(Neural):

@@ -53,12 +53,13 @@ class GivenPath(diffrax.AbstractBrownianPath):
     given: GivenBrownian
     levy_area: type = eqx.field(static=True, default=diffrax.SpaceTimeLevyArea)
 
+    # diffrax leaves it open whether these are fields or properties, which pyright is not told.
     @property
-    def t0(self) -> float:
+    def t0(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
         return self.given.t0
 
     @property
-    def t1(self) -> float:
+    def t1(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
         return self.given.t1
 
     def evaluate(self, t0: Any, t1: Any = None, left: bool = True, use_levy: bool = False) -> Any:

@@ -68,7 +68,7 @@ class _Floor(torch.autograd.Function):
         return y0.clone()
 
     @staticmethod
-    def backward(ctx: Any, weights: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+    def backward(ctx: Any, *weights: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         sde, t, steps, shape = ctx.work
         y0, *params = ctx.saved_tensors
         y = y0.detach().requires_grad_()
@@ -78,7 +78,7 @@ class _Floor(torch.autograd.Function):
                 torch.randn(shape, dtype=y0.dtype, device=y0.device)
             with torch.enable_grad():
                 outputs = _evaluate(sde, t, y)
-            seeds = weights, weights if outputs[1].shape == y0.shape else torch.ones_like(outputs[1])
+            seeds = *weights, weights[0] if outputs[1].shape == y0.shape else torch.ones_like(outputs[1])
             gradients = torch.autograd.grad(outputs, (y, *params), seeds, materialize_grads=True)
         return None, None, None, None, *gradients
 

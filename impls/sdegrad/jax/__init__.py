@@ -9,9 +9,10 @@ from sdegrad.jax.sdeint import sdeint
 from sdegrad.jax.types import Stats
 
 if TYPE_CHECKING:
-    from sdegrad.jax.diffrax import ReversibleAdjoint
+    from sdegrad.jax.diffrax import ReversibleAdjoint as ReversibleAdjoint
 
-__all__ = ["BrownianInterval", "LevyIncrement", "ReversibleAdjoint", "Stats", "__version__", "sdeint"]
+# Without ReversibleAdjoint: `import *` asks for every name here, and diffrax may not be installed.
+__all__ = ["BrownianInterval", "LevyIncrement", "Stats", "__version__", "sdeint"]
 
 
 def __getattr__(name: str) -> Any:
@@ -24,4 +25,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), "ReversibleAdjoint"})

@@ -3,22 +3,23 @@
 import numbers
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jax.typing import DTypeLike
 
 from sdegrad.grid import EPS64, Grid, make_grid
 from sdegrad.jax.constant import constant
 from sdegrad.jax.times import time_dtype
+from sdegrad.jax.types import Number, Options
 
 _MOST_STEPS = 2**30
 
 
-def check_static(name: str, value: Any, kind: str) -> None:
+def check_static(name: str, value: object, kind: str) -> None:
     """ValueError if anything in `value` is traced. kind: what to pass instead."""
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value)):
         raise ValueError(
@@ -27,14 +28,14 @@ def check_static(name: str, value: Any, kind: str) -> None:
         )
 
 
-def check_flag(name: str, value: Any) -> bool:
+def check_flag(name: str, value: object) -> bool:
     check_static(name, value, "True or False")
     if not isinstance(value, (bool, np.bool_)):
         raise ValueError(f"{name} must be True or False, got {value!r}.")
     return bool(value)
 
 
-def check_number(name: str, value: Any) -> None:
+def check_number(name: str, value: object) -> None:
     """ValueError unless `value`, traced or not, is one real number."""
     if isinstance(value, (jax.Array, np.ndarray)):
         real = jnp.issubdtype(value.dtype, np.number) and not jnp.issubdtype(value.dtype, np.complexfloating)
@@ -44,15 +45,15 @@ def check_number(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be one number, got {value!r}; pass e.g. {name}=0.01.")
 
 
-def static_number(name: str, value: Any) -> float:
+def static_number(name: str, value: object) -> float:
     """`value` as a Python float."""
-    value = constant(value)
-    check_static(name, value, "a Python or NumPy number")
-    check_number(name, value)
-    return float(value)
+    number = constant(value)
+    check_static(name, number, "a Python or NumPy number")
+    check_number(name, number)
+    return float(number)
 
 
-def check_index(name: str, value: Any, count: int) -> jax.Array:
+def check_index(name: str, value: Number, count: int) -> jax.Array:
     """`value` as an array, one integer; from 0 to count - 1 unless it is traced."""
     one = isinstance(value, (int, np.integer, jax.Array, np.ndarray)) and not isinstance(value, bool)
     whole = one and jnp.ndim(value) == 0 and jnp.issubdtype(jnp.result_type(value), jnp.integer)
@@ -61,7 +62,7 @@ def check_index(name: str, value: Any, count: int) -> jax.Array:
     return jnp.asarray(value, jnp.int32)
 
 
-def eps_of(value: Any) -> float:
+def eps_of(value: object) -> float:
     """The spacing of the dtype of a number; that of double precision for an integer, or a Python float."""
     dtype = getattr(value, "dtype", np.dtype(np.float64))
     return float(jnp.finfo(dtype).eps) if jnp.issubdtype(dtype, jnp.floating) else EPS64
@@ -77,12 +78,12 @@ def static_grid(t0: float, t1: float, dt: float, eps: float = EPS64) -> Grid:
     return make_grid(t0, t1, dt, eps)
 
 
-def runtime_number(name: str, value: Any, positive: bool) -> jax.Array:
+def runtime_number(name: str, value: object, positive: bool) -> jax.Array:
     """`value` in the time dtype, finite and not negative: an error at run time where it is traced."""
     sentence = f"{name} must be finite and {'positive' if positive else 'not negative'}"
     check_number(name, value)
     if not isinstance(value, Tracer):
-        number = float(value)
+        number = float(np.asarray(value))
         if not np.isfinite(number) or number < 0 or (positive and number == 0):
             raise ValueError(f"{sentence}, got {name}={value}; pass e.g. {name}=1e-3.")
         return jnp.asarray(number, time_dtype())
@@ -91,7 +92,7 @@ def runtime_number(name: str, value: Any, positive: bool) -> jax.Array:
     return eqx.error_if(number, wrong, f"{sentence}; pass e.g. {name}=1e-3.")
 
 
-def check_dtype(dtype: Any) -> np.dtype:
+def check_dtype(dtype: DTypeLike | None) -> np.dtype:
     """The float dtype meant by `dtype`, JAX's default if None."""
     if dtype is None:
         return jnp.zeros(()).dtype
@@ -107,7 +108,7 @@ def check_dtype(dtype: Any) -> np.dtype:
     return dtype
 
 
-def check_choice(name: str, value: Any, known: Sequence[str]) -> None:
+def check_choice(name: str, value: object, known: Sequence[str]) -> None:
     check_static(name, value, "a name")
     if isinstance(value, str) and value in known:
         return
@@ -116,7 +117,7 @@ def check_choice(name: str, value: Any, known: Sequence[str]) -> None:
     raise ValueError(f"unknown {name} {value!r}; {meant}choose one of {', '.join(map(repr, known))}.")
 
 
-def check_options(options: Any) -> dict[str, Any]:
+def check_options(options: object) -> Options:
     if options is not None and not isinstance(options, Mapping):
         raise ValueError(
             f"options must be a dict of names and values, got {options!r}; pass e.g. {{'coupling': 0.999}}."

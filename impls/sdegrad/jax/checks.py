@@ -4,13 +4,13 @@ is known only at run time."""
 import inspect
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jaxtyping import PyTree
 
 from sdegrad.grid import EPS64, check_times, covers
 from sdegrad.jax.arguments import check_choice, check_static, runtime_number
@@ -18,17 +18,18 @@ from sdegrad.jax.brownian.levy import LevyIncrement
 from sdegrad.jax.constant import constant
 from sdegrad.jax.sde import SDE
 from sdegrad.jax.stepping.accepted import Accepted
+from sdegrad.jax.stepping.adaptive import Control
 from sdegrad.jax.stepping.fixed import Steps
 from sdegrad.jax.times import time_dtype
-from sdegrad.jax.types import Method, Path, Y
+from sdegrad.jax.types import Method, Number, Path, Structs, Times, Y
 from sdegrad.methods import METHODS, NOISE_TYPES
 
 
-def static_times(ts: Any) -> tuple[tuple[float, ...], float]:
+def static_times(ts: object) -> tuple[tuple[float, ...], float]:
     """ts as Python floats, and the spacing of the dtype it was given in."""
-    ts = constant(ts)
-    check_static("ts", ts, "Python or NumPy numbers, or steps=, the number of steps from one output to the next")
-    times = np.asarray(ts)
+    known = constant(ts)
+    check_static("ts", known, "Python or NumPy numbers, or steps=, the number of steps from one output to the next")
+    times = np.asarray(known)
     if times.ndim != 1 or not (jnp.issubdtype(times.dtype, np.floating) or jnp.issubdtype(times.dtype, np.integer)):
         raise ValueError(
             f"ts must be a sequence of times, got shape {times.shape} and dtype {times.dtype}; pass e.g. (0.0, 1.0)."
@@ -37,7 +38,7 @@ def static_times(ts: Any) -> tuple[tuple[float, ...], float]:
     return tuple(float(t) for t in times), eps
 
 
-def runtime_times(ts: Any, bm: Any) -> jax.Array:
+def runtime_times(ts: Times, bm: Path) -> jax.Array:
     """ts in the time dtype, checked against bm: at run time where it is traced."""
     ts = constant(ts)
     if not any(isinstance(t, Tracer) for t in jax.tree.leaves(ts)):
@@ -59,7 +60,7 @@ def runtime_times(ts: Any, bm: Any) -> jax.Array:
     return eqx.error_if(times, outside, f"ts is not within {known}, where bm is; make bm longer, or ts shorter.")
 
 
-def check_control(dt: Any, rtol: Any, atol: Any, max_steps: Any) -> tuple[jax.Array, jax.Array, jax.Array, int]:
+def check_control(dt: Number | None, rtol: Number, atol: Number, max_steps: int) -> Control:
     """The arguments of adaptive steps; all but max_steps may be traced."""
     first = runtime_number("dt", dt, positive=True)
     relative, absolute = (runtime_number(n, v, positive=False) for n, v in (("rtol", rtol), ("atol", atol)))
@@ -69,7 +70,7 @@ def check_control(dt: Any, rtol: Any, atol: Any, max_steps: Any) -> tuple[jax.Ar
         raise ValueError(
             f"max_steps must be a positive integer known at trace time, got {max_steps!r}; pass e.g. 4096."
         )
-    return first, relative, absolute, int(max_steps)
+    return Control(first, relative, absolute, int(max_steps))
 
 
 def check_adaptive(method: str, noise_type: str) -> None:
@@ -107,7 +108,7 @@ def check_method(method: str, sde_type: str, noise_type: str, adjoint: str, adjo
         )
 
 
-def check_solver(method: str, solver: Method, adjoint: str, bm: Any) -> None:
+def check_solver(method: str, solver: Method, adjoint: str, bm: Path) -> None:
     """ValueError if the method cannot go backwards where it has to, or bm has not the Levy area that it needs."""
     asked = inspect.signature(bm.evaluate).parameters if isinstance(bm, Path) else ("use_levy",)
     if solver.levy_area != "none" and "use_levy" not in asked:
@@ -121,13 +122,13 @@ def check_solver(method: str, solver: Method, adjoint: str, bm: Any) -> None:
         )
 
 
-def check_callable(name: str, f: Any) -> None:
+def check_callable(name: str, f: object) -> None:
     if isinstance(f, type) or not callable(f):
         made = f"; pass an object of it, e.g. {f.__name__}(...)" if isinstance(f, type) else ""
         raise ValueError(f"{name} must be a function of (t, y, args), got {f!r}{made}.")
 
 
-def check_steps(steps: Any, dt: Any, adaptive: bool) -> int | None:
+def check_steps(steps: object, dt: object, adaptive: bool) -> int | None:
     """The steps from one output to the next; None where dt says how long they are."""
     if steps is None and dt is None:
         raise ValueError("dt or steps must be given; pass the length of a step, e.g. dt=0.01.")
@@ -142,14 +143,14 @@ def check_steps(steps: Any, dt: Any, adaptive: bool) -> int | None:
     return int(steps)
 
 
-def check_state(y0: Y) -> Any:
+def check_state(y0: Y) -> Y:
     """y0 as a tree of arrays of strong dtype."""
     if not jax.tree.leaves(y0):
         raise ValueError("y0 has no arrays; pass the initial state [*batch, dim].")
     return jax.tree.map(_check_array, y0)
 
 
-def _check_array(y: Any) -> jax.Array:
+def _check_array(y: Y) -> jax.Array:
     if not eqx.is_array_like(y):
         raise ValueError(f"y0 must be an array, or a tree of arrays, got {y!r} in it; pass such things by args.")
     asked = getattr(y, "dtype", None)  # a Python number takes JAX's default
@@ -167,7 +168,7 @@ def _check_array(y: Any) -> jax.Array:
     return jax.lax.convert_element_type(y, dtype)
 
 
-def check_path(bm: Any, ts: tuple[float, ...] | None, eps: float) -> None:
+def check_path(bm: object, ts: tuple[float, ...] | None, eps: float) -> None:
     """ValueError unless bm is a path, and spans ts where both are known numbers."""
     if not isinstance(bm, Path) or isinstance(bm, type):
         raise ValueError(f"bm must have evaluate(t0, t1), got {bm!r}; pass e.g. a BrownianInterval.")
@@ -211,7 +212,7 @@ def check_fields(sde: SDE, steps: Steps | Accepted, y0: Y) -> None:
     _check_like(f"increment of bm ({sde.noise_type} noise: [*batch, noise])", dW, like_dW)
 
 
-def _check_like(what: str, got: Any, expected: Any) -> None:
+def _check_like(what: str, got: PyTree, expected: Structs) -> None:
     if got is None:
         raise ValueError(f"the {what} is None: its function returns nothing; end it with a return.")
     if jax.tree.structure(got) != jax.tree.structure(expected):

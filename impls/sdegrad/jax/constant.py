@@ -4,13 +4,14 @@ from typing import Any
 
 import jax
 from jax.core import Tracer
+from jaxtyping import PyTree
 
 
 class _UnknownError(Exception):
     pass
 
 
-def constant(x: Any) -> Any:
+def constant(x: PyTree) -> PyTree:
     """`x`, evaluated if it is traced but depends on constants alone; else as it is.
 
     JAX has no public way to ask. Where a version of it does not show how a value came about, it stays traced.
@@ -22,7 +23,7 @@ def constant(x: Any) -> Any:
         return x
 
 
-def _evaluated(x: Any) -> Any:
+def _evaluated(x: PyTree) -> PyTree:
     lowered = x.full_lower() if isinstance(x, Tracer) else x
     if not isinstance(lowered, Tracer):
         return lowered

@@ -1,12 +1,12 @@
 """The vector fields as pytrees of all that they depend on."""
 
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
+from jaxtyping import PyTree
 
 from sdegrad.jax.sde import SDE
 from sdegrad.jax.types import Time, Y
@@ -19,13 +19,13 @@ def hoist(sde: SDE, t0: Time, y0: Y) -> SDE:
     """
     sde = jax.tree.map(_arrays, sde)
 
-    def converted(field: Callable) -> Callable:
+    def converted(field: Callable[..., PyTree]) -> Callable[..., PyTree]:
         return eqx.filter_closure_convert(lambda t, y, _: field(t, y, sde.args), t0, y0, None)
 
     return jax.tree.map(_arrays, SDE(converted(sde.drift), converted(sde.diffusion), None, sde.noise_type))
 
 
-def _arrays(x: Any) -> Any:
+def _arrays(x: PyTree) -> PyTree:
     """x, if it is traced, as an operation of JAX gives it: inside a `jax.grad` that is not compiled a tracer may hold a
     number of Python or NumPy, which whoever unwraps it does not take for an array.
     """

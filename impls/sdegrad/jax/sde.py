@@ -2,22 +2,22 @@
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jaxtyping import PyTree
 
 from sdegrad.jax.brownian.levy import LevyIncrement
-from sdegrad.jax.types import Args, Arrays, Carried, Increment, Time, Y
+from sdegrad.jax.types import Args, Arrays, Carried, Diffusion, Increment, Number, Structs, Time, Y
 
 
-def real(dt: Any, x: jax.Array) -> jax.Array:
+def real(dt: Number, x: jax.Array) -> jax.Array:
     """dt in the real dtype of x."""
     return jnp.asarray(dt, jnp.finfo(x.dtype).dtype)
 
 
-def backwards(dW: Increment) -> Any:
+def backwards(dW: Increment) -> Increment:
     """The increment of the path run backwards in time, under which H does not change its sign."""
     minus = jax.tree.map(jnp.negative, dW)
     return minus._replace(H=dW.H) if isinstance(dW, LevyIncrement) else minus
@@ -33,15 +33,15 @@ def _contract(sigma: jax.Array, dW: jax.Array) -> jax.Array:
 class SDE(eqx.Module):
     """drift and diffusion are called as f(t, y, args), with t in the real dtype of the state."""
 
-    drift: Callable
-    diffusion: Callable
+    drift: Callable[..., Y]
+    diffusion: Callable[..., Diffusion]
     args: Args
     noise_type: str = eqx.field(static=True)
 
-    def at(self, t: Time, y: Y) -> tuple[Any, Any]:
+    def at(self, t: Time, y: Y) -> tuple[Y, Diffusion]:
         return self.drift(t, y, self.args), self.diffusion(t, y, self.args)
 
-    def contract(self, value: tuple[Any, Any], dt: Time, dW: Increment) -> Y:
+    def contract(self, value: tuple[Y, Diffusion], dt: Time, dW: Increment) -> Y:
         mu, sigma = value
         return jax.tree.map(jnp.add, self._drift(mu, dt), self.product(sigma, dW))
 
@@ -54,26 +54,26 @@ class SDE(eqx.Module):
     def noise_increment(self, t: Time, y: Y, dW: Increment) -> Y:
         return self.product(self.matrix(t, y), dW)
 
-    def matrix(self, t: Time, y: Y) -> Any:
+    def matrix(self, t: Time, y: Y) -> Diffusion:
         return self.diffusion(t, y, self.args)
 
-    def product(self, matrix: Any, dW: Increment) -> Y:
+    def product(self, matrix: Diffusion, dW: Increment) -> Y:
         if self.noise_type == "diagonal":
             return jax.tree.map(jnp.multiply, matrix, dW)
         return jax.tree.map(lambda s: _contract(s, dW), matrix)
 
-    def _drift(self, mu: Y, dt: Time) -> Any:
+    def _drift(self, mu: Y, dt: Time) -> Y:
         return jax.tree.map(lambda m: m * real(dt, m), mu)
 
 
-def evaluations(f: Callable, sde: SDE, *arguments: Any) -> tuple[Any, tuple[int, int]]:
+def evaluations(f: Callable, sde: SDE, *arguments: PyTree) -> tuple[Structs, tuple[int, int]]:
     """The shape of f(sde, *arguments), and how often it evaluates drift and diffusion where it is traced."""
     counter = Counter()
 
-    def counted(name: str, field: Callable) -> Callable:
-        def count(*at: Any) -> Any:
+    def counted(name: str, field: Callable[..., PyTree]) -> Callable[..., PyTree]:
+        def count(t: Time, y: Y, args: Args) -> PyTree:
             counter[name] += 1
-            return field(*at)
+            return field(t, y, args)
 
         return count
 
@@ -91,13 +91,13 @@ class AdjointSDE(eqx.Module):
     arXiv 2001.01328, section 3.
     """
 
-    sde: Callable[[Any], SDE] = eqx.field(static=True)
+    sde: Callable[[Arrays], SDE] = eqx.field(static=True)
     arrays: Arrays
 
-    def at(self, t: Time, y: Y) -> tuple[Time, Any]:
+    def at(self, t: Time, y: Y) -> tuple[Time, Y]:
         return t, y  # pulled back in `contract`, once the cotangent and the increment are known
 
-    def contract(self, value: tuple[Time, Any], dt: Time, dW: Increment) -> Y:
+    def contract(self, value: tuple[Time, Y], dt: Time, dW: Increment) -> Y:
         return self.increment(*value, dt, dW)
 
     def increment(self, t: Time, y: Y, dt: Time, dW: Increment) -> Y:
@@ -109,7 +109,7 @@ class AdjointSDE(eqx.Module):
     def noise_increment(self, t: Time, y: Y, dW: Increment) -> Y:
         return self._pull(y, lambda sde, y: sde.noise_increment(t, y, dW))
 
-    def _pull(self, state: Carried, F: Callable[[SDE, Any], Any]) -> Any:
+    def _pull(self, state: Carried, F: Callable[[SDE, Y], Y]) -> Y:
         y, a_y, _ = state
         dy, pull = jax.vjp(lambda y, arrays: F(self.sde(arrays), y), y, self.arrays)
         return dy, *jax.tree.map(jnp.negative, pull(a_y))

@@ -1,19 +1,16 @@
 """`sdeint`: its arguments checked, its steps chosen, and the solve handed to an adjoint."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
-
 import equinox as eqx
 import equinox.internal as eqxi
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, PyTree
 
 from sdegrad.grid import check_times
 from sdegrad.jax import checks
-from sdegrad.jax.adjoints.backward import parted
+from sdegrad.jax.adjoints.backward import AnySteps, parted
 from sdegrad.jax.adjoints.discrete import ADJOINTS
 from sdegrad.jax.adjoints.recorded import differentiable_solution
 from sdegrad.jax.arguments import check_choice, check_flag, check_options, eps_of, static_grid, static_number
@@ -22,9 +19,10 @@ from sdegrad.jax.methods import make_method
 from sdegrad.jax.sde import SDE, evaluations
 from sdegrad.jax.stepping.accepted import Accepted
 from sdegrad.jax.stepping.adaptive import Control, Stepper, solve
-from sdegrad.jax.stepping.even import even_steps, march
+from sdegrad.jax.stepping.even import even_steps
 from sdegrad.jax.stepping.fixed import Steps, matching_cells
-from sdegrad.jax.types import Args, Carried, Made, Number, Path, Stats, Y
+from sdegrad.jax.stepping.march import march
+from sdegrad.jax.types import Args, Carried, Coefficient, Made, Method, Number, Options, Path, Stats, Times, Y
 from sdegrad.methods import METHODS
 
 PARTED = 1.0  # the two copies of a reversible method differ by as much as the solution is large
@@ -36,10 +34,10 @@ _PARTED = (
 
 
 def sdeint(
-    drift: Callable[[Float[Array, ""], Any, Any], Any],
-    diffusion: Callable[[Float[Array, ""], Any, Any], Any],
-    y0: PyTree,
-    ts: Sequence[Number] | np.ndarray | Array,
+    drift: Coefficient,
+    diffusion: Coefficient,
+    y0: Y,
+    ts: Times,
     *,
     bm: Path,
     dt: Number | None = None,
@@ -47,7 +45,7 @@ def sdeint(
     args: Args = None,
     method: str = "reversible_heun",
     adjoint: str | None = None,
-    options: Mapping[str, Any] | None = None,
+    options: Options | None = None,
     adaptive: bool = False,
     rtol: Number = 1e-3,
     atol: Number = 1e-6,
@@ -56,7 +54,7 @@ def sdeint(
     noise_type: str = "diagonal",
     check: bool = False,
     return_stats: bool = False,
-) -> Any:
+) -> PyTree:
     """Solve dy = drift(t, y, args) dt + diffusion(t, y, args) dW from y0 at ts[0]; the solution at `ts`.
 
     y0: [*batch, dim], or any pytree of arrays. drift returns the like of y0; diffusion the like of y0 for
@@ -121,19 +119,20 @@ def sdeint(
     checks.check_solver(method, solver, adjoint, bm)
     y0 = checks.check_state(y0)
     sde = SDE(drift, diffusion, args, noise_type)
-    if adaptive:
-        checks.check_adaptive(method, noise_type)
-        ys, stats = _adaptive(sde, y0, ts, bm, solver, adjoint, (dt, rtol, atol, max_steps))
-    elif steps is None:
-        ys, stats = _constant(sde, y0, ts, bm, solver, adjoint, dt)
-    else:
+    if steps is not None:
         ys, stats = _even(sde, y0, ts, bm, solver, adjoint, steps)
+    elif adaptive:
+        checks.check_adaptive(method, noise_type)
+        control = checks.check_control(dt, rtol, atol, max_steps)
+        ys, stats = _adaptive(sde, y0, ts, bm, solver, adjoint, control)
+    else:
+        ys, stats = _constant(sde, y0, ts, bm, solver, adjoint, dt)
     if check:
         ys = eqx.error_if(ys, ~(stats.parted <= PARTED), _PARTED.format(method=method))
     return (ys, stats) if return_stats else ys
 
 
-def _constant(sde: SDE, y0: Y, ts: Any, bm: Path, solver: Any, adjoint: str, dt: Number | None) -> tuple[Any, Stats]:
+def _constant(sde: SDE, y0: Y, ts: Times, bm: Path, solver: Method, adjoint: str, dt: Number | None) -> tuple[Y, Stats]:
     """The solution at ts, by steps of dt."""
     times, eps = checks.static_times(ts)
     eps, dt = max(eps, eps_of(dt)), static_number("dt", dt)
@@ -152,9 +151,9 @@ def _constant(sde: SDE, y0: Y, ts: Any, bm: Path, solver: Any, adjoint: str, dt:
     return _interpolate(nodes, steps.nodes, outputs), stats
 
 
-def _adaptive(sde: SDE, y0: Y, ts: Any, bm: Path, solver: Any, adjoint: str, control: Any) -> tuple[Any, Stats]:
-    """The solution at ts, by adaptive steps. control: (dt, rtol, atol, max_steps)."""
-    times, control = checks.runtime_times(ts, bm), Control(*checks.check_control(*control))
+def _adaptive(sde: SDE, y0: Y, ts: Times, bm: Path, solver: Method, adjoint: str, control: Control) -> tuple[Y, Stats]:
+    """The solution at ts, by adaptive steps."""
+    times = checks.runtime_times(ts, bm)
     times, control = eqxi.nondifferentiable((times, control), name="ts, dt, rtol and atol of sdeint")
     outputs = Accepted(
         _undifferentiated(bm), times, jnp.arange(len(times), dtype=jnp.int32), False, _dtype(y0), solver.levy_area
@@ -166,13 +165,13 @@ def _adaptive(sde: SDE, y0: Y, ts: Any, bm: Path, solver: Any, adjoint: str, con
     return differentiable_solution(adjoint, (y0, sde), solved, solver, steps), stats
 
 
-def _even(sde: SDE, y0: Y, ts: Any, bm: Path, solver: Any, adjoint: str, count: int) -> tuple[Any, Stats]:
+def _even(sde: SDE, y0: Y, ts: Times, bm: Path, solver: Method, adjoint: str, count: int) -> tuple[Y, Stats]:
     """The solution at ts, by `count` steps from each to the next."""
     times = eqxi.nondifferentiable(checks.runtime_times(ts, bm), name="ts of sdeint")
     steps = even_steps(_undifferentiated(bm), times, count, _dtype(y0), solver.levy_area)
     sde = hoist(sde, steps.time(0), y0)
     checks.check_fields(sde, steps, y0)
-    solved = march(solver, _unperturbed(sde), steps, _unperturbed(y0), count)
+    solved = march(solver, _unperturbed(sde), steps, _unperturbed(y0))
     made = Made(steps.capacity, steps.capacity)
     stats = _stats(sde, y0, solver, steps, made, parted(solver, solved.state))
     return differentiable_solution(adjoint, (y0, sde), solved, solver, steps), stats
@@ -183,7 +182,7 @@ def _default_adjoint(method: str) -> str:
     return "reversible" if METHODS[method].reversible else "checkpoint"
 
 
-def _unperturbed(x: Any) -> Any:
+def _unperturbed(x: PyTree) -> PyTree:
     return jax.tree.map(lambda x: lax.stop_gradient(x) if eqx.is_inexact_array(x) else x, x)
 
 
@@ -203,7 +202,7 @@ def _dtype(y0: Y) -> np.dtype:
     return real if real.itemsize >= 4 else np.dtype(np.float32)
 
 
-def _interpolate(zs: Any, nodes: tuple[int, ...], outputs: tuple[tuple[int, float], ...]) -> Any:
+def _interpolate(zs: Y, nodes: tuple[int, ...], outputs: tuple[tuple[int, float], ...]) -> Y:
     if [k for k, _ in outputs] == list(nodes):
         return zs
     at = {k: i for i, k in enumerate(nodes)}
@@ -217,10 +216,10 @@ def _interpolate(zs: Any, nodes: tuple[int, ...], outputs: tuple[tuple[int, floa
     return jax.tree.map(between, zs)
 
 
-def _stats(sde: SDE, y0: Y, solver: Any, steps: Steps | Accepted, made: Made, apart: Any) -> Stats:
+def _stats(sde: SDE, y0: Y, solver: Method, steps: AnySteps, made: Made, apart: Array) -> Stats:
     """Evaluations are counted where they are traced: they depend on the options, and some methods begin with one."""
 
-    def step(sde: SDE, state: Carried) -> Any:
+    def step(sde: SDE, state: Carried) -> Carried:
         return solver.step(sde, steps.time(0), steps.time(1), steps.length(0), steps.noise(0), state)
 
     state, start = evaluations(lambda sde: solver.init(sde, steps.time(0), y0), sde)

@@ -4,7 +4,7 @@ All products here are exact, so that no compiler can round them in two ways by f
 the backward pass must see the same bits.
 """
 
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -47,7 +47,7 @@ class OneCell(eqx.Module):
 AnyGrid = Grid | OneCell
 
 
-def fine(t: Any) -> Fine:
+def fine(t: float | np.ndarray) -> Fine:
     """A number, or an array of numbers, known when traced, to twice the digits of the time dtype."""
     high = np.asarray(t, time_dtype())
     return Fine(jnp.asarray(high), jnp.asarray(np.asarray(t, np.float64) - high, time_dtype()))

@@ -11,7 +11,7 @@ from sdegrad.torch.brownian.foreign import as_ours
 from sdegrad.torch.logqp import LogRatioSDE, with_log_ratio
 from sdegrad.torch.sde import Counts, VectorField, make_vector_field
 from sdegrad.torch.stepping.adaptive import Tolerances
-from sdegrad.torch.types import Number, Progress, SolverState, Times
+from sdegrad.torch.types import SDE, BrownianMotion, Number, Options, Progress, SolverState, Times
 from sdegrad.torch.warn import warn
 
 
@@ -19,18 +19,18 @@ from sdegrad.torch.warn import warn
 class Arguments:
     """The arguments as given, unchecked but for the tolerances, which are None for constant steps."""
 
-    sde: Any
+    sde: SDE
     y0: Tensor
     ts: Times
-    bm: Any
+    bm: BrownianMotion | None
     method: str | None
     dt: Number
     tolerances: Tolerances | None
-    options: Mapping[str, Any] | None
+    options: Options | None
     names: Mapping[str, str] | None
     logqp: bool
     extra: bool
-    extra_solver_state: Any
+    extra_solver_state: SolverState | None
     return_stats: bool
     progress: Progress | None
     compile: bool
@@ -49,7 +49,7 @@ class Setup:
     given: Arguments
     method: str
     y0: Tensor
-    bm: Any
+    bm: BrownianMotion | None
     field: VectorField
     extra_solver_state: SolverState | None
     counts: Counts | None
@@ -85,7 +85,7 @@ def read_arguments(given: Arguments) -> Setup:
     )
 
 
-def _vector_field(given: Arguments, bm: Any, counts: Counts | None) -> VectorField:
+def _vector_field(given: Arguments, bm: BrownianMotion | None, counts: Counts | None) -> VectorField:
     shape = getattr(bm, "shape", None)
     channels = shape[-1] if shape else None
     names = given.names or {}
@@ -99,7 +99,7 @@ def _warn_of_euler(noise_type: str) -> None:
         warn("adaptive steps of euler converge to the solution for additive noise only; use milstein or srk.")
 
 
-def _blocks(sde: Any, y0: Tensor, return_stats: bool) -> Any:
+def _blocks(sde: SDE, y0: Tensor, return_stats: bool) -> Any:
     from sdegrad.torch.adjoints.compiled import (
         make_blocks,  # here, because torch's compiler takes seconds to import
     )

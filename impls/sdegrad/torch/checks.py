@@ -12,7 +12,7 @@ from sdegrad.methods import METHODS, NoiseType, SDEType
 from sdegrad.torch.base_sde import check_types
 from sdegrad.torch.brownian.levy import LEVY_AREAS, LevyArea
 from sdegrad.torch.methods import SOLVERS
-from sdegrad.torch.types import Area, Number, State
+from sdegrad.torch.types import SDE, Area, BrownianMotion, Number, SolverState, State
 
 ADJOINTS = ("backprop", "reversible", "checkpoint", "backsolve")
 
@@ -28,7 +28,7 @@ class Times(NamedTuple):
     eps: float
 
 
-def check_sde(sde: Any) -> None:
+def check_sde(sde: SDE) -> None:
     for name in ("noise_type", "sde_type"):
         if not hasattr(sde, name):
             raise ValueError(f"{type(sde).__name__} has no attribute {name}; set it, or derive from BaseSDE.")
@@ -70,7 +70,7 @@ def default_method(sde_type: SDEType, noise_type: NoiseType) -> str:
     return "euler" if noise_type == "general" else "srk"
 
 
-def check_levy_area(bm: Any, needed: LevyArea, what: str) -> None:
+def check_levy_area(bm: BrownianMotion, needed: LevyArea, what: str) -> None:
     having = getattr(bm, "levy_area_approximation", "none")
     enough = {"none": LEVY_AREAS, "space-time": LEVY_AREAS[1:]}.get(needed, ("davie", "foster"))
     if having not in enough:
@@ -88,7 +88,7 @@ def check_adjoint(adjoint: str, method: str) -> None:
         raise ValueError(f"method {method!r} has no reversible adjoint; use {having}, or another adjoint.")
 
 
-def check_state(y0: Any) -> None:
+def check_state(y0: object) -> None:
     if not isinstance(y0, Tensor) or not y0.is_floating_point():
         what = str(y0.dtype) if isinstance(y0, Tensor) else type(y0).__name__
         raise ValueError(f"y0 must be a tensor of a floating dtype, got {what}; convert it, e.g. y0.float().")
@@ -124,25 +124,25 @@ def read_times(ts: Any, dt: Any, dtype: torch.dtype) -> Times:
     return Times(times, (given[0], given[-1]), step, dtype, eps)
 
 
-def check_no_gradient(**values: Any) -> None:
+def check_no_gradient(**values: object) -> None:
     for name, value in values.items():
         if isinstance(value, Tensor) and value.requires_grad:
             raise ValueError(f"{name} requires a gradient, which is not computed; pass {name}.detach().")
 
 
-def check_mappings(**values: Any) -> None:
+def check_mappings(**values: object) -> None:
     for name, value in values.items():
         if not (value is None or isinstance(value, Mapping)):
             raise ValueError(f"{name} must be a mapping of names, got {value!r}; pass a dict, or leave it out.")
 
 
-def as_state(extra: Any) -> tuple[Any, ...]:
+def as_state(extra: object) -> SolverState:
     if not isinstance(extra, Sequence):
         raise ValueError(f"extra_solver_state must be a tuple of tensors, got a {type(extra).__name__}.")
     return tuple(extra)
 
 
-def check_span(bm: Any, grid: Grid, eps: float) -> None:
+def check_span(bm: BrownianMotion, grid: Grid, eps: float) -> None:
     """`bm` must reach from ts[0] to ts[-1], if it has the attributes t0 and t1."""
     t0, t1 = float(getattr(bm, "t0", grid.t0)), float(getattr(bm, "t1", grid.t1))
     if not (covers(t0, t1, grid.t0, eps) and covers(t0, t1, grid.t1, eps)):
@@ -162,7 +162,7 @@ def check_constant(noise: Any) -> None:
         )
 
 
-def check_callable(bm: Any) -> None:
+def check_callable(bm: object) -> None:
     if isinstance(bm, type):
         raise ValueError(
             f"bm must be a Brownian motion, got the class {bm.__name__}; make an object of it, or leave it out."
@@ -171,13 +171,13 @@ def check_callable(bm: Any) -> None:
         raise ValueError(f"bm must be callable as bm(ta, tb), got a {type(bm).__name__}; or leave it out.")
 
 
-def check_flags(**values: Any) -> None:
+def check_flags(**values: object) -> None:
     for name, value in values.items():
         if not isinstance(value, bool | int | np.bool_) or value not in (False, True):
             raise ValueError(f"{name} must be True or False, got {value!r}; a string or another object is neither.")
 
 
-def check_progress(progress: Any) -> None:
+def check_progress(progress: object) -> None:
     if not (progress is None or callable(progress)):
         raise ValueError(
             f"progress must be callable as progress(step, steps), got {progress!r}; pass a function, or leave it out."

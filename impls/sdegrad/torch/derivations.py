@@ -5,14 +5,12 @@ them from one evaluation.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor
 
 from sdegrad.methods import NoiseType
-from sdegrad.torch.types import Noise, State
-
-Form = Callable[..., Any]
+from sdegrad.torch.types import Form, Noise, State, Time
 
 
 class _Noise(NamedTuple):
@@ -49,7 +47,7 @@ def _second(_: _Noise, pair: Form) -> Form:
 def _product_of_second(noise: _Noise, f_and_g: Form) -> Form:
     product = noise.product
 
-    def f_and_g_prod(t: Any, y: Any, dW: Any) -> tuple[Tensor, Tensor]:
+    def f_and_g_prod(t: Time, y: State, dW: Noise) -> tuple[Tensor, Tensor]:
         f, g = f_and_g(t, y)
         return f, product(g, dW)
 
@@ -62,7 +60,7 @@ def _product_of(noise: _Noise, g: Form) -> Form:
 
 
 def _pair_without_noise(_: _Noise, g: Form, f_and_g_prod: Form) -> Form:
-    def f_and_g(t: Any, y: State) -> tuple[State, Tensor]:
+    def f_and_g(t: Time, y: State) -> tuple[State, Tensor]:
         diffusion = g(t, y)
         dW = y.new_zeros((*y.shape[:-1], diffusion.shape[-1]))
         return f_and_g_prod(t, y, dW)[0], diffusion
@@ -83,7 +81,7 @@ def _of_ones(noise: _Noise, g_prod: Form) -> Form:
 def _pair_of_ones(noise: _Noise, f_and_g_prod: Form) -> Form:
     _, fill, matrix = noise
 
-    def f_and_g(t: Any, y: State) -> tuple[State, Tensor]:
+    def f_and_g(t: Time, y: State) -> tuple[State, Tensor]:
         f, g = f_and_g_prod(t, y, fill(y, 1.0))
         return f, matrix(g)
 

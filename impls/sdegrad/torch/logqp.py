@@ -6,14 +6,13 @@ Stochastic Differential Equations (2020), arXiv 2001.01328, section 5.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from sdegrad.torch.sde import own_methods
-from sdegrad.torch.types import Diffusion, Outputs, State
+from sdegrad.torch.types import SDE, Diffusion, Outputs, State, Time
 
 Extended = Float[Tensor, "*paths extended"]  # extended = dim + 1
 
@@ -26,7 +25,7 @@ class LogRatioSDE:
     ValueError unless it defines the drift f, the diffusion g and the prior drift h.
     """
 
-    def __init__(self, sde: Any, names: Mapping[str, str]) -> None:
+    def __init__(self, sde: SDE, names: Mapping[str, str]) -> None:
         own = own_methods(sde, names)
         lacking = [role for role in ("f", "g", "h") if role not in own]
         if lacking:
@@ -38,13 +37,13 @@ class LogRatioSDE:
         self._f, self._g, self._h = own["f"], own["g"], own["h"]
         self._divide: Callable[..., Tensor] = _divide if sde.noise_type == "diagonal" else _solve
 
-    def f(self, t: Any, y: Extended) -> Extended:
+    def f(self, t: Time, y: Extended) -> Extended:
         return self.f_and_g(t, y)[0]
 
-    def g(self, t: Any, y: Extended) -> Tensor:
+    def g(self, t: Time, y: Extended) -> Tensor:
         return self._extended(self._g(t, y[..., :-1]))
 
-    def f_and_g(self, t: Any, y: Extended) -> tuple[Extended, Tensor]:
+    def f_and_g(self, t: Time, y: Extended) -> tuple[Extended, Tensor]:
         x = y[..., :-1]
         f, g, h = self._f(t, x), self._g(t, x), self._h(t, x)
         rate = 0.5 * self._divide(f - h, g).square().sum(-1, keepdim=True)

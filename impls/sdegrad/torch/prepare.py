@@ -20,7 +20,7 @@ from sdegrad.torch.start import Start, evaluate_start
 from sdegrad.torch.stepping.adaptive import AcceptedGrid, Tolerances, check_steps, plan
 from sdegrad.torch.stepping.fixed import Solve, Steps, increments
 from sdegrad.torch.stepping.parted import check_parted
-from sdegrad.torch.types import Outputs, Scheme, SolverState, State, Stats
+from sdegrad.torch.types import BrownianMotion, Outputs, Scheme, SolverState, State, Stats
 
 
 def prepare(setup: Setup, levy_area: LevyArea = "none") -> Solve:
@@ -62,7 +62,7 @@ def prepare(setup: Setup, levy_area: LevyArea = "none") -> Solve:
     return _with_adaptive_steps(solve, setup, given.tolerances, times)
 
 
-def _own_noise(y0: State, times: checks.Times, size: tuple[int, ...], levy_area: LevyArea) -> Any:
+def _own_noise(y0: State, times: checks.Times, size: tuple[int, ...], levy_area: LevyArea) -> BrownianMotion:
     """A `BrownianInterval` with cells of length dt. A y0 without paths gets a Levy area too, by an axis of one path."""
     alone = len(size) == 1 and levy_area == "foster"
     bm = BrownianInterval(
@@ -79,7 +79,7 @@ def _own_noise(y0: State, times: checks.Times, size: tuple[int, ...], levy_area:
 class _Each:
     """A Brownian motion with `change` applied to all that it returns: to another dtype, say."""
 
-    def __init__(self, bm: Any, change: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, bm: BrownianMotion, change: Callable[[Tensor], Tensor]) -> None:
         self._bm, self._change = bm, change
 
     def __getattr__(self, name: str) -> Any:
@@ -144,5 +144,5 @@ def _check_extra(setup: Setup, scheme: Scheme, start: Start) -> None:
         )
 
 
-def _kind(x: Any) -> Any:
+def _kind(x: object) -> tuple | str:
     return (tuple(x.shape), x.dtype) if isinstance(x, Tensor) else type(x).__name__

@@ -1,15 +1,14 @@
 """A check that the functions of an SDE return the same kind of values during a solve."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from sdegrad.torch.types import State
+from sdegrad.torch.types import Form, Noise, State, Time
 
 
-def of_one_kind(role: str, method: Callable[..., Any]) -> Callable[..., Any]:
+def of_one_kind(role: str, method: Form) -> Form:
     """`method`, whose values must have as many entries as its first ones, which are checked: fewer would be broadcast
     in silence. Those of a lower precision, under autocast, say, are taken in that of y."""
     sizes: list[int] = []
@@ -25,10 +24,10 @@ def of_one_kind(role: str, method: Callable[..., Any]) -> Callable[..., Any]:
             return x
         return x.to(y.dtype)
 
-    def single(t: Any, y: State, *dW: Any) -> Any:
+    def single(t: Time, y: State, *dW: Noise) -> Any:
         return taken(method(t, y, *dW), y, 0)
 
-    def pair(t: Any, y: State, *dW: Any) -> Any:
+    def pair(t: Time, y: State, *dW: Noise) -> Any:
         first, second = method(t, y, *dW)
         return taken(first, y, 0), taken(second, y, 1)
 

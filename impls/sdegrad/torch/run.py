@@ -1,6 +1,6 @@
 """A solve with the adjoint that was chosen for it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from sdegrad.torch.arguments import Setup
 from sdegrad.torch.methods import make_scheme
 from sdegrad.torch.prepare import prepare, result
 from sdegrad.torch.stepping.adaptive import Tolerances
+from sdegrad.torch.types import SDE, Options
 from sdegrad.torch.warn import warn
 
 
@@ -40,7 +41,7 @@ def run(setup: Setup, adjoint: str, adjoint_params: Iterable[Tensor] | None, opt
     return result(setup, solve, *solved)
 
 
-def _params(sde: Any, adjoint_params: Iterable[Tensor] | None) -> list[Tensor]:
+def _params(sde: SDE, adjoint_params: Iterable[Tensor] | None) -> list[Tensor]:
     if adjoint_params is None and not isinstance(sde, nn.Module):
         raise ValueError(
             f"the adjoint must know its parameters, but {type(sde).__name__} is no nn.Module; derive from "
@@ -58,7 +59,7 @@ def _params(sde: Any, adjoint_params: Iterable[Tensor] | None) -> list[Tensor]:
 def backsolve_options(
     setup: Setup,
     adjoint_method: str | None = None,
-    options: Mapping[str, Any] | None = None,
+    options: Options | None = None,
     tolerances: Tolerances | None = None,
 ) -> BacksolveOptions:
     """The method that solves the continuous adjoint: the forward one if it can, else that for general noise."""

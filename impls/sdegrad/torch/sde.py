@@ -7,7 +7,7 @@ that is chosen here once, not in the loop over the steps.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from torch import Tensor
 from sdegrad.methods import NoiseType
 from sdegrad.torch.derivations import with_derived
 from sdegrad.torch.returned import of_one_kind
-from sdegrad.torch.types import Diffusion, Noise, State
+from sdegrad.torch.types import SDE, Diffusion, Form, Noise, State, Time
 
 # The keys of the argument `names`, and the methods that they rename.
 ROLES = {
@@ -30,12 +30,12 @@ DRIFTS = ("f", "f_and_g", "f_and_g_prod")
 DIFFUSIONS = ("g", "f_and_g", "g_prod", "f_and_g_prod")
 
 
-def add_scaled_(x: Tensor, y: Tensor, by: Any) -> Tensor:
+def add_scaled_(x: Tensor, y: Tensor, by: float | Tensor) -> Tensor:
     """x <- x + by y, at once if `by` is a number; in a compiled block it is a tensor, and frozen if an alpha."""
     return x.add_(by * y) if isinstance(by, Tensor) else x.add_(y, alpha=by)
 
 
-def add_scaled(x: Tensor, y: Tensor, by: Any) -> Tensor:
+def add_scaled(x: Tensor, y: Tensor, by: float | Tensor) -> Tensor:
     """x + by y as a new tensor, for an x that may be needed again."""
     return x + by * y if isinstance(by, Tensor) else torch.add(x, y, alpha=by)
 
@@ -84,10 +84,10 @@ class VectorField:
     has_g: whether the SDE defines g itself, and not only its product with dW.
     """
 
-    f_and_g: Callable[..., Any]
-    increment: Callable[..., Any]
-    drift: Callable[..., Any]
-    noise: Callable[..., Any]
+    f_and_g: Form
+    increment: Form
+    drift: Form
+    noise: Form
     g: Callable[..., Tensor]
     entries: Callable[..., Tensor]
     product: Callable[..., Tensor]
@@ -109,7 +109,7 @@ class Counts:
 
 
 def make_vector_field(
-    sde: Any, names: Mapping[str, str], channels: int | None = None, counts: Counts | None = None
+    sde: SDE, names: Mapping[str, str], channels: int | None = None, counts: Counts | None = None
 ) -> VectorField:
     """The vector field of `sde`, an object with noise_type and some of f, g, f_and_g, g_prod, f_and_g_prod.
 
@@ -141,7 +141,7 @@ def make_vector_field(
     )
 
 
-def own_methods(sde: Any, names: Mapping[str, str]) -> dict[str, Callable[..., Any]]:
+def own_methods(sde: SDE, names: Mapping[str, str]) -> dict[str, Form]:
     """The methods that the SDE defines, by role: f, g, f_and_g, g_prod, f_and_g_prod, h."""
     for key, name in names.items():
         if key not in ROLES:
@@ -152,7 +152,7 @@ def own_methods(sde: Any, names: Mapping[str, str]) -> dict[str, Callable[..., A
     return {role: method for role, method in methods.items() if method is not None}
 
 
-def _counting(counts: Counts, role: str, method: Callable[..., Any]) -> Callable[..., Any]:
+def _counting(counts: Counts, role: str, method: Form) -> Form:
     drift, diffusion = role in DRIFTS, role in DIFFUSIONS
 
     def call(*arguments: Any) -> Any:
@@ -163,16 +163,16 @@ def _counting(counts: Counts, role: str, method: Callable[..., Any]) -> Callable
     return call
 
 
-def _increment(f_and_prod: Callable[..., Any]) -> Callable[..., Tensor]:
-    def increment(t: Any, y: Any, dt: float, dW: Any) -> Tensor:
+def _increment(f_and_prod: Form) -> Callable[..., Tensor]:
+    def increment(t: Time, y: State, dt: float, dW: Noise) -> Tensor:
         f, g_dW = f_and_prod(t, y, dW)
         return add_scaled(g_dW, f, dt)
 
     return increment
 
 
-def _missing(what: str) -> Callable[..., Any]:
-    def fail(*_: Any) -> Any:
+def _missing(what: str) -> Form:
+    def fail(*_: Any) -> NoReturn:
         raise ValueError(f"this method needs {what}, which the SDE does not define; add it, or use another.")
 
     return fail

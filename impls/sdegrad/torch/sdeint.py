@@ -10,7 +10,7 @@ from sdegrad.torch.arguments import Arguments, read_arguments
 from sdegrad.torch.eager import eager
 from sdegrad.torch.run import backsolve_options, run
 from sdegrad.torch.stepping.adaptive import check_tolerances
-from sdegrad.torch.types import Number, Progress, Times
+from sdegrad.torch.types import SDE, BrownianMotion, Number, Options, Progress, SolverState, Times
 from sdegrad.torch.warn import warn
 
 MAX_STEPS = 10_000_000  # hours, for most SDEs
@@ -18,21 +18,21 @@ MAX_STEPS = 10_000_000  # hours, for most SDEs
 
 @eager
 def sdeint(
-    sde: Any,
+    sde: SDE,
     y0: Tensor,
     ts: Times,
-    bm: Any = None,
+    bm: BrownianMotion | None = None,
     method: str | None = None,
     dt: Number = 1e-3,
     adaptive: bool = False,
     rtol: Number = 1e-5,
     atol: Number = 1e-4,
     dt_min: Number = 1e-5,
-    options: Mapping[str, Any] | None = None,
+    options: Options | None = None,
     names: Mapping[str, str] | None = None,
     logqp: bool = False,
     extra: bool = False,
-    extra_solver_state: Any = None,
+    extra_solver_state: SolverState | None = None,
     *,
     adjoint: str = "backprop",
     adjoint_params: Iterable[Tensor] | None = None,
@@ -120,10 +120,10 @@ def sdeint(
 
 @eager
 def sdeint_adjoint(
-    sde: Any,
+    sde: SDE,
     y0: Tensor,
     ts: Times,
-    bm: Any = None,
+    bm: BrownianMotion | None = None,
     method: str | None = None,
     adjoint_method: str | None = None,
     dt: Number = 1e-3,
@@ -134,13 +134,13 @@ def sdeint_adjoint(
     atol: Number = 1e-4,
     adjoint_atol: Number = 1e-4,
     dt_min: Number = 1e-5,
-    options: Mapping[str, Any] | None = None,
-    adjoint_options: Mapping[str, Any] | None = None,
+    options: Options | None = None,
+    adjoint_options: Options | None = None,
     adjoint_params: Iterable[Tensor] | None = None,
     names: Mapping[str, str] | None = None,
     logqp: bool = False,
     extra: bool = False,
-    extra_solver_state: Any = None,
+    extra_solver_state: SolverState | None = None,
     *,
     return_stats: bool = False,
     progress: Progress | None = None,

@@ -1,12 +1,12 @@
 """The vector field at the initial time: evaluated once before the first step, and checked."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from sdegrad.torch.sde import VectorField
-from sdegrad.torch.types import State, Time
+from sdegrad.torch.types import BrownianMotion, State, Time
 
 
 class Start(NamedTuple):
@@ -22,7 +22,7 @@ class Start(NamedTuple):
     dtype: torch.dtype
 
 
-def evaluate_start(field: VectorField, noise_type: str, t0: Time, y0: State, bm: Any) -> Start:
+def evaluate_start(field: VectorField, noise_type: str, t0: Time, y0: State, bm: BrownianMotion | None) -> Start:
     """Evaluate the vector field at y0. ValueError if a shape does not fit the state and the noise type, or if the SDE
     writes into y."""
     y = y0.clone()  # so that an SDE that writes to it does no harm
@@ -45,7 +45,7 @@ def field_at(field: VectorField, t: Time, y: State, noise: tuple[int, ...]) -> t
     return field.increment(t, y, 1.0, y.new_ones(noise)), None
 
 
-def _start(field: VectorField, noise_type: str, t0: Time, y: State, bm: Any) -> Start:
+def _start(field: VectorField, noise_type: str, t0: Time, y: State, bm: BrownianMotion | None) -> Start:
     if not field.has_g:
         if bm is None or not hasattr(bm, "shape"):
             raise ValueError("the noise dimension is unknown: define g or f_and_g, or pass a bm with a shape.")
@@ -72,7 +72,7 @@ def _dtype(y: State, *values: Tensor) -> torch.dtype:
     return dtype
 
 
-def _check_shape(what: str, value: Any, y0: State, expected: tuple[int, ...]) -> None:
+def _check_shape(what: str, value: object, y0: State, expected: tuple[int, ...]) -> None:
     got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
     if got != expected:
         raise ValueError(

@@ -3,7 +3,7 @@
 paths: the batch, any number of axes; dim: the state; noise: the Brownian motion; outputs: the times in `ts`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Dict, NamedTuple, Optional, Tuple, Union  # noqa: F401, UP035
 
@@ -40,6 +40,14 @@ class Area(NamedTuple):
     W: Tensor
     A: Tensor
 
+
+Increment = Tensor | SpaceTime | Area  # of a Brownian motion over a step
+
+SDE = Any  # what the user defines: noise_type, sde_type, and drift and diffusion, by these names or others
+BrownianMotion = Any  # of any library: called as bm(ta, tb), with return_U and return_A where it has Levy areas
+Form = Callable[..., Any]  # of a vector field: f(t, y), g_prod(t, y, dW), f_and_g(t, y), ...
+Options = Mapping[str, Any]  # of a method, by their names
+Context = Any  # what autograd hands to the two passes of a function
 
 Progress = Callable[[int, int], None]
 """Called as progress(step, steps)."""
@@ -97,7 +105,7 @@ class Scheme:
     copy: int | None = None
 
 
-def solution_only(y0: Any, f0: Any, g0: Any) -> SolverState:  # noqa: ARG001
+def solution_only(y0: State, f0: Tensor, g0: Tensor | None) -> SolverState:  # noqa: ARG001
     """`Scheme.start` of a method whose state is the solution alone."""
     return (y0,)
 

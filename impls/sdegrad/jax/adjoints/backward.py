@@ -4,7 +4,7 @@ Both have nodes, the indices of the times of the outputs, `time`, `length` and `
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import NoReturn
 
 import equinox as eqx
 import equinox.internal as eqxi
@@ -12,32 +12,33 @@ import jax
 import jax.numpy as jnp
 from equinox.internal import ω
 from jax import lax
-from jaxtyping import Array
+from jaxtyping import Array, Float, PyTree
 
 from sdegrad.jax.methods.base import tree
 from sdegrad.jax.sde import SDE, AdjointSDE
-from sdegrad.jax.stepping.accepted import Accepted, Solved
-from sdegrad.jax.stepping.fixed import Steps
-from sdegrad.jax.types import Arrays, Carried, Increment, Index, Method, Y
+from sdegrad.jax.stepping.accepted import Solved
+from sdegrad.jax.stepping.march import AnySteps, intervals
+from sdegrad.jax.types import Arrays, Cache, Carried, Carry, Increment, Index, Method, Reversed, Reversible, Y
 
-AnySteps = Steps | Accepted
+SDEOf = Callable[[Arrays], SDE]  # the SDE, as a function of the arrays that are differentiated
+Gradients = tuple[Y, Arrays]  # the cotangents of y0, and of the arrays
 
 LOST = 0.1  # error of the backward pass, relative to the solution, from which on the gradient is off by per cents
 
 
-def _largest(*trees: Any) -> Any:
+def _largest(*trees: Arrays) -> Float[Array, ""]:
     """The largest size of an entry."""
     return jnp.max(jnp.stack([jnp.max(jnp.abs(x), initial=0.0).astype(float) for x in jax.tree.leaves(trees)]))
 
 
-def parted(method: Any, state: Carried) -> Any:
+def parted(method: Method, state: Carried) -> Float[Array, ""]:
     """`Stats.parted` at `state`; a constant for gradients."""
     y, other = method.copies(state)
     size = _largest(y)
     return lax.stop_gradient(_largest(tree(jnp.subtract, y, other)) / jnp.where(size == 0, 1, size))
 
 
-def known_start(gradients: Any, a_ys: Y, y0: Y, y1: Y, reached: Y) -> Any:
+def known_start(gradients: Gradients, a_ys: Y, y0: Y, y1: Y, reached: Y) -> Gradients:
     """The gradients (a_y0, a_arrays), or NaN if the backward pass lost its way: from y1 it came to `reached`, so far
     off y0 that the gradients are wrong. Far off does not matter where the SDE contracts so much that nothing of the
     cotangents a_ys reaches y0. A run-time error would say more, but put a callback to Python into every compiled
@@ -64,7 +65,7 @@ def undo(forth: Callable[[Y, Arrays], Y], arrays: Arrays, state: tuple[Y, Y, Arr
     return (y**ω + before**ω - after**ω).ω, a_y, (a_arrays**ω + v_arrays**ω).ω
 
 
-def differentiable_once(gradients: Any, adjoint: str, forwards: bool = True) -> Any:
+def differentiable_once(gradients: Gradients, adjoint: str, forwards: bool = True) -> Gradients:
     """The gradients unchanged. No cotangent passes: there is no trajectory in store for it, and the loops of a backward
     pass have no reverse mode. Tangents do, if `forwards`: forward mode over a backward pass is right where all that the
     pass depends on has tangents.
@@ -81,29 +82,23 @@ def differentiable_once(gradients: Any, adjoint: str, forwards: bool = True) -> 
         return eqxi.nondifferentiable_backward(gradients, msg=sentence)
 
     @jax.custom_jvp
-    def once(gradients: Any) -> Any:
+    def once(gradients: Gradients) -> Gradients:
         return gradients
 
     @once.defjvp
-    def _(*_: Any) -> Any:
+    def _(*_: PyTree) -> NoReturn:
         raise RuntimeError(sentence)
 
     return once(gradients)
 
 
-def intervals(steps: AnySteps) -> tuple[Array, Array]:
-    """For every node the node before it, and the node; for the first, which is time 0, twice itself."""
-    nodes = jnp.asarray(steps.nodes, jnp.int32)
-    return jnp.concatenate([nodes[:1], nodes[:-1]]), nodes
-
-
-def march_back(steps: AnySteps, at_nodes: Any, visit: Callable, step: Callable, carry: Any) -> Any:
+def march_back(steps: AnySteps, at_nodes: Y, visit: Callable, step: Callable, carry: Carry) -> Carry:
     """The carry at the first node, marched back from the last. `visit(k, its slice of at_nodes, carry)` at every node;
     `step(some, k, dW, carry)` from time k + 1 to time k, dW being the increment over the step, and `some` the steps
     with the times there.
     """
 
-    def down(c: tuple[Any, Any], at: tuple[Index, Index, Any]) -> tuple[Any, None]:
+    def down(c: tuple[Cache, Carry], at: tuple[Index, Index, Y]) -> tuple[tuple[Cache, Carry], None]:
         (cache, carry), (before, node, here) = c, at
         return steps.each_back(before, node, step, (cache, visit(node, here, carry))), None
 
@@ -116,16 +111,16 @@ def all_cotangents(a_ys: Y, y0: Y, steps: AnySteps) -> Y:
 
 
 def reversible(
-    sde: Callable[[Any], SDE], arrays: Arrays, y0: Y, a_ys: Y, solved: Solved, method: Any, steps: AnySteps
-) -> tuple[Y, Arrays]:
+    sde: SDEOf, arrays: Arrays, y0: Y, a_ys: Y, solved: Solved, method: Reversible, steps: AnySteps
+) -> Gradients:
     """(a_y0, a_arrays), exact, by the inverse of every step. sde(arrays) is the SDE, a_ys the cotangents of the
     solution at the nodes; of `solved` only the state is read.
     """
 
-    def visit(_: Index, a_y: Y, r: Any) -> Any:
+    def visit(_: Index, a_y: Y, r: Reversed) -> Reversed:
         return r._replace(a_y=tree(jnp.add, r.a_y, a_y))
 
-    def step(some: AnySteps, k: Index, dW: Increment, r: Any) -> Any:
+    def step(some: AnySteps, k: Index, dW: Increment, r: Reversed) -> Reversed:
         return method.reverse(sde, arrays, some.time(k), some.time(k + 1), some.length(k), dW, r)
 
     start = method.reverse_init(solved.state, steps.length(0), steps.noise(0), arrays)
@@ -134,20 +129,18 @@ def reversible(
     return known_start(tuple(gradients), a_ys, y0, method.value(solved.state), reached)
 
 
-def backsolve(
-    sde: Callable[[Any], SDE], arrays: Arrays, y0: Y, a_ys: Y, solved: Solved, method: Method, steps: AnySteps
-) -> tuple[Y, Arrays]:
+def backsolve(sde: SDEOf, arrays: Arrays, y0: Y, a_ys: Y, solved: Solved, method: Method, steps: AnySteps) -> Gradients:
     """(a_y0, a_arrays) by the continuous adjoint, which starts anew from the solution at every node, so that the error
     of the backward solve does not add up. Arguments as in `reversible`; of `solved` only the solution is read.
     """
     adjoint = AdjointSDE(sde, arrays)
 
-    def visit(k: Index, here: tuple[Any, Any], state: Carried) -> Any:
+    def visit(k: Index, here: tuple[Y, Y], state: Carried) -> Carried:
         _, a_y, a_arrays = method.value(state)
         y, a_node = here
         return method.init(adjoint, steps.time(k), (y, tree(jnp.add, a_y, a_node), a_arrays))
 
-    def step(some: AnySteps, k: Index, dW: Increment, state: Carried) -> Any:
+    def step(some: AnySteps, k: Index, dW: Increment, state: Carried) -> Carried:
         if method.smooth:
             dt, dW = tree(jnp.negative, (some.length(k), dW))
             return method.step(adjoint, some.time(k + 1), some.time(k), dt, dW, state)

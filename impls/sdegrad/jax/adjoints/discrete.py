@@ -8,66 +8,53 @@ O(sqrt(steps)), one more forward pass. The increments of the path are constants 
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Array, Float, PyTree
 
-from sdegrad.jax.adjoints.backward import BACKWARD, all_cotangents, differentiable_once, intervals, parted
+from sdegrad.jax.adjoints.backward import BACKWARD, all_cotangents, differentiable_once, parted
 from sdegrad.jax.methods.base import tree
 from sdegrad.jax.sde import SDE
 from sdegrad.jax.stepping.accepted import Solved
 from sdegrad.jax.stepping.fixed import Steps
-from sdegrad.jax.types import Carried, Increment, Index, Method, Y
+from sdegrad.jax.stepping.march import make_step, march
+from sdegrad.jax.types import Carried, Index, Method, Perturbed, Y
 
 Differentiable = tuple[Y, SDE]
-
-
-def _step(method: Method, sde: SDE, steps: Steps, k: Index, dW: Increment, state: Carried) -> Carried:
-    return method.step(sde, steps.time(k), steps.time(k + 1), steps.length(k), dW, state)
-
-
-def _march(method: Method, sde: SDE, steps: Steps, y0: Y) -> tuple[Y, Carried]:
-    """The solution at the nodes, and the final state of the method. Holds one state."""
-
-    def to(state: Carried, at: tuple[Index, Index]) -> tuple[Any, Any]:
-        state = steps.each(*at, lambda *step: _step(method, sde, steps, *step), state)
-        return state, method.value(state)
-
-    state, ys = lax.scan(to, method.init(sde, steps.time(0), y0), intervals(steps))
-    return ys, state
+Nodes = tuple[Y, Float[Array, ""]]  # the solution at the nodes, and how far its copies have parted
 
 
 @eqx.filter_custom_vjp
-def _backward(differentiable: Differentiable, method: Any, steps: Steps, adjoint: str) -> Any:
+def _backward(differentiable: Differentiable, method: Method, steps: Steps, adjoint: str) -> Nodes:
     """The solve, whose gradient is the backward pass of this name."""
     del adjoint
     y0, sde = differentiable
-    ys, state = _march(method, sde, steps, y0)
-    return ys, parted(method, state)
+    solved = march(method, sde, steps, y0)
+    return solved.ys, parted(method, solved.state)
 
 
 @_backward.def_fwd
 def _backward_fwd(
-    perturbed: Any, differentiable: Differentiable, method: Any, steps: Steps, adjoint: str
-) -> tuple[Any, Solved]:
+    perturbed: Perturbed, differentiable: Differentiable, method: Method, steps: Steps, adjoint: str
+) -> tuple[Nodes, Solved]:
     del perturbed
     y0, sde = differentiable
-    ys, state = _march(method, sde, steps, y0)
-    kept = Solved(None, state) if adjoint == "reversible" else Solved(ys, None)
-    return (ys, parted(method, state)), kept
+    solved = march(method, sde, steps, y0)
+    kept = solved._replace(**{"ys" if adjoint == "reversible" else "state": None})
+    return (solved.ys, parted(method, solved.state)), kept
 
 
 @_backward.def_bwd
 def _backward_bwd(
     kept: Solved,
-    cotangents: Any,
-    perturbed: Any,
+    cotangents: PyTree,
+    perturbed: Perturbed,
     differentiable: Differentiable,
-    method: Any,
+    method: Method,
     steps: Steps,
     adjoint: str,
 ) -> Differentiable:
@@ -78,19 +65,19 @@ def _backward_bwd(
     return differentiable_once(gradients, adjoint)
 
 
-def reversible(differentiable: Differentiable, method: Method, steps: Steps) -> Any:
+def reversible(differentiable: Differentiable, method: Method, steps: Steps) -> Nodes:
     return _backward(differentiable, method, steps, "reversible")
 
 
-def backsolve(differentiable: Differentiable, method: Method, steps: Steps) -> Any:
+def backsolve(differentiable: Differentiable, method: Method, steps: Steps) -> Nodes:
     return _backward(differentiable, method, steps, "backsolve")
 
 
-def backprop(differentiable: Differentiable, method: Method, steps: Steps) -> Any:
+def backprop(differentiable: Differentiable, method: Method, steps: Steps) -> Nodes:
     return _segments(differentiable, method, steps, steps.grid.steps, lambda segment: segment)
 
 
-def checkpoint(differentiable: Differentiable, method: Method, steps: Steps) -> Any:
+def checkpoint(differentiable: Differentiable, method: Method, steps: Steps) -> Nodes:
     count = math.isqrt(steps.grid.steps - 1) + 1
     return _segments(differentiable, method, steps, -(-steps.grid.steps // count), jax.checkpoint)
 
@@ -101,7 +88,7 @@ def _segments(
     steps: Steps,
     size: int,
     wrap: Callable[[Callable], Callable],
-) -> Any:
+) -> Nodes:
     """In segments of `size` steps, each under `wrap`; a segment returns its final state and its nodes."""
     y0, sde = differentiable
     total = steps.grid.steps
@@ -110,15 +97,16 @@ def _segments(
     picks = np.zeros((-(-total // size), max(slot) + 1), np.int32)
     picks[segment_of, slot] = local
 
-    def step(state: Carried, k: Index) -> tuple[Any, Any]:
-        if total % size:  # the last segment is shorter
-            state = lax.cond(k < total, lambda s: _step(method, sde, steps, k, steps.noise(k), s), lambda s: s, state)
-        else:
-            state = _step(method, sde, steps, k, steps.noise(k), state)
+    def one(k: Index, state: Carried) -> Carried:
+        return make_step(method, sde, steps, k, steps.noise(k), state)
+
+    def step(state: Carried, k: Index) -> tuple[Carried, Y]:
+        shorter = total % size  # the last segment
+        state = lax.cond(k < total, one, lambda _, state: state, k, state) if shorter else one(k, state)
         return state, method.value(state)
 
     @wrap
-    def segment(state: Carried, at: tuple[Index, Any]) -> tuple[Any, Any]:
+    def segment(state: Carried, at: tuple[Index, Array]) -> tuple[Carried, Y]:
         state, ys = lax.scan(step, state, at[0] + jnp.arange(size, dtype=jnp.int32))
         return state, tree(lambda y: y[at[1]], ys)
 
@@ -127,7 +115,7 @@ def _segments(
     return tree(lambda y, p: jnp.concatenate([y[None], p[segment_of, slot]]), y0, picked), parted(method, state)
 
 
-ADJOINTS: dict[str, Callable[[Differentiable, Any, Steps], Any]] = {
+ADJOINTS: dict[str, Callable[[Differentiable, Method, Steps], Nodes]] = {
     "reversible": reversible,
     "backprop": backprop,
     "checkpoint": checkpoint,

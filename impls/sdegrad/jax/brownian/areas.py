@@ -2,7 +2,6 @@
 
 import abc
 import functools
-from typing import Any
 
 # How many of W, H and K are drawn.
 PARTS = {"none": 1, "space-time": 2, "space-time-time": 3, "davie": 2, "foster": 2}
@@ -14,7 +13,7 @@ DIFFRAX_NAMES = {
 }
 
 
-def area_name(levy_area: Any) -> str:
+def area_name(levy_area: object) -> str:
     """The key of `PARTS` that is meant by None, a key of `PARTS`, or a class of diffrax. ValueError for any other."""
     name = "none" if levy_area is None else levy_area
     if isinstance(levy_area, type) and levy_area.__module__.partition(".")[0] == "diffrax":

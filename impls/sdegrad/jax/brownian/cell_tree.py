@@ -8,14 +8,14 @@ multiwavelets. So the levels need not be made one after another.
 
 import dataclasses
 from functools import partial
-from typing import Any, NamedTuple
 
+import equinox as eqx
 import equinox.internal as eqxi
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, PyTree
 
 from sdegrad.jax.brownian.cells import Cells
 from sdegrad.jax.brownian.levy import VARIANCES, Span, cut, halve, join, restrict, subtract
@@ -29,24 +29,12 @@ from sdegrad.jax.brownian.positions import (
     start_of,
     tree_where,
 )
-from sdegrad.jax.brownian.tree_cache import TreeCache, gathered
+from sdegrad.jax.brownian.tree_cache import Descents, TreeCache, gathered
 from sdegrad.jax.times import Fine
 from sdegrad.jax.types import Index
 
 
-class _Descents(NamedTuple):
-    """The descents to both ends of an interval, stacked. Each leads to `point` and adds the increment over the part
-    [lo, hi] of its cell by the rows from `first` to `last`; by none if `last` is -1.
-    """
-
-    point: TreePosition
-    lo: LeafPosition
-    hi: LeafPosition
-    first: Int[Array, "..."]
-    last: Int[Array, "..."]
-
-
-def _descents(s: TreePosition, t: TreePosition) -> _Descents:
+def _descents(s: TreePosition, t: TreePosition) -> Descents:
     """The rows that both descents have count as those of t. A whole cell has none."""
     shared, none = s.common(t), jnp.int32(-1)
     other = shared < 0
@@ -55,16 +43,22 @@ def _descents(s: TreePosition, t: TreePosition) -> _Descents:
     last_t = jnp.where((t.depth() == 0) | (shared == s.levels + 1), none, t.depth())
     dtype, _ = integers(s.levels)
     start, end = (LeafPosition(jnp.asarray(leaf, dtype), jnp.zeros_like(s.fraction)) for leaf in (0, 2**s.levels))
-    of_s = _Descents(s, s.in_leaves(), tree_where(other, end, t.in_leaves()), first, last_s)
-    of_t = _Descents(t, tree_where(other, start, s.in_leaves()), t.in_leaves(), jnp.int32(0), last_t)
+    of_s = Descents(s, s.in_leaves(), tree_where(other, end, t.in_leaves()), first, last_s)
+    of_t = Descents(t, tree_where(other, start, s.in_leaves()), t.in_leaves(), jnp.int32(0), last_t)
     return jax.tree.map(lambda *x: jnp.stack(x), of_s, of_t)
 
 
-def positions_of(cells: Cells, s: Fine, t: Fine, eps: float) -> tuple[TreePosition, Array, Array]:
-    """The positions of both times, the earlier first; -1 if that is t, else 1; whether the path reaches both."""
-    back = t.high < s.high
-    in_order = jax.tree.map(lambda a, b: jnp.stack([jnp.where(back, b, a), jnp.where(back, a, b)]), s, t)
-    valid = inside(cells.grid, s.high, eps) & inside(cells.grid, t.high, eps)
+def positions_of(
+    cells: Cells, times: Fine, eps: float, beyond: str | None = None
+) -> tuple[TreePosition, Array, Bool[Array, ""]]:
+    """The positions of two times, the earlier first; -1 if that is the second, else 1; whether the path reaches both.
+    beyond: what a run-time error says where it does not, if that is one.
+    """
+    back = times.high[1] < times.high[0]
+    in_order = jax.tree.map(lambda x: jnp.where(back, x[::-1], x), times)
+    valid = jnp.all(inside(cells.grid, in_order.high, eps))
+    if beyond is not None:
+        in_order = eqx.error_if(in_order, ~valid, beyond)
     return locate(cells.grid, cells.levels, in_order, eps), jnp.where(back, -1, 1), valid
 
 
@@ -121,7 +115,7 @@ def cell(cells: Cells, k: Array) -> list[Span]:
     return cells.with_area(cells.spans(k), piece_id(start_of(k, cells.levels), _end_of(k, cells.levels)))
 
 
-def directed(spans: list[Span], sign: Array, valid: Array) -> list[Span]:
+def directed(spans: list[Span], sign: Array, valid: Bool[Array, ""] | bool) -> list[Span]:
     """The spans; those of the path run backwards where sign is -1, and NaN where not valid."""
 
     def one(span: Span) -> Span:
@@ -134,7 +128,7 @@ def directed(spans: list[Span], sign: Array, valid: Array) -> list[Span]:
     return list(map(one, spans))
 
 
-def _each(pair: Any) -> list:
+def _each(pair: PyTree) -> list:
     return [jax.tree.map(lambda x, i=i: x[i], pair) for i in (0, 1)]
 
 
@@ -143,7 +137,7 @@ def _end_of(k: Array, levels: int) -> TreePosition:
     return dataclasses.replace(start, code=jnp.zeros_like(start.code))
 
 
-def _weights(cells: Cells, descent: _Descents) -> Float[Array, "parts rows parts"]:
+def _weights(cells: Cells, descent: Descents) -> Float[Array, "parts rows parts"]:
     """The weights of the rows of one descent in the increment over [lo, hi]. In row 0 the cell is the left half of
     twice the cell, and in the last row the leaf is cut.
     """

@@ -1,12 +1,11 @@
 """The independent draws that a Brownian path is made of: each is a pure function of its key and its number."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, UInt32
 
 from sdegrad.grid import Grid
@@ -14,7 +13,7 @@ from sdegrad.jax.arguments import check_dtype
 from sdegrad.jax.brownian.levy import VARIANCES, Span, levy_area
 from sdegrad.jax.brownian.rng import normal, threefry
 from sdegrad.jax.times import AnyGrid, OneCell
-from sdegrad.jax.types import Index
+from sdegrad.jax.types import Index, Key, Shape, Structs
 
 KEYS_PER_ARRAY = 7  # keys per array: of W, H, K over cells, of the three normals of a split, and of A
 
@@ -38,7 +37,7 @@ class Cells(eqx.Module):
         assert grid is not None
         return grid
 
-    def length(self, k: Index, dtype: Any) -> Array:
+    def length(self, k: Index, dtype: DTypeLike) -> Array:
         grid = self.grid
         return jnp.where(jnp.asarray(k) == grid.steps - 1, grid.step(grid.steps - 1), grid.dt).astype(dtype)
 
@@ -95,7 +94,7 @@ class Cells(eqx.Module):
         return [one(*each) for each in zip(spans, self.array_keys, self.structs, strict=True)]
 
 
-def keys_of(key: Any, arrays: int) -> Array:
+def keys_of(key: Key, arrays: int) -> Array:
     """The keys of that many arrays."""
     typed = isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
     if not typed and not (isinstance(key, jax.Array) and key.dtype == np.uint32):
@@ -108,7 +107,7 @@ def keys_of(key: Any, arrays: int) -> Array:
     return jr.bits(key, (arrays, KEYS_PER_ARRAY, 2), jnp.uint32)
 
 
-def structs_of(shape: Any, dtype: Any) -> Any:
+def structs_of(shape: Shape, dtype: DTypeLike | None) -> Structs:
     """A tree of shapes and dtypes; of one leaf if shape is a tuple of integers."""
     if isinstance(shape, (tuple, list)) and all(isinstance(n, (int, np.integer)) for n in shape):
         shape = jax.ShapeDtypeStruct(tuple(shape), check_dtype(dtype))

@@ -6,7 +6,7 @@ cell.
 """
 
 import sys
-from typing import Any, NoReturn
+from typing import NoReturn, TypeGuard
 
 import equinox as eqx
 import equinox.internal as eqxi
@@ -15,18 +15,20 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.core import Tracer
-from jaxtyping import Array
+from jax.typing import DTypeLike
+from jaxtyping import Array, PyTree
 
+from sdegrad.grid import Grid
 from sdegrad.jax.arguments import check_index, check_number, eps_of
 from sdegrad.jax.brownian import cell_tree
 from sdegrad.jax.brownian.areas import PARTS, area_name, register
 from sdegrad.jax.brownian.cells import Cells, keys_of, structs_of
 from sdegrad.jax.brownian.levy import LevyIncrement, Span
-from sdegrad.jax.brownian.positions import inside
+from sdegrad.jax.brownian.positions import at_sight, inside
 from sdegrad.jax.brownian.spacing import NO_DERIVATIVE, grid_of, levels_of
 from sdegrad.jax.brownian.tree_cache import TreeCache, start
 from sdegrad.jax.times import AnyGrid, Fine, OneCell, as_given, time_dtype
-from sdegrad.jax.types import Number
+from sdegrad.jax.types import Increment, Key, Number, Shape, Structs, Time
 
 
 class BrownianInterval(eqx.Module):
@@ -60,17 +62,17 @@ class BrownianInterval(eqx.Module):
     """
 
     cells: Cells
-    structs: Any = eqx.field(static=True)
+    structs: Structs = eqx.field(static=True)
     area: str = eqx.field(static=True)
 
     def __init__(
         self,
         t0: Number,
         t1: Number,
-        shape: Any,
-        key: Any,
-        *others: Any,
-        dtype: Any = None,
+        shape: Shape,
+        key: Key,
+        *others: object,
+        dtype: DTypeLike | None = None,
         dt: Number | None = None,
         tol: Number | None = None,
         levy_area: str | type | None = None,
@@ -101,11 +103,11 @@ class BrownianInterval(eqx.Module):
         return self.cells.grid
 
     @property
-    def t0(self) -> Any:
+    def t0(self) -> Time:
         return self.grid.t0
 
     @property
-    def t1(self) -> Any:
+    def t1(self) -> Time:
         return self.grid.t1
 
     @property
@@ -116,14 +118,14 @@ class BrownianInterval(eqx.Module):
         return CLASSES[self.area]
 
     @property
-    def shape(self) -> Any:
+    def shape(self) -> Shape:
         return jax.tree.map(lambda s: s.shape, self.structs)
 
     @property
-    def dtype(self) -> Any:
+    def dtype(self) -> PyTree[np.dtype]:
         return jax.tree.map(lambda s: s.dtype, self.structs)
 
-    def cell(self, k: Any) -> Any:
+    def cell(self, k: Number) -> Increment:
         """The increment over grid cell k, for 0 <= k < grid.steps: W, or a `LevyIncrement` if the path has a Levy area.
         ValueError for any other k; NaN instead, if it is traced.
         """
@@ -135,7 +137,7 @@ class BrownianInterval(eqx.Module):
         """
         return start(self.cells)
 
-    def advance(self, cache: TreeCache | None, s: Number, t: Number) -> tuple[Any, TreeCache | None]:
+    def advance(self, cache: TreeCache | None, s: Number, t: Number) -> tuple[Increment, TreeCache | None]:
         """The increment over [s, t], as `cell` returns it, and the cache after it. The same numbers as those of
         `evaluate`, to the last bit, for fewer draws where s or t is near a time of the last query.
 
@@ -146,11 +148,11 @@ class BrownianInterval(eqx.Module):
         asked = self._asked(s, t)
         return (_increment(self, *asked), None) if cache is None else _advance(self, cache, *asked)
 
-    def over(self, s: Fine, t: Fine) -> Any:
+    def over(self, s: Fine, t: Fine) -> Increment:
         """The increment over [s, t], as `cell` returns it, for times with more digits than the time dtype has."""
         return _increment(self, s, t, float(jnp.finfo(time_dtype()).eps))
 
-    def evaluate(self, t0: Number, t1: Number | None = None, left: bool = True, use_levy: bool = False) -> Any:
+    def evaluate(self, t0: Number, t1: Number | None = None, left: bool = True, use_levy: bool = False) -> Increment:
         """W over [t0, t1], or over [self.t0, t0] if t1 is None; with use_levy a value of class `levy_area`: the
         length dt = t1 - t0, W, and the areas that the path has.
 
@@ -162,8 +164,8 @@ class BrownianInterval(eqx.Module):
         """
         del left
         s, t = (self.t0, t0) if t1 is None else (t0, t1)
-        asked = self._reached(*self._asked(s, t))
-        increment = _increment(self, *asked)
+        asked = self._asked(s, t)
+        increment = _increment(self, *asked, self._beyond(s, t))
         W, areas = (increment, {}) if self.area == "none" else (increment.W, increment._asdict())
         if not use_levy:
             return W
@@ -195,16 +197,14 @@ class BrownianInterval(eqx.Module):
         s, t = (as_given(eqxi.nondifferentiable(jnp.asarray(t, time_dtype()), msg=NO_DERIVATIVE)) for t in times)
         return s, t, max(float(np.finfo(time_dtype()).eps), *map(eps_of, times))
 
-    def _reached(self, s: Fine, t: Fine, eps: float) -> tuple[Fine, Fine, float]:
-        """The arguments; an error at run time where the path does not reach the times."""
-        if not any(isinstance(x, Tracer) for x in (s.high, t.high, self.t0, self.t1)):
-            return s, t, eps
-        outside = ~(inside(self.grid, s.high, eps) & inside(self.grid, t.high, eps))
+    def _beyond(self, *times: Number) -> str | None:
+        """What to say at run time of times that the path does not reach; None where that is known before."""
+        if not any(isinstance(x, Tracer) for x in (*times, self.t0, self.t1)):
+            return None
         ends = "" if isinstance(self.grid, OneCell) else f" = [{self.t0}, {self.t1}]"
-        sentence = f"a time is outside [t0, t1]{ends} of this BrownianInterval; make the path longer, or ask for less."
-        return eqx.error_if(s, outside, sentence), t, eps
+        return f"a time is outside [t0, t1]{ends} of this BrownianInterval; make the path longer, or ask for less."
 
-    def _packed(self, spans: list[Span]) -> Any:
+    def _packed(self, spans: list[Span]) -> Increment:
         """The spans, one for every array, in the form that `cell` returns."""
         treedef = jax.tree.structure(self.structs)
         parts = [treedef.unflatten(part) for part in zip(*(span.parts for span in spans), strict=True)]
@@ -215,15 +215,37 @@ class BrownianInterval(eqx.Module):
 
 
 @eqx.filter_jit
-def _cell(bm: BrownianInterval, k: Array) -> Any:
+def _cell(bm: BrownianInterval, k: Array) -> Increment:
     return bm._packed(cell_tree.directed(cell_tree.cell(bm.cells, k), jnp.int32(1), (k >= 0) & (k < bm.grid.steps)))
 
 
 @eqx.filter_jit
-def _increment(bm: BrownianInterval, s: Fine, t: Fine, eps: float) -> Any:
-    """The increment over [s, t]: one draw for a cell, no descent and no memory for it between grid times."""
+def _increment(bm: BrownianInterval, s: Fine, t: Fine, eps: float, beyond: str | None = None) -> Increment:
+    """The increment over [s, t]. beyond: what a run-time error says where the path does not reach these; else it is
+    NaN.
+    """
+    cells, grid, times = bm.cells, bm.grid, _stacked(s, t)
+    if not _at_sight(grid, eps):
+        return bm._packed(_searched(bm, times, eps, beyond))
+    # So little for a cell that XLA on a CPU runs the loop of a solver around it without hand-overs between threads.
+    k, known = at_sight(grid, times.high, eps)
+    known &= jnp.abs(k[1] - k[0]) == 1
+
+    def one() -> list[Span]:
+        return cell_tree.directed(cell_tree.cell(cells, jnp.min(k)), k[1] - k[0], jnp.bool_(True))
+
+    return bm._packed(lax.cond(known, one, lambda: _searched(bm, times, eps, beyond)))
+
+
+def _at_sight(grid: AnyGrid, eps: float) -> TypeGuard[Grid]:
+    """Whether most queries of a solver are seen to be cells without a search."""
+    return isinstance(grid, Grid) and grid.steps > 1 and grid.is_coarse(eps)
+
+
+def _searched(bm: BrownianInterval, times: Fine, eps: float, beyond: str | None) -> list[Span]:
+    """The increment over any interval: no descent and no memory for it between grid times, one draw for a cell."""
     cells = bm.cells
-    ends, sign, valid = cell_tree.positions_of(cells, s, t, eps)
+    ends, sign, valid = cell_tree.positions_of(cells, times, eps, beyond)
 
     def whole() -> list[Span]:
         return cell_tree.total(cells, cells.zeros(), cells.zeros(), ends)
@@ -232,14 +254,22 @@ def _increment(bm: BrownianInterval, s: Fine, t: Fine, eps: float) -> Any:
         of_s, of_t, _ = cell_tree.sides(cells, bm.start(), ends)
         return cell_tree.total(cells, of_s, of_t, ends)
 
-    queries = lambda: cell_tree.cell(cells, ends.cell[0]), whole, pieces
-    on_grid = (ends.depth() == 0).all()
-    spans = lax.switch(jnp.where(on_grid, jnp.where(ends.cell[1] - ends.cell[0] == 1, 0, 1), 2), queries)
-    return bm._packed(cell_tree.directed(spans, sign, valid))
+    def one() -> list[Span]:
+        return cell_tree.cell(cells, ends.cell[0])
+
+    on_grid, count = (ends.depth() == 0).all(), ends.cell[1] - ends.cell[0]
+    # What is left of the cells where most are seen at sight is not worth the time to compile this.
+    queries = pieces, whole, *[one] * (not _at_sight(cells.grid, eps))
+    spans = lax.switch(jnp.where(on_grid, jnp.where(count == 1, len(queries) - 1, 1), 0), queries)
+    return cell_tree.directed(spans, sign, valid)
 
 
 @eqx.filter_jit
-def _advance(bm: BrownianInterval, cache: TreeCache, s: Fine, t: Fine, eps: float) -> tuple[Any, TreeCache]:
-    ends, sign, valid = cell_tree.positions_of(bm.cells, s, t, eps)
+def _advance(bm: BrownianInterval, cache: TreeCache, s: Fine, t: Fine, eps: float) -> tuple[Increment, TreeCache]:
+    ends, sign, valid = cell_tree.positions_of(bm.cells, _stacked(s, t), eps)
     of_s, of_t, cache = cell_tree.sides(bm.cells, cache, ends)
     return bm._packed(cell_tree.directed(cell_tree.total(bm.cells, of_s, of_t, ends), sign, valid)), cache
+
+
+def _stacked(s: Fine, t: Fine) -> Fine:
+    return jax.tree.map(lambda *x: jnp.stack(x), s, t)

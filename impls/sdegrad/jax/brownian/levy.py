@@ -11,12 +11,15 @@ A_ij = 1/2 integral of (W_i dW_j - W_j dW_i). As Foster (2020), thesis, and Jeli
 arXiv 2405.06464, define them.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
+
+from sdegrad.jax.types import Y
 
 Length = Float[Array, ""]
+Scalar = Array | float | int
 VARIANCES = (1.0, 1 / 12, 1 / 720)  # of W, H and K, by the length
 
 
@@ -25,10 +28,10 @@ class LevyIncrement(NamedTuple):
     path has none.
     """
 
-    W: Any
-    H: Any
-    K: Any = None
-    A: Any = None
+    W: Y
+    H: Y | None
+    K: Y | None = None
+    A: PyTree | None = None
 
 
 class Span(NamedTuple):
@@ -127,10 +130,10 @@ def cut(whole: Span, p: Length, normals: tuple[Array, ...]) -> tuple[Span, Span]
     units = [jnp.sqrt(whole.h * variance) for variance in VARIANCES[:count]]
     scaled = [part / jnp.where(unit == 0, 1, unit) for part, unit in zip(whole.parts, units, strict=True)]
 
-    def column(j: int) -> list[Any]:
+    def column(j: int) -> list[Scalar]:
         return [row[j] if j < len(row) else 0 for row in made]
 
-    def dot(a: list, b: list) -> Any:
+    def dot(a: list, b: list) -> Scalar:
         return sum(x * y for x, y in zip(a, b, strict=True) if not (isinstance(x, int) or isinstance(y, int)))
 
     covariance = [[float(i == j) - dot(column(i), column(j)) for j in range(i + 1)] for i in range(count)]
@@ -140,9 +143,9 @@ def cut(whole: Span, p: Length, normals: tuple[Array, ...]) -> tuple[Span, Span]
     return start, subtract(whole, start)
 
 
-def _cholesky(a: list[list[Any]]) -> list[list[Any]]:
+def _cholesky(a: list[list[Scalar]]) -> list[list[Scalar]]:
     """The lower triangular factor of a matrix of scalars, which may be singular to round-off."""
-    factor: list[list[Any]] = []
+    factor: list[list[Scalar]] = []
     for i, row in enumerate(a):
         factor.append([])
         for j in range(i + 1):

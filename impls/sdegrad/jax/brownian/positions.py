@@ -1,17 +1,17 @@
 """Times of a path as positions in its cells."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, UInt
+from jaxtyping import Array, Bool, Float, Int, PyTree, UInt
 
-from sdegrad.grid import covers, is_near
-from sdegrad.jax.times import AnyGrid, Fine, half_digits, multiple, since, time_dtype
-from sdegrad.jax.types import Index
+from sdegrad.grid import Grid, covers, is_near
+from sdegrad.jax.times import AnyGrid, Fine, grid_time, half_digits, multiple, since, time_dtype
+from sdegrad.jax.types import Index, Number
 
 _MOST_OF_32_BITS = 29  # levels
 
@@ -84,12 +84,13 @@ class TreePosition(eqx.Module):
         return jnp.where(self.cell == other.cell, shared, -1)
 
 
-def tree_where(condition: Array, a: Any, b: Any) -> Any:
+def tree_where(condition: Array, a: PyTree, b: PyTree) -> PyTree:
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), a, b)
 
 
 def start_of(k: Index | Array, levels: int) -> TreePosition:
-    return TreePosition.at(k, LeafPosition(jnp.int32(0), jnp.zeros((), time_dtype())), levels)
+    shape = jnp.shape(k)
+    return TreePosition.at(k, LeafPosition(jnp.zeros(shape, jnp.int32), jnp.zeros(shape, time_dtype())), levels)
 
 
 def words(number: UInt[Array, "..."]) -> tuple[UInt[Array, "..."], ...]:
@@ -109,10 +110,14 @@ def locate(grid: AnyGrid, levels: int, t: Fine, eps: float) -> TreePosition:
     """A grid time where t cannot be told from one, and otherwise a point inside a cell. eps: what an ulp is."""
     last, dtype = grid.steps - 1, time_dtype()
     dt = jnp.asarray(grid.dt, dtype)
-    k = jnp.zeros(t.high.shape, jnp.int32)
-    for _ in range(2 if last else 0):  # in single precision the first finds 10^9 cells to 10^2 of them
-        steps = jnp.floor(jnp.clip(since(grid, k, t).high / dt, -last, last)).astype(jnp.int32)
-        k = jnp.clip(k + steps, 0, last)
+
+    def cell(k: Array | int, passed: Array) -> Array:
+        steps = jnp.floor(jnp.clip(passed / dt, -last, last)).astype(jnp.int32)
+        return jnp.clip(k + steps, 0, last)
+
+    k = cell(0, t.high - jnp.asarray(grid.t0, dtype)) if last else jnp.zeros(t.high.shape, jnp.int32)
+    if not is_coarse(grid, eps):  # in single precision 10^9 cells are found to 10^2 of them
+        k = cell(k, since(grid, k, t).high)
     length = jnp.where(k == last, jnp.asarray(grid.step(last), dtype), dt)
     passed = since(grid, k, t)
     ahead = length - passed.high
@@ -126,6 +131,20 @@ def locate(grid: AnyGrid, levels: int, t: Fine, eps: float) -> TreePosition:
     return TreePosition.at(jnp.where(snap & ends, k + 1, k), place, levels)
 
 
-def inside(grid: AnyGrid, t: Any, eps: float) -> Any:
+def is_coarse(grid: AnyGrid, eps: float) -> bool:
+    """Whether a rounding takes no time further than to the next grid time."""
+    return grid.steps == 1 or (isinstance(grid, Grid) and grid.is_coarse(eps))
+
+
+def at_sight(grid: Grid, times: Array, eps: float) -> tuple[Int[Array, "times"], Bool[Array, ""]]:
+    """The grid times nearest to these, and whether `locate` takes all times for them; False where the roundings here
+    leave a doubt. On a coarse grid.
+    """
+    k = jnp.clip(jnp.round((times - jnp.asarray(grid.t0, times.dtype)) / grid.dt), 0, grid.steps).astype(jnp.int32)
+    at = grid_time(grid, k)
+    return k, (jnp.abs(times - at) <= 2 * eps * jnp.maximum(jnp.abs(at), abs(grid.t0))).all()
+
+
+def inside(grid: AnyGrid, t: Number, eps: float) -> Bool[Array, "..."] | bool:
     """Whether t is in [t0, t1], or cannot be told from one of the ends."""
     return covers(grid.t0, grid.t1, t, eps)

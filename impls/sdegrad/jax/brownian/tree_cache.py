@@ -7,7 +7,7 @@ rows, both are kept: one end of a solver's next step is then among the ends of t
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import equinox.internal as eqxi
@@ -15,16 +15,30 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PyTree
 
 from sdegrad.jax.brownian.cells import Cells
-from sdegrad.jax.brownian.positions import TreePosition, start_of, tree_where, words
+from sdegrad.jax.brownian.positions import LeafPosition, TreePosition, start_of, tree_where, words
 from sdegrad.jax.types import Index
 
-Weigh = Callable[[Any], Float[Array, "parts rows parts"]]  # of one descent
 _AT_ONCE = 512  # normals of one array that are drawn in one pass
 # Where all buffers of a loop's body are this small, XLA on a CPU runs it in one thread, without hand-overs.
 _SMALL = 512  # bytes
+
+
+class Descents(NamedTuple):
+    """The descents to both ends of an interval, stacked. Each leads to `point` and adds the increment over the part
+    [lo, hi] of its cell by the rows from `first` to `last`; by none if `last` is -1.
+    """
+
+    point: TreePosition
+    lo: LeafPosition
+    hi: LeafPosition
+    first: Int[Array, "..."]
+    last: Int[Array, "..."]
+
+
+Weigh = Callable[[Descents], Float[Array, "parts rows parts"]]  # of one descent
 
 
 class OneDescent(NamedTuple):
@@ -61,11 +75,9 @@ def start(cells: Cells) -> TreeCache:
 
 
 def gathered(
-    cells: Cells, cache: TreeCache, descents: Any, weigh: Weigh
+    cells: Cells, cache: TreeCache, descents: Descents, weigh: Weigh
 ) -> tuple[list[Float[Array, "2 parts *shape"]], TreeCache]:
-    """The sums of the rows of two descents, each by its weights, and the cache after them. descents: the points that
-    they lead to, and the `last` rows that count, -1 for none.
-    """
+    """The sums of the rows of two descents, each by its weights, and the cache after them."""
     if isinstance(cache, OneDescent):
         return _one_after_other(cells, cache, descents, weigh)
     return _both(cells, cache, descents, weigh)
@@ -88,7 +100,7 @@ def _pieces(cells: Cells) -> list[np.ndarray]:
     return np.array_split(rows, 2) if _SMALL < size <= 2 * _SMALL else [rows]
 
 
-def _both(cells: Cells, cache: TwoDescents, descents: Any, weigh: Weigh) -> tuple[list[Array], TwoDescents]:
+def _both(cells: Cells, cache: TwoDescents, descents: Descents, weigh: Weigh) -> tuple[list[Array], TwoDescents]:
     s, t = (jax.tree.map(lambda x, i=i: x[i], descents.point) for i in (0, 1))
     s_is, t_is = s.same(cache.point), t.same(cache.point)  # [2]
     new_s, new_t = (descents.last >= 0) & ~jnp.stack([s_is.any(), t_is.any()])
@@ -128,16 +140,18 @@ def _weighted(w: Float[Array, "parts rows parts"], X: Float[Array, "rows parts *
     return jnp.matmul(w, flat, precision=lax.Precision.HIGHEST).reshape(len(w), *X.shape[2:])
 
 
-def _reversed_if(condition: Array, pairs: Any) -> Any:
+def _reversed_if(condition: Array, pairs: PyTree) -> PyTree:
     """The pairs, reversed along the first axis where the condition holds."""
     return jax.tree.map(lambda x: jnp.where(condition, x[::-1], x), pairs)
 
 
-def _one_after_other(cells: Cells, cache: OneDescent, descents: Any, weigh: Weigh) -> tuple[list[Array], OneDescent]:
+def _one_after_other(
+    cells: Cells, cache: OneDescent, descents: Descents, weigh: Weigh
+) -> tuple[list[Array], OneDescent]:
     ahead_s, ahead_t = descents.last - jax.vmap(partial(_known, cache))(descents.point)
     order = jnp.where(ahead_t < ahead_s, jnp.asarray([1, 0]), jnp.asarray([0, 1]))  # not to leave the nearer in vain
 
-    def visit(cache: OneDescent, descent: Any) -> tuple[OneDescent, list[Array]]:
+    def visit(cache: OneDescent, descent: Descents) -> tuple[OneDescent, list[Array]]:
         cache = _seek(cells, cache, descent.point, descent.last)
         return cache, _sum(cells, cache, weigh(descent), descent.last)
 

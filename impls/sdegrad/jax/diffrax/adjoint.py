@@ -11,18 +11,20 @@ import diffrax
 import equinox as eqx
 import equinox.internal as eqxi
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 from sdegrad.jax.diffrax.backward import Backward, Last
 from sdegrad.jax.diffrax.spans import spanned
-from sdegrad.jax.diffrax.terms import CachingSolver, hoist
+from sdegrad.jax.diffrax.terms import CachingSolver, Terms, hoist
 from sdegrad.jax.diffrax.times import EvenSteps, Times
 from sdegrad.jax.methods.base import tree
-from sdegrad.jax.types import Args
+from sdegrad.jax.types import Args, Perturbed
 
 # What is relied on: how diffeqsolve calls an adjoint, the fields of its state, the states of ConstantStepSize
 # and ReversibleHeun.
 TESTED_VERSIONS = ("0.7.2",)
+LoopState = PyTree  # of diffrax's loop
+Differentiable = PyTree  # ((y0, solver state), args, terms)
 _SAVE_Y = diffrax.SubSaveAt(t1=True).fn
 _OTHER = "or use diffrax.RecursiveCheckpointAdjoint()."
 _ONCE = (
@@ -55,7 +57,7 @@ class ReversibleAdjoint(diffrax.AbstractAdjoint):
                 f"version, {_OTHER}"
             )
 
-    def loop(self, *, args: Args, terms: Any, init_state: Any, **run: Any) -> tuple[Any, dict]:
+    def loop(self, *, args: Args, terms: Terms, init_state: LoopState, **run: Any) -> tuple[LoopState, dict]:
         """Called by `diffrax.diffeqsolve`."""
         _check(run, init_state)
         for handled in ("throw", "passed_solver_state", "passed_controller_state"):
@@ -79,7 +81,7 @@ class ReversibleAdjoint(diffrax.AbstractAdjoint):
         return _only_outputs(final_state), {}
 
 
-def _check(run: dict, init_state: Any) -> None:
+def _check(run: dict, init_state: LoopState) -> None:
     solver, saveat, controller = run["solver"], run["saveat"], run["stepsize_controller"]
     if type(solver) is not diffrax.ReversibleHeun:  # isinstance holds for wrappers of it too, such as HalfSolver
         _refuse(f"cannot invert {type(solver).__name__}; pass diffrax.ReversibleHeun(), {_OTHER}")
@@ -97,7 +99,7 @@ def _check(run: dict, init_state: Any) -> None:
         _refuse(f"keeps one scalar per step of {type(controller).__name__}; pass max_steps, or constant steps.")
 
 
-def _is_simple(saveat: Any) -> bool:
+def _is_simple(saveat: diffrax.SaveAt) -> bool:
     only_times = isinstance(saveat.subs, diffrax.SubSaveAt) and not saveat.subs.steps
     states = saveat.dense or saveat.solver_state or saveat.controller_state or saveat.made_jump
     return only_times and saveat.subs.fn is _SAVE_Y and not states
@@ -107,7 +109,7 @@ def _refuse(sentence: str) -> None:
     raise ValueError(f"ReversibleAdjoint {sentence}")
 
 
-def _run(differentiable: Any, adjoint: ReversibleAdjoint, init_state: Any, run: dict) -> Any:
+def _run(differentiable: Differentiable, adjoint: ReversibleAdjoint, init_state: LoopState, run: dict) -> LoopState:
     (y, solver_state), args, terms = differentiable
     init_state = dataclasses.replace(init_state, y=y, solver_state=(solver_state, terms.start()))
     loops = {"inner_while_loop": _while_loop, "outer_while_loop": _while_loop}
@@ -119,7 +121,9 @@ def _while_loop(*args: Any, **kwargs: Any) -> Any:
     return eqxi.while_loop(*args, **{**kwargs, "kind": "lax", "checkpoints": None})
 
 
-def _run_recorded(differentiable: Any, adjoint: ReversibleAdjoint, init_state: Any, run: dict) -> tuple[Any, Array]:
+def _run_recorded(
+    differentiable: Differentiable, adjoint: ReversibleAdjoint, init_state: LoopState, run: dict
+) -> tuple[LoopState, Array]:
     """The final state, and the ends of the accepted steps; diffrax saves them like any other output."""
     save_state, controller = init_state.save_state, run["stepsize_controller"]
     size = len(controller.ts) - 1 if isinstance(controller, diffrax.StepTo) else run["max_steps"]
@@ -133,15 +137,15 @@ def _run_recorded(differentiable: Any, adjoint: ReversibleAdjoint, init_state: A
 
 
 @eqx.filter_custom_vjp
-def _solve(differentiable: Any, adjoint: ReversibleAdjoint, init_state: Any, run: dict) -> Any:
+def _solve(differentiable: Differentiable, adjoint: ReversibleAdjoint, init_state: LoopState, run: dict) -> LoopState:
     """diffrax's final state, a function of differentiable = ((y0, solver state), args, terms)."""
     return _run(differentiable, adjoint, init_state, run)
 
 
 @_solve.def_fwd
 def _solve_fwd(
-    perturbed: Any, differentiable: Any, adjoint: ReversibleAdjoint, init_state: Any, run: dict
-) -> tuple[Any, Last]:
+    perturbed: Perturbed, differentiable: Differentiable, adjoint: ReversibleAdjoint, init_state: LoopState, run: dict
+) -> tuple[LoopState, Last]:
     del perturbed
     ends = run["stepsize_controller"]
     if isinstance(ends, EvenSteps):
@@ -156,13 +160,13 @@ def _solve_fwd(
 @_solve.def_bwd
 def _solve_bwd(
     last: Last,
-    a_final: Any,
-    perturbed: Any,
-    differentiable: Any,
+    a_final: LoopState,
+    perturbed: Perturbed,
+    differentiable: Differentiable,
     adjoint: ReversibleAdjoint,
-    init_state: Any,
+    init_state: LoopState,
     run: dict,
-) -> Any:
+) -> Differentiable:
     del adjoint
     (y0, (_, vf0)), args, terms = differentiable
     arrays, rest = eqx.partition((args, terms), perturbed[1:])
@@ -176,7 +180,7 @@ def _solve_bwd(
     return eqxi.nondifferentiable_backward(gradients, msg=_ONCE)
 
 
-def _only_outputs(final_state: Any) -> Any:
+def _only_outputs(final_state: LoopState) -> LoopState:
     """The final state, of which only the saved solution has a gradient; a cotangent of anything else is an error."""
     ys = final_state.save_state.ys
     final_state = eqxi.nondifferentiable_backward(final_state, name="The state of the solve", symbolic=False)

@@ -8,15 +8,16 @@ are
 """
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from equinox.internal import ω
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PyTree
 
+from sdegrad.jax.diffrax.terms import VF, Control
 from sdegrad.jax.diffrax.times import Times, Window
 from sdegrad.jax.methods.base import tree
 from sdegrad.jax.stepping.blocks import loop_back
@@ -39,19 +40,19 @@ class Reverse(NamedTuple):
     saved: Int[Array, ""]  # outputs not yet passed
     ahead: Y  # y + F / 2
     hat: Y
-    after: Any
+    after: Control
     a_y: Y  # cotangents
     a_hat: Y
     a_F: Y
-    a_after: Any
+    a_after: Control
     a_arrays: Arrays
-    caches: Any  # along the paths of Brownian motion
+    caches: list  # along the paths of Brownian motion
 
 
 class Backward(eqx.Module):
     """The backward pass. `arrays` are the differentiated ones in (args, terms), `rest` is everything else there."""
 
-    rest: Any
+    rest: PyTree
     times: Times | Window
     ts: Float[Array, "outputs"] | None  # None if all outputs are at the ends
     a_ys: Y  # cotangents of the outputs, [outputs, *y.shape]
@@ -78,7 +79,7 @@ class Backward(eqx.Module):
         t0, t1 = self.times(k), self.times(k + 1)
         before, caches = terms.advance(r.caches, t0, t1)
 
-        def products(hat: Y, arrays: Arrays, after: Any, before: Any) -> tuple[Any, Any]:
+        def products(hat: Y, arrays: Arrays, after: Control, before: Control) -> tuple[Y, Y]:
             args, terms = eqx.combine(arrays, self.rest)
             vf = terms.vf(t1, hat, args)
             return self._product(hat, vf, after, arrays), self._product(hat, vf, before, arrays)
@@ -102,11 +103,11 @@ class Backward(eqx.Module):
             caches=caches,
         )
 
-    def end(self, arrays: Arrays, y0: Y, vf0: Any, r: Reverse) -> tuple[Any, Any, Any, Any]:
+    def end(self, arrays: Arrays, y0: Y, vf0: VF, r: Reverse) -> tuple[Y, Y, VF, Arrays]:
         """The cotangents of y, hat, vf0 and the arrays at the first time, where diffrax has evaluated vf0 at hat."""
         vf0, static = eqx.partition(vf0, eqx.is_inexact_array)
 
-        def product(vf0: Any, arrays: Arrays, after: Any) -> Any:
+        def product(vf0: VF, arrays: Arrays, after: Control) -> Y:
             return self._product(y0, eqx.combine(vf0, static), after, arrays)
 
         a_vf0, v_arrays, v_after = jax.vjp(product, vf0, arrays, r.after)[1](r.a_F)
@@ -122,18 +123,18 @@ class Backward(eqx.Module):
             self._add(arrays, jnp.int32(0), r, v_arrays, v_after),
         )
 
-    def _control(self, k: Array, arrays: Arrays) -> Any:
+    def _control(self, k: Array, arrays: Arrays) -> Control:
         """The increment of the step after time k."""
         _, terms = eqx.combine(arrays, self.rest)
         return terms.contr(self.times(k), self.times(k + 1))
 
-    def _product(self, y: Y, vf: Any, control: Any, arrays: Arrays) -> Any:
+    def _product(self, y: Y, vf: VF, control: Control, arrays: Arrays) -> Y:
         """F, like y."""
         _, terms = eqx.combine(arrays, self.rest)
         F = terms.prod(vf, control)
         return tree(lambda y, F: jnp.broadcast_to(F, y.shape).astype(y.dtype), y, F)
 
-    def _add(self, arrays: Arrays, k: Array, r: Reverse, v_arrays: Any, v_after: Any) -> Any:
+    def _add(self, arrays: Arrays, k: Array, r: Reverse, v_arrays: Arrays, v_after: Control) -> Arrays:
         """a_arrays plus v_arrays plus the share of the control of the step after time k. That share is zero for
         Brownian motion, and then its increment is not computed again.
         """
@@ -141,7 +142,7 @@ class Backward(eqx.Module):
         (w_arrays,) = pull((r.a_after**ω + v_after**ω).ω)
         return (r.a_arrays**ω + v_arrays**ω + w_arrays**ω).ω
 
-    def _outputs(self, t0: Array, t1: Array, saved: Array, a_y: Y) -> tuple[Array, Any, Any]:
+    def _outputs(self, t0: Array, t1: Array, saved: Array, a_y: Y) -> tuple[Array, Y, Y]:
         """The outputs before the step from t0 to t1, and the cotangents of y at its end and its start,
         with those of the outputs within the step shared among them.
         """
@@ -150,11 +151,11 @@ class Backward(eqx.Module):
             return start
         ts = self.ts
 
-        def share(carry: tuple[Array, Any, Any]) -> tuple[Array, Any, Any]:
+        def share(carry: tuple[Array, Y, Y]) -> tuple[Array, Y, Y]:
             i, here, previous = carry[0] - 1, *carry[1:]
             w = (ts[i] - t0) / (t1 - t0)
 
-            def add(w: Array, a: Any) -> Any:
+            def add(w: Array, a: Y) -> Y:
                 return tree(lambda a, a_ys: a + w.astype(jnp.finfo(a.dtype).dtype) * a_ys[i], a, self.a_ys)
 
             return i, add(w, here), add(1 - w, previous)

@@ -1,7 +1,5 @@
 """Whether the Brownian paths of a solve by diffrax are as long as the solve: asked once, before its loop."""
 
-from typing import Any
-
 import equinox as eqx
 from diffrax._term import WrapTerm  # what diffeqsolve puts around terms, to go backwards in time
 from jaxtyping import Array
@@ -9,11 +7,11 @@ from jaxtyping import Array
 from sdegrad.jax.arguments import eps_of
 from sdegrad.jax.brownian.interval import BrownianInterval
 from sdegrad.jax.brownian.positions import inside
-from sdegrad.jax.diffrax.terms import parts_of
+from sdegrad.jax.diffrax.terms import Terms, parts_of
 from sdegrad.jax.times import OneCell
 
 
-def spanned(time: Array, terms: Any, ends: tuple[Array, Array]) -> Array:
+def spanned(time: Array, terms: Terms, ends: tuple[Array, Array]) -> Array:
     """`time` unchanged; an error at run time where a `BrownianInterval` in the terms does not span both ends."""
     for wrapped in parts_of(WrapTerm, terms):
         for path in parts_of(BrownianInterval, wrapped):

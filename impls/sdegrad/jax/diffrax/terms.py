@@ -1,15 +1,20 @@
 """The terms of a solve as a pytree of all arrays that they use, and their `BrownianInterval`s."""
 
-from typing import Any
+from collections.abc import Callable
 
 import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from diffrax._term import WrapTerm  # what diffeqsolve puts around every term, to go backwards in time
+from jax.typing import ArrayLike
+from jaxtyping import Array, PyTree
 
 from sdegrad.jax.brownian.interval import BrownianInterval
-from sdegrad.jax.types import Args, Carried, Y
+from sdegrad.jax.types import Args, Carried, Increment, Time, Y
+
+Terms = PyTree  # of diffrax: a term, or several
+VF, Control = PyTree, PyTree  # what a term returns from `vf`, and from `contr`
 
 
 class HoistedTerm(diffrax.AbstractTerm):
@@ -19,28 +24,28 @@ class HoistedTerm(diffrax.AbstractTerm):
     that these are within [t0, t1] was checked before.
     """
 
-    vector_field: Any
-    control: Any
-    interaction: Any
-    intervals: Any
+    vector_field: Callable[..., VF]
+    control: Callable[..., Control]
+    interaction: Callable[[VF, Control], Y]
+    intervals: Callable[..., list]
     brownian: list
     cached: bool = eqx.field(static=True)
     paths: list  # of Brownian motion: by these diffrax knows an SDE, and its order
 
-    def vf(self, t: Any, y: Y, args: Args) -> Any:
+    def vf(self, t: ArrayLike, y: Y, args: Args) -> VF:
         return self.vector_field(t, y, args)
 
-    def contr(self, t0: Any, t1: Any, **_: Any) -> Any:
+    def contr(self, t0: ArrayLike, t1: ArrayLike, **_: object) -> Control:
         return self.advance(self.start(), t0, t1)[0]
 
-    def prod(self, vf: Any, control: Any) -> Any:
+    def prod(self, vf: VF, control: Control) -> Y:
         return self.interaction(vf, control)
 
     def start(self) -> list:
         """What `advance` carries from step to step."""
         return [path.start() if self.cached else None for path in self.brownian]
 
-    def advance(self, caches: list, t0: Any, t1: Any) -> tuple[Any, list]:
+    def advance(self, caches: list, t0: ArrayLike, t1: ArrayLike) -> tuple[Control, list]:
         """(The control over [t0, t1], the caches after it)."""
         asked = zip(self.brownian, caches, self.intervals(t0, t1), strict=True)
         made = [path.advance(cache, *interval) for path, cache, interval in asked]
@@ -54,15 +59,15 @@ class Known(diffrax.AbstractTerm):
     """Terms over one step, whose control is known."""
 
     terms: HoistedTerm
-    control: Any
+    control: Control
 
-    def vf(self, t: Any, y: Y, args: Args) -> Any:
+    def vf(self, t: ArrayLike, y: Y, args: Args) -> VF:
         return self.terms.vf(t, y, args)
 
-    def contr(self, *_: Any, **__: Any) -> Any:
+    def contr(self, *_: object, **__: object) -> Control:
         return self.control
 
-    def prod(self, vf: Any, control: Any) -> Any:
+    def prod(self, vf: VF, control: Control) -> Y:
         return self.terms.prod(vf, control)
 
 
@@ -72,26 +77,28 @@ class CachingSolver(eqx.Module):
     solver: diffrax.ReversibleHeun
 
     @property
-    def interpolation_cls(self) -> Any:
+    def interpolation_cls(self) -> Callable[..., diffrax.AbstractLocalInterpolation]:
         return self.solver.interpolation_cls
 
-    def error_order(self, terms: HoistedTerm) -> Any:
+    def error_order(self, terms: HoistedTerm) -> ArrayLike | None:
         return self.solver.error_order(terms)
 
-    def step(self, terms: HoistedTerm, t0: Any, t1: Any, y0: Y, args: Args, state: Carried, made_jump: Any) -> Any:
+    def step(
+        self, terms: HoistedTerm, t0: Time, t1: Time, y0: Y, args: Args, state: Carried, made_jump: bool | Array
+    ) -> tuple:
         state, caches = state
         control, caches = terms.advance(caches, t0, t1)
         y, error, dense, state, result = self.solver.step(Known(terms, control), t0, t1, y0, args, state, made_jump)
         return y, error, dense, (state, caches), result
 
 
-def hoist(terms: Any, t: Any, y: Y, args: Args, cached: bool) -> HoistedTerm:
+def hoist(terms: Terms, t: Time, y: Y, args: Args, cached: bool) -> HoistedTerm:
     """cached: whether the `BrownianInterval`s in the terms keep their `TreeCache` from step to step, which pays unless
     the steps are the cells of a path.
     """
     brownian = [part.control for part in jax.tree.leaves(terms, is_leaf=_is_part) if _is_brownian(part)]
 
-    def replaced(controls: list) -> Any:
+    def replaced(controls: list) -> Terms:
         """The terms with other controls in the place of the paths."""
         rest = iter(controls)
         return jax.tree.map(
@@ -100,11 +107,11 @@ def hoist(terms: Any, t: Any, y: Y, args: Args, cached: bool) -> HoistedTerm:
             is_leaf=_is_part,
         )
 
-    def intervals(t0: Any, t1: Any) -> list:
+    def intervals(t0: Time, t1: Time) -> list:
         asked: list = [None] * len(brownian)
 
-        def recorder(i: int) -> Any:
-            def record(t0: Any, t1: Any) -> Any:
+        def recorder(i: int) -> Callable[[Time, Time], Increment]:
+            def record(t0: Time, t1: Time) -> Increment:
                 asked[i] = (t0, t1)
                 return _zeros(brownian[i])
 
@@ -113,7 +120,7 @@ def hoist(terms: Any, t: Any, y: Y, args: Args, cached: bool) -> HoistedTerm:
         replaced([recorder(i) for i in range(len(brownian))]).contr(t0, t1)
         return asked
 
-    def control(t0: Any, t1: Any, increments: list) -> Any:
+    def control(t0: Time, t1: Time, increments: list) -> Control:
         return replaced([lambda t0, t1, W=W: W for W in increments]).contr(t0, t1)
 
     vf, example = eqx.filter_eval_shape(terms.vf, t, y, args), eqx.filter_eval_shape(terms.contr, t, t)
@@ -128,20 +135,20 @@ def hoist(terms: Any, t: Any, y: Y, args: Args, cached: bool) -> HoistedTerm:
     )
 
 
-def _zeros(path: BrownianInterval) -> Any:
+def _zeros(path: BrownianInterval) -> Increment:
     return jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), path.structs)
 
 
-def _is_part(x: Any) -> bool:
+def _is_part(x: object) -> bool:
     """Whether x is a term by itself, not several put together, nor one wrapped by diffrax."""
     return not isinstance(x, diffrax.MultiTerm | WrapTerm | tuple)
 
 
-def _is_brownian(x: Any) -> bool:
+def _is_brownian(x: object) -> bool:
     return type(x) is diffrax.ControlTerm and isinstance(x.control, BrownianInterval)
 
 
-def parts_of(cls: type, tree: Any) -> list:
+def parts_of(cls: type, tree: PyTree) -> list:
     """The instances of a class in a pytree."""
     leaves = jax.tree.leaves(tree, is_leaf=lambda x: isinstance(x, cls))
     return [leaf for leaf in leaves if isinstance(leaf, cls)]

@@ -1,12 +1,10 @@
 """The times of a solve by diffrax, bitwise the same in both passes: an ulp is another Brownian increment."""
 
-from typing import Any
-
 import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PyTree
 
 from sdegrad.jax.stepping.blocks import BLOCK
 
@@ -31,7 +29,7 @@ class EvenSteps(eqx.Module):
         time = jnp.where(k >= self.steps, self.t1, self.t0 + jnp.abs((self.t1 - self.t0) * fraction))
         return jnp.where(k == 1, self.first, time)
 
-    def adapt_step_size(self, _: Any, t1: Any, *unused: Any) -> tuple[bool, Any, Any, bool, Any, Any]:
+    def adapt_step_size(self, _: Array, t1: Array, *unused: PyTree) -> tuple:
         """The method of `diffrax.AbstractStepSizeController`; its state is the number of the step just made."""
         k = unused[-1] + 1
         return True, t1, self.time(k), False, k, diffrax.RESULTS.successful

@@ -1,8 +1,7 @@
 """One method per file; the table of what is true of each is `sdegrad.methods.METHODS`."""
 
 import inspect
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from sdegrad.jax.methods import log_ode, mccallum_foster, milstein, srk
 from sdegrad.jax.methods.ees25 import EES25
@@ -14,7 +13,7 @@ from sdegrad.jax.methods.midpoint import Midpoint
 from sdegrad.jax.methods.reversible_heun import ReversibleHeun
 from sdegrad.jax.methods.shark import ShARK
 from sdegrad.jax.methods.sra1 import SRA1
-from sdegrad.jax.types import Method
+from sdegrad.jax.types import Method, Options
 
 # A method, or make(sde_type, noise_type, *, options) -> Method where it depends on these.
 SOLVERS: dict[str, Method | Callable[..., Method]] = {
@@ -34,7 +33,7 @@ SOLVERS: dict[str, Method | Callable[..., Method]] = {
 }
 
 
-def make_method(method: str, sde_type: str, noise_type: str, options: Mapping[str, Any]) -> Method:
+def make_method(method: str, sde_type: str, noise_type: str, options: Options) -> Method:
     """`method` for an SDE of these types. ValueError for an option that it does not have."""
     entry = SOLVERS[method]
     parameters = inspect.signature(entry).parameters.values() if callable(entry) else []

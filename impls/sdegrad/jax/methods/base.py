@@ -1,12 +1,13 @@
 """What the one-step methods share that carry nothing but the solution, and the arithmetic of states."""
 
 from abc import abstractmethod
-from typing import Any
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
+from jaxtyping import PyTree
 
-from sdegrad.jax.types import Carried, Increment, Time, VectorField, Y
+from sdegrad.jax.types import Carried, Field, Increment, Time, VectorField, Y
 
 
 class OneStep(eqx.Module):
@@ -19,7 +20,7 @@ class OneStep(eqx.Module):
         return y0
 
     @abstractmethod
-    def step(self, field: VectorField, t0: Time, t1: Time, dt: Time, dW: Increment, state: Carried) -> Carried: ...
+    def step(self, field: Field, t0: Time, t1: Time, dt: Time, dW: Increment, state: Carried) -> Carried: ...
 
     def value(self, state: Carried) -> Y:
         return state
@@ -28,6 +29,6 @@ class OneStep(eqx.Module):
         return state, state
 
 
-def tree(f: Any, *states: Any) -> Any:
+def tree(f: Callable[..., PyTree], *states: PyTree) -> PyTree:
     """f, leaf by leaf."""
     return jax.tree.map(f, *states)

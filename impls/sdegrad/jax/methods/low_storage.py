@@ -4,8 +4,7 @@ Williamson (1980), J. Comput. Phys. 35. F = f dt + g dW, so Stratonovich; strong
 noise. For those that are symmetric to a high power of the step, a step back with (-dt, -dW) is almost its inverse.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -15,7 +14,7 @@ from equinox.internal import ω
 from sdegrad import tableaux
 from sdegrad.jax.methods.base import OneStep, tree
 from sdegrad.jax.sde import backwards
-from sdegrad.jax.types import Arrays, Carried, Increment, Time, VectorField, Y
+from sdegrad.jax.types import Arrays, Carried, FieldOf, Increment, Time, VectorField, Y
 
 
 class Reverse(NamedTuple):
@@ -37,11 +36,11 @@ class LowStorage(OneStep):
             y = (y**ω + b * k**ω).ω
         return y
 
-    def reverse_init(self, state: Carried, dt: Any, dW: Increment, arrays: Arrays) -> Reverse:  # noqa: ARG002
+    def reverse_init(self, state: Carried, dt: Time, dW: Increment, arrays: Arrays) -> Reverse:  # noqa: ARG002
         return Reverse(state, *tree(jnp.zeros_like, (state, arrays)))
 
     def reverse(
-        self, field: Callable, arrays: Arrays, t0: Time, t1: Time, dt: Time, dW: Increment, r: Reverse
+        self, field: FieldOf, arrays: Arrays, t0: Time, t1: Time, dt: Time, dW: Increment, r: Reverse
     ) -> Reverse:
         """A step back, and the gradient of the step from where it leads."""
         y = self.step(field(arrays), t1, t0, -dt, backwards(dW), r.y)
@@ -49,5 +48,5 @@ class LowStorage(OneStep):
         a_y, v_arrays = pull(r.a_y)
         return Reverse(y, a_y, (r.a_arrays**ω + v_arrays**ω).ω)
 
-    def reverse_last(self, field: Callable, arrays: Arrays, t0: Time, y0: Y, r: Reverse) -> tuple[Y, Y, Arrays]:  # noqa: ARG002
+    def reverse_last(self, field: FieldOf, arrays: Arrays, t0: Time, y0: Y, r: Reverse) -> tuple[Y, Y, Arrays]:  # noqa: ARG002
         return r.y, r.a_y, r.a_arrays

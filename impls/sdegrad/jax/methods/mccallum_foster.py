@@ -10,8 +10,7 @@ where l < 1, the coupling, keeps the two together: its step matrix has the deter
 is stable where the solution shrinks in a step by less than the factor l; round-off of its inverse grows like l^-n.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -28,7 +27,7 @@ from sdegrad.jax.methods.midpoint import Midpoint
 from sdegrad.jax.methods.shark import ShARK
 from sdegrad.jax.methods.sra1 import SRA1
 from sdegrad.jax.sde import backwards
-from sdegrad.jax.types import Arrays, Increment, Method, Time, VectorField, Y
+from sdegrad.jax.types import Arrays, FieldOf, Increment, Method, Time, VectorField, Y
 
 ANY_NOISE: dict[str, OneStep] = {
     "ees25": EES25,
@@ -82,18 +81,18 @@ class McCallumFoster(eqx.Module):
     def copies(self, state: State) -> tuple[Y, Y]:
         return state.y, state.z
 
-    def reverse_init(self, state: State, dt: Any, dW: Increment, arrays: Arrays) -> Reverse:  # noqa: ARG002
+    def reverse_init(self, state: State, dt: Time, dW: Increment, arrays: Arrays) -> Reverse:  # noqa: ARG002
         return Reverse(*state, *tree(jnp.zeros_like, (*state, arrays)))
 
     def reverse(
-        self, field: Callable, arrays: Arrays, t0: Time, t1: Time, dt: Time, dW: Increment, r: Reverse
+        self, field: FieldOf, arrays: Arrays, t0: Time, t1: Time, dt: Time, dW: Increment, r: Reverse
     ) -> Reverse:
         """The inverse of the step and its gradient: two steps of the base, and two pull-backs."""
 
-        def back(y: Y, arrays: Arrays) -> Any:
+        def back(y: Y, arrays: Arrays) -> Y:
             return self.base.step(field(arrays), t1, t0, -dt, backwards(dW), y)
 
-        def forth(z: Y, arrays: Arrays) -> Any:
+        def forth(z: Y, arrays: Arrays) -> Y:
             return self.base.step(field(arrays), t0, t1, dt, dW, z)
 
         y_back, pull_back = jax.vjp(back, r.y, arrays)
@@ -107,7 +106,7 @@ class McCallumFoster(eqx.Module):
         a_z = (r.a_z**ω - a_y**ω + v_z**ω).ω
         return Reverse(y, z, a_y, a_z, (r.a_arrays**ω + v_arrays**ω + w_arrays**ω).ω)
 
-    def reverse_last(self, field: Callable, arrays: Arrays, t0: Time, y0: Y, r: Reverse) -> tuple[Y, Y, Arrays]:  # noqa: ARG002
+    def reverse_last(self, field: FieldOf, arrays: Arrays, t0: Time, y0: Y, r: Reverse) -> tuple[Y, Y, Arrays]:  # noqa: ARG002
         return r.y, (r.a_y**ω + r.a_z**ω).ω, r.a_arrays
 
 

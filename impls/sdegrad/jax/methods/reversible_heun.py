@@ -9,8 +9,7 @@ The step has a closed inverse, so the gradient needs no stored trajectory. For y
 dt lies on the imaginary axis between -i and i; for a < 0, y and hat part like exp(-a t), however small dt is.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -18,13 +17,13 @@ import jax.numpy as jnp
 from equinox.internal import ω
 
 from sdegrad.jax.methods.base import tree
-from sdegrad.jax.types import Arrays, Increment, Time, VectorField, Y
+from sdegrad.jax.types import Arrays, FieldOf, FieldValue, Increment, Time, VectorField, Y
 
 
 class State(NamedTuple):
     y: Y
     hat: Y
-    fields: Any  # at hat
+    fields: FieldValue  # at hat
 
 
 class Reverse(NamedTuple):
@@ -32,7 +31,7 @@ class Reverse(NamedTuple):
 
     ahead: Y  # y + F / 2
     hat: Y
-    dt: Any
+    dt: Time
     dW: Increment
     a_y: Y  # cotangents, of y, hat, F and the arrays in the vector fields
     a_hat: Y
@@ -69,18 +68,18 @@ class ReversibleHeun(eqx.Module):
     def copies(self, state: State) -> tuple[Y, Y]:
         return state.y, state.hat
 
-    def reverse_init(self, state: State, dt: Any, dW: Increment, arrays: Arrays) -> Reverse:
+    def reverse_init(self, state: State, dt: Time, dW: Increment, arrays: Arrays) -> Reverse:
         """The backward pass at the last time, where it starts. dt, dW and the arrays only give the shapes."""
         dt, dW, a_y, a_arrays = tree(jnp.zeros_like, (dt, dW, state.y, arrays))
         return Reverse(state.y, state.hat, dt, dW, a_y, a_y, a_y, a_arrays)
 
     def reverse(
         self,
-        field: Callable,
+        field: FieldOf,
         arrays: Arrays,
         t0: Time,  # noqa: ARG002
         t1: Time,
-        dt: Any,
+        dt: Time,
         dW: Increment,
         r: Reverse,
     ) -> Reverse:
@@ -89,7 +88,7 @@ class ReversibleHeun(eqx.Module):
         field(arrays) is the `VectorField`.
         """
 
-        def after_and_before(hat: Y, arrays: Arrays) -> tuple[Any, Any]:
+        def after_and_before(hat: Y, arrays: Arrays) -> tuple[Y, Y]:
             fields = field(arrays).at(t1, hat)
             return field(arrays).contract(fields, r.dt, r.dW), field(arrays).contract(fields, dt, dW)
 
@@ -105,7 +104,7 @@ class ReversibleHeun(eqx.Module):
         a_arrays = (r.a_arrays**ω + v_arrays**ω).ω
         return Reverse(ahead, hat, dt, dW, a_y, (-(a_hat**ω)).ω, a_F, a_arrays)
 
-    def reverse_last(self, field: Callable, arrays: Arrays, t0: Time, y0: Y, r: Reverse) -> tuple[Y, Y, Arrays]:
+    def reverse_last(self, field: FieldOf, arrays: Arrays, t0: Time, y0: Y, r: Reverse) -> tuple[Y, Y, Arrays]:
         """The y that the backward pass reaches at t0, where hat = y0, and the cotangents of y0 and the arrays."""
         dt, dW = tree(jnp.zeros_like, (r.dt, r.dW))
         end = self.reverse(field, arrays, t0, t0, dt, dW, r._replace(hat=y0))

@@ -5,10 +5,10 @@ own, the order is 1/2. Three drifts and four diffusions a step.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax.numpy as jnp
 from equinox.internal import ω
+from jaxtyping import Array
 
 from sdegrad.jax.brownian.levy import LevyIncrement
 from sdegrad.jax.methods.base import OneStep, tree
@@ -18,7 +18,7 @@ from sdegrad.jax.types import Carried, MatrixField, Method, Time, Y
 from sdegrad.tableaux import SRI2W1 as TABLEAU
 
 
-def _sum(y: Y, weights: Sequence[float | int], values: Sequence[Any]) -> Any:
+def _sum(y: Y, weights: Sequence[float | int], values: Sequence[Y]) -> Y:
     for weight, value in zip(weights, values, strict=False):
         if weight:
             y = (y**ω + weight * value**ω).ω
@@ -30,7 +30,7 @@ class SRI(OneStep):
     smooth = False
 
     def step(self, field: MatrixField, t0: Time, t1: Time, dt: Time, dW: LevyIncrement, state: Carried) -> Carried:  # noqa: ARG002
-        def integral(w: Any, h: Any, i: int) -> Any:
+        def integral(w: Array, h: Array, i: int) -> Array | int:
             dt_, root = real(dt, w), real(jnp.sqrt(dt), w)
             I = (w, (w * w - dt_) / (2 * root), w / 2 + h, (w * w * w - 3 * dt_ * w) / (6 * dt_))  # noqa: E741
             return sum(b[i] * x for b, x in zip(TABLEAU.beta, I, strict=True) if b[i])

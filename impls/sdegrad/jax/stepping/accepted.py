@@ -5,7 +5,7 @@ Kept of the solve are the times of its steps, a scalar each, from which all else
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -13,9 +13,9 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from sdegrad.jax.brownian.levy import LevyIncrement
-from sdegrad.jax.stepping.blocks import BLOCK, loop_back
+from sdegrad.jax.stepping.blocks import BLOCK, loop, loop_back
 from sdegrad.jax.stepping.fixed import increment
-from sdegrad.jax.types import CachedPath, Carried, Increment, Index, Path, Y
+from sdegrad.jax.types import Cache, CachedPath, Carried, Carry, Increment, Index, Path, Y
 
 
 class Accepted(eqx.Module):
@@ -60,23 +60,35 @@ class Accepted(eqx.Module):
         """The Brownian increment over that step."""
         return self.advance(self.start(), self.exact_time(k), self.exact_time(k + 1))[0]
 
-    def start(self) -> Any:
-        """What `advance` carries from query to query."""
+    def start(self) -> Cache:
+        """The cache before the first query; None for a path that has none."""
         return self.bm.start() if isinstance(self.bm, CachedPath) else None
 
-    def advance(self, cache: Any, a: Array, b: Array) -> tuple[Any, Any]:
+    def advance(self, cache: Cache, a: Array, b: Array) -> tuple[Increment, Cache]:
         """The Brownian increment over [a, b], and the cache after it."""
         if not isinstance(self.bm, CachedPath):
             return increment(self.bm, a, b, self.levy_area), cache
         dW, cache = self.bm.advance(cache, a, b)
         return (dW.W if isinstance(dW, LevyIncrement) and self.levy_area == "none" else dW), cache
 
-    def each_back(self, first: Index, last: Index, step: Callable, carry: Any) -> Any:
+    def each(self, first: Index, last: Index, step: Callable, carry: Carry) -> Carry:
+        """carry = step(k, dW, carry) for every step k from `first` to `last` - 1, beside what `advance` carries. dW is
+        the increment over the step.
+        """
+
+        def forth(k: Index, carry: tuple[Cache, Carry]) -> tuple[Cache, Carry]:
+            cache, carry = carry
+            dW, cache = self.advance(cache, self.exact_time(k), self.exact_time(k + 1))
+            return cache, step(k, dW, carry)
+
+        return loop(first, last, forth, carry, backwards=False)
+
+    def each_back(self, first: Index, last: Index, step: Callable, carry: Carry) -> Carry:
         """carry = step(some, k, dW, carry) for every step k from `last` - 1 back to `first`, beside what `advance`
         carries. dW is the increment over the step, `some` the steps with the times there.
         """
 
-        def back(some: "Accepted", k: Index, carry: tuple[Any, Any]) -> tuple[Any, Any]:
+        def back(some: "Accepted", k: Index, carry: tuple[Cache, Carry]) -> tuple[Cache, Carry]:
             cache, carry = carry
             dW, cache = some.advance(cache, some.exact_time(k), some.exact_time(k + 1))
             return cache, step(some, k, dW, carry)

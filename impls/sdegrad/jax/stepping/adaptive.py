@@ -8,19 +8,19 @@ Steps are clipped to end at the output times.
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import equinox.internal as eqxi
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PyTree
 
 from sdegrad.jax.methods.base import tree
 from sdegrad.jax.sde import SDE
 from sdegrad.jax.stepping.accepted import Accepted, Solved, middle
-from sdegrad.jax.types import Carried, CellPath, Embedded, Made, Y
+from sdegrad.jax.types import Cache, Carried, CellPath, Embedded, Made, Method, Y
 
 SAFETY = 0.9
 SMALLEST, LARGEST = 0.2, 5.0  # factors of the step
@@ -48,14 +48,14 @@ class _Run(NamedTuple):
     times: Float[Array, "times"]
     accepted: Int[Array, ""]
     tried: Int[Array, ""]
-    cache: Any  # of the path
+    cache: Cache
 
 
 class Stepper(eqx.Module):
     """Makes the steps. outputs: the output times, as steps."""
 
     sde: SDE
-    method: Any
+    method: Method
     outputs: Accepted
 
     @property
@@ -63,7 +63,7 @@ class Stepper(eqx.Module):
         """Whether a step is made in two halves."""
         return not isinstance(self.method, Embedded)
 
-    def init(self, y0: Y) -> Any:
+    def init(self, y0: Y) -> Carried:
         return self.method.init(self.sde, self.outputs.time(0), y0)
 
     def end(self, t: Array, h: Array, target: Array) -> Array:
@@ -77,9 +77,9 @@ class Stepper(eqx.Module):
         rounded = origin + jnp.floor((t + h - origin) / spacing + 1e-3) * spacing
         return jnp.where(t + OVERSHOOT * h < target, rounded, target)
 
-    def __call__(self, run: _Run) -> tuple[Any, Any, Any]:
+    def __call__(self, run: _Run) -> tuple[Carried, Y, Cache]:
         """The state at run.end, the error of the solution there, and the cache of the path."""
-        if not self.halves:
+        if isinstance(self.method, Embedded):
             made, cache = self._step(self.method.estimated, run.cache, run.t, run.end, run.state)
             return *made, cache
         half, step, value = middle(run.t, run.end), self.method.step, self.method.value
@@ -88,7 +88,7 @@ class Stepper(eqx.Module):
         state, cache = self._step(step, cache, half, run.end, state)
         return state, tree(jnp.subtract, value(whole), value(state)), cache
 
-    def _step(self, step: Callable, cache: Any, a: Array, b: Array, state: Carried) -> tuple[Any, Any]:
+    def _step(self, step: Callable, cache: Cache, a: Array, b: Array, state: Carried) -> tuple[PyTree, Cache]:
         t0, t1, dt = (t.astype(self.outputs.dtype) for t in (a, b, b - a))
         dW, cache = self.outputs.advance(cache, a, b)
         return step(self.sde, t0, t1, dt, dW, state), cache
@@ -100,7 +100,7 @@ def solve(step: Stepper, y0: Y, control: Control) -> tuple[Solved, Accepted, Mad
     """
     value, ts = step.method.value, step.outputs.times
 
-    def to(run: _Run, target: Array) -> tuple[_Run, tuple[Any, Array]]:
+    def to(run: _Run, target: Array) -> tuple[_Run, tuple[Y, Array]]:
         run = run._replace(end=step.end(run.t, run.h, target))
         run = lax.while_loop(
             lambda r: (r.t < target) & (r.end > r.t) & (r.tried < control.max_steps),
@@ -141,7 +141,7 @@ def _attempt(step: Stepper, control: Control, target: Array, run: _Run) -> _Run:
     )
 
 
-def _scaled(miss: Any, y0: Y, y1: Y, control: Control) -> Float[Array, ""]:
+def _scaled(miss: Y, y0: Y, y1: Y, control: Control) -> Float[Array, ""]:
     """Root mean square of the error, in units of what is accepted."""
 
     def squares(miss: Array, y0: Array, y1: Array) -> Array:
@@ -163,7 +163,7 @@ def _factor(error: Array, previous: Array, order: float) -> Array:
     return jnp.where(jnp.isnan(error), SMALLEST, jnp.clip(factor, SMALLEST, jnp.where(error <= 1, LARGEST, SAFETY)))
 
 
-def _check(ys: Y, run: _Run, end: Array, control: Control) -> Any:
+def _check(ys: Y, run: _Run, end: Array, control: Control) -> Y:
     """ys, if the run has come to its end."""
     sentences = [
         f"sdeint has used up max_steps = {control.max_steps} adaptive steps, accepted or not, before the end of ts; "

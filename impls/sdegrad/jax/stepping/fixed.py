@@ -12,8 +12,8 @@ from jax import lax
 from sdegrad.grid import Grid
 from sdegrad.jax.brownian.levy import LevyIncrement
 from sdegrad.jax.stepping.blocks import loop
-from sdegrad.jax.times import fine_time, grid_time
-from sdegrad.jax.types import CellPath, Increment, Index, Path
+from sdegrad.jax.times import fine_time, grid_time, time_dtype
+from sdegrad.jax.types import Carry, CellPath, Increment, Index, Path
 
 _DRAWS = 16  # at once; more are no cheaper
 # XLA on a CPU divides the making of more normals among threads, which costs more than it saves; and a solve that
@@ -35,21 +35,32 @@ class Steps(eqx.Module):
     dtype: np.dtype = eqx.field(static=True)
     levy_area: str = eqx.field(static=True, default="none")
 
-    def each(self, first: Index, last: Index, step: Callable, carry: Any, *, backwards: bool = False) -> Any:
-        """carry = step(k, dW, carry) for every step k from `first` to `last` - 1, or back from there; dW is the
-        increment over it. The increments of a block of steps are drawn at once, the same in both directions.
+    def start(self) -> None:
+        """What the loops over the steps carry along the path: nothing."""
+
+    def each(self, first: Index, last: Index, step: Callable, carry: Carry) -> Carry:
+        """carry = (None, step(k, dW, carry)) for every step k from `first` to `last` - 1; dW is the increment over
+        it.
         """
+        return None, self._each(first, last, step, carry[1])
+
+    def each_back(self, first: Index, last: Index, step: Callable, carry: Carry) -> Carry:
+        """carry = (None, step(self, k, dW, carry)) for every step k from `last` - 1 back to `first`."""
+        return None, self._each(first, last, lambda *at: step(self, *at), carry[1], backwards=True)
+
+    def _each(self, first: Index, last: Index, step: Callable, carry: Carry, *, backwards: bool = False) -> Carry:
+        """The increments of a block of steps are drawn at once, the same in both directions."""
         size = self._draws()
         if size == 1:
             return loop(first, last, lambda k, carry: step(k, self.noise(k), carry), carry, backwards)
 
-        def block(i: Index, carry: Any) -> Any:
+        def block(i: Index, carry: Carry) -> Carry:
             start = first + i * size
             end = jnp.minimum(start + size, last)
             each = jnp.minimum(start + jnp.arange(size, dtype=jnp.int32), self.grid.steps - 1)
             dWs = jax.vmap(self.noise)(each)
 
-            def one(k: Index, carry: Any) -> Any:
+            def one(k: Index, carry: Carry) -> Carry:
                 return step(
                     k, jax.tree.map(lambda x: lax.dynamic_index_in_dim(x, k - start, keepdims=False), dWs), carry
                 )
@@ -57,13 +68,6 @@ class Steps(eqx.Module):
             return loop(start, end, one, carry, backwards)
 
         return loop(0, (last - first + size - 1) // size, block, carry, backwards)
-
-    def start(self) -> None:
-        """What `each_back` carries along the path: nothing."""
-
-    def each_back(self, first: Index, last: Index, step: Callable, carry: Any) -> Any:
-        """carry = (None, step(self, k, dW, carry)) for every step k from `last` - 1 back to `first`."""
-        return None, self.each(first, last, lambda *at: step(self, *at), carry[1], backwards=True)
 
     def _draws(self) -> int:
         """How many increments are drawn at once: one, unless they are the path's own cells, small but not tiny."""
@@ -92,7 +96,7 @@ class Steps(eqx.Module):
         return dW.W if isinstance(dW, LevyIncrement) and self.levy_area == "none" else dW
 
 
-def increment(bm: Any, a: jax.Array, b: jax.Array, levy_area: str) -> Any:
+def increment(bm: Any, a: jax.Array, b: jax.Array, levy_area: str) -> Increment:
     """W over [a, b]; a `LevyIncrement` where a Levy area is wanted, which a path gives as those of diffrax do."""
     if levy_area == "none":
         return bm.evaluate(a, b)
@@ -101,9 +105,11 @@ def increment(bm: Any, a: jax.Array, b: jax.Array, levy_area: str) -> Any:
 
 
 def matching_cells(bm: Path, grid: Grid, eps: float) -> int | None:
-    """The index of the path's cell that is the first step, if every step is a cell of the path; else None."""
-    cells = bm.grid if isinstance(bm, CellPath) else None
-    if not isinstance(cells, Grid) or abs(cells.dt - grid.dt) > eps * grid.dt:
+    """The index of the path's cell that is the first step, if every step is a cell of the path; else None. Where JAX's
+    times are of single precision, so are those of a path: it cannot tell dt=0.1 from dt=np.float32(0.1).
+    """
+    cells, eps = bm.grid if isinstance(bm, CellPath) else None, max(eps, float(np.finfo(time_dtype()).eps))
+    if not isinstance(cells, Grid) or not cells.is_like(grid, eps):
         return None
     (first, starts), (last, ends) = (cells.locate(t, eps) for t in (grid.t0, grid.t1))
     return first if starts and ends and last == first + grid.steps else None

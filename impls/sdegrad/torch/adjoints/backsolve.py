@@ -18,7 +18,7 @@ from sdegrad.torch.adjoints.discrete import once_differentiable
 from sdegrad.torch.sde import CALLED, VectorField
 from sdegrad.torch.stepping.adaptive import AcceptedGrid, Tolerances, plan
 from sdegrad.torch.stepping.fixed import Solve, Step
-from sdegrad.torch.types import Number, Outputs, Scheme, SolverState, State
+from sdegrad.torch.types import Context, Form, Number, Outputs, Scheme, SolverState, State
 
 # Those that need no more of the SDE than f dt + g dW, f dt and g dW.
 MIRRORED = ("ees25", "ees27", "euler_heun", "heun", "midpoint")
@@ -75,7 +75,9 @@ def backsolve(
 
 class _Backsolve(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, solve: Solve, options: BacksolveOptions, y0: Tensor, *params: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        ctx: Context, solve: Solve, options: BacksolveOptions, y0: Tensor, *params: Tensor
+    ) -> tuple[Tensor, ...]:
         ys, state = solve.run(y0)
         solve.kept.settle()
         ctx.solve, ctx.options = solve, options
@@ -85,7 +87,7 @@ class _Backsolve(torch.autograd.Function):
         return ys, *state
 
     @staticmethod
-    def backward(ctx: Any, grad_ys: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Context, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
         solve, options = ctx.solve, ctx.options
         with solve.kept.restored():
             ys, *params = ctx.saved_tensors
@@ -94,7 +96,7 @@ class _Backsolve(torch.autograd.Function):
             step_back = (_transposed if options.predictions else _mirrored)(options, _field(solve), params)
             x = Bundle([ys[-1], *(torch.zeros_like(p) for p in (ys[-1], *params))])
             sweep = _over_the_steps if options.tolerances is None else _over_own_steps
-            return None, None, *sweep(solve, options, step_back, x, ys, grad_ys).parts[1:]
+            return None, None, *sweep(solve, options, step_back, x, ys, cotangents[0]).parts[1:]
 
 
 def _field(solve: Solve) -> VectorField:
@@ -161,7 +163,8 @@ def _mirrored(options: BacksolveOptions, field: VectorField, params: Sequence[Te
     field = replace(field, increment=increment, drift=drift, noise=noise)
 
     def step_back(x: Bundle, step: Step) -> Bundle:
-        return options.scheme.step(field, (x,), step.t1, step.t0, -step.dt, -step.dW)[0]
+        minus_dW = -step.dW  # pyright: ignore[reportOperatorIssue] (no `Area`: no scheme that runs backwards needs one)
+        return options.scheme.step(field, (x,), step.t1, step.t0, -step.dt, minus_dW)[0]
 
     return step_back
 
@@ -196,7 +199,7 @@ def _pull(function: Callable[[Tensor], Tensor], y: Tensor, a: Tensor, params: Se
     return (_Pull.apply if torch.is_grad_enabled() else _pulled)(function, y, a, *params)
 
 
-def _pulled(function: Any, y: Tensor, a: Tensor, *params: Tensor, keep: bool = False) -> tuple[Tensor, ...]:
+def _pulled(function: Form, y: Tensor, a: Tensor, *params: Tensor, keep: bool = False) -> tuple[Tensor, ...]:
     """`_pull` without derivatives. y is made a leaf: what it was made of, perhaps the parameters, gets no product."""
     with torch.enable_grad():
         y = y if keep else y.detach().requires_grad_()
@@ -211,14 +214,14 @@ class _Pull(torch.autograd.Function):
     """`_pulled`, differentiable: its derivative evaluates the function once more."""
 
     @staticmethod
-    def forward(ctx: Any, function: Any, y: Tensor, a: Tensor, *params: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Context, function: Form, y: Tensor, a: Tensor, *params: Tensor) -> tuple[Tensor, ...]:
         ctx.function = function
         ctx.save_for_backward(y, a, *params)
         return _pulled(function, y, a, *params)
 
     @staticmethod
     @once_differentiable('adjoint="backsolve" has no third derivatives; use sdeint(..., adjoint="backprop").')
-    def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Context, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
         y, a, *params = ctx.saved_tensors
         with torch.enable_grad():
             y, a = (x.detach().requires_grad_() for x in (y, a))

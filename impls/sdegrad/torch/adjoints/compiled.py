@@ -25,7 +25,7 @@ from sdegrad.torch.adjoints.discrete import Accumulator, recorded
 from sdegrad.torch.sde import CALLED, VectorField
 from sdegrad.torch.stepping.blocks import StepBlock, block_times, joined, step_block
 from sdegrad.torch.stepping.fixed import Solve
-from sdegrad.torch.types import Reversal, SolverState
+from sdegrad.torch.types import SDE, Reversal, SolverState
 
 LENGTH = 25  # steps: enough to hide the cost of a call, few enough to be compiled in less than a minute
 SPECIALISATIONS = 128  # of a block, by field, method, shapes and dtypes; beyond that torch refuses to compile it again
@@ -164,7 +164,7 @@ class Blocks:
                 ) from error
 
 
-def make_blocks(sde: Any, y0: Tensor, return_stats: bool) -> Blocks:
+def make_blocks(sde: SDE, y0: Tensor, return_stats: bool) -> Blocks:
     """The `Blocks` for `sde` on the device of y0. ValueError where torch, or the machine, cannot compile."""
     if return_stats:
         raise ValueError(

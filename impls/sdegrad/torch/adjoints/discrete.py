@@ -17,7 +17,7 @@ from torch.utils.checkpoint import set_checkpoint_early_stop
 from sdegrad.torch.adjoints.replay import REMEDY
 from sdegrad.torch.returned import differ
 from sdegrad.torch.stepping.fixed import Solve
-from sdegrad.torch.types import Outputs, SolverState, State
+from sdegrad.torch.types import Context, Form, Outputs, SolverState, State
 from sdegrad.torch.warn import warn
 
 # Relative distance of the reconstructed from the true initial state above which the gradient is in doubt.
@@ -95,7 +95,7 @@ class Accumulator:
         return grad
 
 
-def recorded(f_and_g: Callable[..., Any]) -> Callable[..., Any]:
+def recorded(f_and_g: Form) -> Form:
     """`f_and_g` that keeps its graph and makes `y` a leaf, inside a pass that runs without gradients."""
 
     def record(t: Tensor, y: Tensor) -> Any:
@@ -109,12 +109,12 @@ class _Refused(torch.autograd.Function):
     """Returns the last inputs unchanged, as functions of all inputs, whose derivative raises RuntimeError(message)."""
 
     @staticmethod
-    def forward(ctx: Any, message: str, outputs: int, *inputs: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Context, message: str, outputs: int, *inputs: Tensor) -> tuple[Tensor, ...]:
         ctx.message = message
         return tuple(x.view_as(x) for x in inputs[-outputs:])
 
     @staticmethod
-    def backward(ctx: Any, *_: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Context, *_: Tensor) -> tuple[Tensor | None, ...]:
         raise RuntimeError(ctx.message)
 
 
@@ -123,7 +123,7 @@ def once_differentiable(message: str) -> Callable[..., Any]:
     losses too, whose second derivatives torch's takes for zero."""
 
     def decorate(backward: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
-        def run(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
+        def run(ctx: Context, *grads: Tensor) -> tuple[Any, ...]:
             with torch.no_grad():
                 found = backward(ctx, *grads)
             if not torch.is_grad_enabled():
@@ -140,7 +140,7 @@ def once_differentiable(message: str) -> Callable[..., Any]:
 
 class _Reversible(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, solve: Solve, extras: int, *inputs: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Context, solve: Solve, extras: int, *inputs: Tensor) -> tuple[Tensor, ...]:
         y0, *rest = inputs
         ys, state = solve.run(y0)
         solve.kept.settle()
@@ -153,7 +153,7 @@ class _Reversible(torch.autograd.Function):
         "the gradients of the reversible adjoint cannot be differentiated again, for it keeps no trajectory; use "
         'sdeint(..., adjoint="backprop"), exact, or adjoint="backsolve", approximate, for second derivatives.'
     )
-    def backward(ctx: Any, grad_ys: Tensor, *grad_state: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Context, grad_ys: Tensor, *grad_state: Tensor) -> tuple[Tensor | None, ...]:
         solve = ctx.solve
         with solve.kept.restored():
             y0, *rest = ctx.saved_tensors

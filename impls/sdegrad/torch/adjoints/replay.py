@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from sdegrad.torch.returned import differ
+from sdegrad.torch.types import SDE, Form
 
 _INTERNAL = vars(nn.Module()).keys() - {"training"}
 _ABSENT = object()
@@ -24,7 +25,7 @@ class Kept:
     """What an SDE is made of. Made before the forward pass, and settled after it: what the SDE itself writes in that
     pass (a count of its calls, running statistics) is left as it is."""
 
-    def __init__(self, sde: Any) -> None:
+    def __init__(self, sde: SDE) -> None:
         self._name = type(sde).__name__
         self._places = [(name, place, _entries(place)) for name, place in _places(sde)]
         self._versions = [(f"{name}{key}", x, version(x)) for name, key, x in self._tensors()]
@@ -67,7 +68,7 @@ class Kept:
                 else:
                     place[key] = value
 
-    def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def around(self, function: Form) -> Form:
         """`function`, called with the SDE put back, for calls that come later."""
 
         def call(*arguments: Any) -> Any:
@@ -102,7 +103,7 @@ def version(x: Tensor) -> int:
     return 0 if x.is_inference() else x._version
 
 
-def _places(sde: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+def _places(sde: SDE) -> Iterator[tuple[str, dict[str, Any]]]:
     """The dictionaries in which the SDE finds what it is made of."""
     modules = dict(sde.named_modules()) if isinstance(sde, nn.Module) else {}
     if not modules:

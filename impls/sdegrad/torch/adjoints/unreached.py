@@ -9,17 +9,18 @@ from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
 
 from sdegrad.torch.start import Start
+from sdegrad.torch.types import SDE
 from sdegrad.torch.warn import warn
 
-_CHECKED: WeakSet[Any] = WeakSet()
+_CHECKED: WeakSet[SDE] = WeakSet()
 
 
-def unchecked(sde: Any) -> bool:
+def unchecked(sde: SDE) -> bool:
     """True if `sde` was not checked before. Once is enough, and the check costs a graph."""
     return torch.is_grad_enabled() and sde not in _CHECKED
 
 
-def check_reached(sde: Any, start: Start, params: Sequence[Tensor]) -> Start:
+def check_reached(sde: SDE, start: Start, params: Sequence[Tensor]) -> Start:
     """Return `start` without its graph. Warn if the graph leads to leaves that are not among `params`."""
     _CHECKED.add(sde)
     unreached = _leaves((start.f0, start.g0), params)

@@ -31,7 +31,7 @@ class _Points(_Wrapper):
     """`bm(t)` is w0 + W(t) - W(t0), `bm(ta, tb)` the increment: [*shape] either. A time outside is taken to be the end,
     with a warning."""
 
-    _base: BrownianInterval
+    _base: BrownianInterval  # pyright: ignore[reportIncompatibleVariableOverride] (set once)
     _w0: Tensor
 
     def __call__(self, t: TimeLike, tb: TimeLike | None = None, return_U: bool = False, return_A: bool = False) -> Any:

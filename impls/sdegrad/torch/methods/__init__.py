@@ -1,8 +1,7 @@
 """The methods by name; what is true of each stands in `sdegrad.methods.METHODS`."""
 
 import inspect
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from sdegrad.torch.methods import (
     ees25,
@@ -19,7 +18,7 @@ from sdegrad.torch.methods import (
     sra1,
     srk,
 )
-from sdegrad.torch.types import Scheme
+from sdegrad.torch.types import Options, Scheme
 
 # A scheme, or scheme(sde_type, noise_type, *, options) -> Scheme where it depends on these.
 SOLVERS: dict[str, Scheme | Callable[..., Scheme]] = {
@@ -39,7 +38,7 @@ SOLVERS: dict[str, Scheme | Callable[..., Scheme]] = {
 }
 
 
-def make_scheme(method: str, sde_type: str, noise_type: str, options: Mapping[str, Any]) -> Scheme:
+def make_scheme(method: str, sde_type: str, noise_type: str, options: Options) -> Scheme:
     """The scheme of `method` for an SDE of these types. ValueError for an option that it does not have."""
     entry = SOLVERS[method]
     parameters = [] if isinstance(entry, Scheme) else inspect.signature(entry).parameters.values()

@@ -4,13 +4,11 @@ Strong order 1 for commutative noise, 1/2 for general noise. Kloeden and Platen,
 Stochastic Differential Equations (1992), section 4.9.
 """
 
-from typing import Any
-
 from sdegrad.torch.sde import VectorField
-from sdegrad.torch.types import Scheme, SolverState, solution_only
+from sdegrad.torch.types import Noise, Scheme, SolverState, Time, solution_only
 
 
-def step(field: VectorField, state: SolverState, t0: Any, t1: Any, dt: float, dW: Any) -> SolverState:
+def step(field: VectorField, state: SolverState, t0: Time, t1: Time, dt: float, dW: Noise) -> SolverState:
     (y,) = state
     n0 = field.noise(t0, y, dW)
     n1 = field.noise(t1, y + n0, dW)

@@ -5,15 +5,13 @@ area, 1 with the true one. Foster, Lyons and Oberhauser, An optimal polynomial a
 J. Numer. Anal. 58 (2020), 1393-1421.
 """
 
-from typing import Any
-
 from sdegrad.torch.derivative import with_derivative
 from sdegrad.torch.methods import midpoint
 from sdegrad.torch.sde import VectorField
-from sdegrad.torch.types import Area, Scheme, SolverState, solution_only
+from sdegrad.torch.types import Area, Scheme, SolverState, Time, solution_only
 
 
-def step(field: VectorField, state: SolverState, t0: Any, t1: Any, dt: float, dW: Area) -> SolverState:  # noqa: ARG001
+def step(field: VectorField, state: SolverState, t0: Time, t1: Time, dt: float, dW: Area) -> SolverState:  # noqa: ARG001
     """y + f dt + g W + sum_kl A_kl (D g_l) g_k, all but y taken half way; A_kl = 1/2 integral (W_k dW_l - W_l dW_k)."""
     (y,) = state
     half = t0 + 0.5 * dt

@@ -7,21 +7,20 @@ high power of the step. The adjoint differentiates the step there exactly, and s
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from sdegrad import tableaux
 from sdegrad.torch.sde import VectorField
-from sdegrad.torch.types import Reversal, Scheme, SolverState, solution_only
+from sdegrad.torch.types import Noise, Reversal, Scheme, SolverState, Time, solution_only
 
 
 def low_storage(tableau: tableaux.LowStorage) -> Scheme:
     """The scheme with these coefficients."""
     stages = tuple(zip(tableau.A, tableau.B, tableau.C, strict=True))
 
-    def step(field: VectorField, state: SolverState, t0: Any, t1: Any, dt: float, dW: Any) -> SolverState:  # noqa: ARG001
+    def step(field: VectorField, state: SolverState, t0: Time, t1: Time, dt: float, dW: Noise) -> SolverState:  # noqa: ARG001
         (y,), k = state, None
         for a, b, c in stages:
             F = field.increment(t0 + c * dt, y, dt, dW)
@@ -34,10 +33,10 @@ def low_storage(tableau: tableaux.LowStorage) -> Scheme:
         vjp: Callable[..., Tensor],
         after: SolverState,
         adjoint: SolverState,
-        t0: Any,
-        t1: Any,
+        t0: Time,
+        t1: Time,
         dt: float,
-        dW: Any,
+        dW: Noise,
     ) -> tuple[SolverState, SolverState]:
         (y,) = step(field, (after[0].detach(),), t1, t0, -dt, -dW)
         with torch.enable_grad():

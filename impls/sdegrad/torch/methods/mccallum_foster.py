@@ -8,14 +8,13 @@ has a region of stability, and round-off in the backward pass grows like l^-n.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from sdegrad.torch.methods import ees25, ees27, euler_heun, heun, midpoint, shark, sra1
 from sdegrad.torch.sde import VectorField
-from sdegrad.torch.types import Reversal, Scheme, SolverState
+from sdegrad.torch.types import Noise, Reversal, Scheme, SolverState, SpaceTime, Time
 
 ANY_NOISE = {
     "ees25": ees25.SCHEME,
@@ -36,7 +35,9 @@ def scheme(sde_type: str, noise_type: str, *, base: str = "midpoint", coupling: 
         raise ValueError(f"the coupling must be a number in (0, 1], got {coupling}; the usual one is 0.999.")
     one = bases[base].step
 
-    def step(field: VectorField, state: SolverState, t0: Any, t1: Any, dt: float, dW: Any) -> SolverState:
+    def step(
+        field: VectorField, state: SolverState, t0: Time, t1: Time, dt: float, dW: Noise | SpaceTime
+    ) -> SolverState:
         y, z = state
         y = coupling * (y - z) + one(field, (z,), t0, t1, dt, dW)[0]
         return y, z + y - one(field, (y,), t1, t0, -dt, -dW)[0]
@@ -46,10 +47,10 @@ def scheme(sde_type: str, noise_type: str, *, base: str = "midpoint", coupling: 
         vjp: Callable[..., Tensor],
         after: SolverState,
         a: SolverState,
-        t0: Any,
-        t1: Any,
+        t0: Time,
+        t1: Time,
         dt: float,
-        dW: Any,
+        dW: Noise | SpaceTime,
     ) -> tuple[SolverState, SolverState]:
         y1, z1 = (x.detach() for x in after)
         a_y, a_z = a

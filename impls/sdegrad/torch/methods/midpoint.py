@@ -4,13 +4,11 @@ Burrage, Burrage and Tian, Numerical methods for strong solutions of stochastic 
 overview, Proc. R. Soc. Lond. A 460 (2004), 373-402.
 """
 
-from typing import Any
-
 from sdegrad.torch.sde import VectorField
-from sdegrad.torch.types import Scheme, SolverState, solution_only
+from sdegrad.torch.types import Noise, Scheme, SolverState, Time, solution_only
 
 
-def step(field: VectorField, state: SolverState, t0: Any, t1: Any, dt: float, dW: Any) -> SolverState:  # noqa: ARG001
+def step(field: VectorField, state: SolverState, t0: Time, t1: Time, dt: float, dW: Noise) -> SolverState:  # noqa: ARG001
     (y,) = state
     k0 = field.increment(t0, y, dt, dW)
     return (y + field.increment(t0 + 0.5 * dt, y + 0.5 * k0, dt, dW),)

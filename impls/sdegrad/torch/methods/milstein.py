@@ -5,30 +5,28 @@ difference in place of the derivative, section 11.1. Where an entry of diagonal 
 its own, the order is 1/2; the calculus is right even there, but for `grad_free` in the Stratonovich case.
 """
 
-from typing import Any
-
 from torch import Tensor
 
 from sdegrad.torch.derivative import with_derivative
 from sdegrad.torch.methods import euler
 from sdegrad.torch.sde import VectorField
-from sdegrad.torch.types import Scheme, SolverState, solution_only
+from sdegrad.torch.types import Noise, Scheme, SolverState, Time, solution_only
 
 
-def step_ito(field: VectorField, state: SolverState, t0: Any, t1: Any, dt: float, dW: Any) -> SolverState:  # noqa: ARG001
+def step_ito(field: VectorField, state: SolverState, t0: Time, t1: Time, dt: float, dW: Noise) -> SolverState:  # noqa: ARG001
     (y,) = state
     v = dW * dW - dt
     g, dg = with_derivative(lambda y: field.entries(t0, y), y, lambda g: [(g, g * v)])
     return (y + field.drift(t0, y, dt) + g * dW + 0.5 * dg,)
 
 
-def step_stratonovich(field: VectorField, state: SolverState, t0: Any, t1: Any, dt: float, dW: Any) -> SolverState:  # noqa: ARG001
+def step_stratonovich(field: VectorField, state: SolverState, t0: Time, t1: Time, dt: float, dW: Noise) -> SolverState:  # noqa: ARG001
     (y,) = state
     n, dn = with_derivative(lambda y: field.noise(t0, y, dW), y, lambda n: [(n, n)])
     return (y + field.drift(t0, y, dt) + n + 0.5 * dn,)
 
 
-def step_ito_grad_free(field: VectorField, state: SolverState, t0: Any, t1: Any, dt: float, dW: Any) -> SolverState:  # noqa: ARG001
+def step_ito_grad_free(field: VectorField, state: SolverState, t0: Time, t1: Time, dt: float, dW: Noise) -> SolverState:  # noqa: ARG001
     (y,) = state
     k = field.drift(t0, y, dt)
     return (y + k + _without_derivative(field, t0, y, k, dt, dW, dW * dW - dt),)
@@ -37,16 +35,18 @@ def step_ito_grad_free(field: VectorField, state: SolverState, t0: Any, t1: Any,
 def step_stratonovich_grad_free(
     field: VectorField,
     state: SolverState,
-    t0: Any,
-    t1: Any,  # noqa: ARG001
+    t0: Time,
+    t1: Time,  # noqa: ARG001
     dt: float,
-    dW: Any,
+    dW: Noise,
 ) -> SolverState:
     (y,) = state
     return (y + field.drift(t0, y, dt) + _without_derivative(field, t0, y, 0.0, dt, dW, dW * dW),)
 
 
-def _without_derivative(field: VectorField, t0: Any, y: Tensor, k: Any, dt: float, dW: Tensor, v: Tensor) -> Tensor:
+def _without_derivative(
+    field: VectorField, t0: Time, y: Tensor, k: Tensor | float, dt: float, dW: Tensor, v: Tensor
+) -> Tensor:
     """g dW + (g(y + k + g sqrt dt) - g) v / (2 sqrt dt)."""
     root = dt**0.5
     g = field.entries(t0, y)

@@ -8,7 +8,6 @@ y' = a y it stays bounded only for a dt in (-i, i): a stiff drift needs another 
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,7 +18,7 @@ from sdegrad.torch.types import Noise, Reversal, Scheme, SolverState, State, Tim
 Vjp = Callable[..., Tensor]
 
 
-def start(y0: State, f0: Any, g0: Any) -> SolverState:
+def start(y0: State, f0: Tensor, g0: Tensor) -> SolverState:
     if g0 is None:
         raise ValueError("reversible_heun needs g itself: define g or f_and_g, or use another method.")
     return y0, f0, g0, y0

@@ -4,16 +4,14 @@ Foster, dos Reis and Strange, High order splitting methods for SDEs satisfying a
 arXiv 2210.17543. With the increment W and the space-time Levy area H.
 """
 
-from typing import Any
-
 from sdegrad import tableaux
 from sdegrad.torch.sde import VectorField
-from sdegrad.torch.types import Scheme, SolverState, SpaceTime, solution_only
+from sdegrad.torch.types import Scheme, SolverState, SpaceTime, Time, solution_only
 
 C, B = tableaux.SHARK.C, tableaux.SHARK.B
 
 
-def step(field: VectorField, state: SolverState, t0: Any, t1: Any, dt: float, dW: SpaceTime) -> SolverState:
+def step(field: VectorField, state: SolverState, t0: Time, t1: Time, dt: float, dW: SpaceTime) -> SolverState:
     (y,) = state
     W, H = dW
     g0, g1 = field.g(t0, y), field.g(t1, y)

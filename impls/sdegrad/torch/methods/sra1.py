@@ -4,16 +4,14 @@ Roessler, Runge-Kutta methods for the strong approximation of solutions of stoch
 Numer. Anal. 48 (2010), 922-952. With W and the space-time Levy area H, U/h = W/2 + H stands for its I_(1,0)/h.
 """
 
-from typing import Any
-
 from sdegrad import tableaux
 from sdegrad.torch.sde import VectorField
-from sdegrad.torch.types import Scheme, SolverState, SpaceTime, solution_only
+from sdegrad.torch.types import Scheme, SolverState, SpaceTime, Time, solution_only
 
 C, B = tableaux.SRA1.C, tableaux.SRA1.B
 
 
-def step(field: VectorField, state: SolverState, t0: Any, t1: Any, dt: float, dW: SpaceTime) -> SolverState:
+def step(field: VectorField, state: SolverState, t0: Time, t1: Time, dt: float, dW: SpaceTime) -> SolverState:
     (y,) = state
     mean = 0.5 * dW.W + dW.H
     k1 = field.drift(t0, y, dt)

@@ -6,14 +6,13 @@ order is 1/2. Three drifts and four diffusions a step.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from torch import Tensor
 
 from sdegrad.tableaux import SRI2W1 as TABLEAU
 from sdegrad.torch.methods import sra1
 from sdegrad.torch.sde import VectorField
-from sdegrad.torch.types import Scheme, SolverState, SpaceTime, solution_only
+from sdegrad.torch.types import Scheme, SolverState, SpaceTime, Time, solution_only
 
 
 def _sum(y: Tensor, weights: Sequence[float | int], values: Sequence[Tensor]) -> Tensor:
@@ -23,7 +22,7 @@ def _sum(y: Tensor, weights: Sequence[float | int], values: Sequence[Tensor]) ->
     return y
 
 
-def step(field: VectorField, state: SolverState, t0: Any, t1: Any, dt: float, dW: SpaceTime) -> SolverState:  # noqa: ARG001
+def step(field: VectorField, state: SolverState, t0: Time, t1: Time, dt: float, dW: SpaceTime) -> SolverState:  # noqa: ARG001
     (y,) = state
     W, root = dW.W, dt**0.5
     I1, I11, I10, I111 = W, (W * W - dt) / (2 * root), 0.5 * W + dW.H, (W * W * W - (3 * dt) * W) / (6 * dt)

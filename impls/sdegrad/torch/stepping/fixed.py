@@ -14,7 +14,7 @@ from sdegrad.torch.returned import differ
 from sdegrad.torch.sde import VectorField
 from sdegrad.torch.start import Start, field_at
 from sdegrad.torch.stepping.adaptive import AcceptedGrid
-from sdegrad.torch.types import Area, Progress, Scheme, SolverState, SpaceTime, Time
+from sdegrad.torch.types import Area, BrownianMotion, Increment, Progress, Scheme, SolverState, SpaceTime, Time
 
 _CHUNK = 64  # grid times made at once: few enough to be held for any number of steps
 
@@ -26,7 +26,7 @@ class Step(NamedTuple):
     t0: Time
     t1: Time
     dt: float
-    dW: Any
+    dW: Increment
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Steps:
     area that the scheme asks for. progress is called after each step forward."""
 
     grid: Grid | AcceptedGrid
-    increment: Callable[[int], Any]
+    increment: Callable[[int], Increment]
     dtype: torch.dtype
     device: torch.device
     progress: Progress | None = None
@@ -86,7 +86,7 @@ class Solve:
     extra: SolverState | None = None
     blocks: Any = None
     kept: Any = None
-    first: tuple[Callable[[int], Any], Any] | None = None
+    first: tuple[Callable[[int], Increment], Increment] | None = None
 
     def run(self, y0: Tensor) -> tuple[Tensor, SolverState]:
         """The outputs [outputs, *paths, dim] and the state at the end; autograd sees every step of it."""
@@ -104,8 +104,8 @@ class Solve:
         if self.first is None:
             return
         increment, known = self.first
-        again = increment(0)
-        if any(map(differ, again, known) if isinstance(known, tuple) else [differ(again, known)]):
+        again, known = (dW if isinstance(dW, tuple) else (dW,) for dW in (increment(0), known))
+        if any(map(differ, again, known)):
             raise RuntimeError(
                 "bm gave another increment for the same times than before the solve, so that the backward pass would "
                 'see another path; let it keep what it draws, or use adjoint="backprop".'
@@ -150,7 +150,9 @@ def _one_by_one(solve: Solve, state: SolverState, start: int, stop: int) -> Iter
         yield (state[0],), state
 
 
-def increments(bm: Any, grid: Grid | AcceptedGrid, eps: float, levy_area: LevyArea = "none") -> Callable[[int], Any]:
+def increments(
+    bm: BrownianMotion, grid: Grid | AcceptedGrid, eps: float, levy_area: LevyArea = "none"
+) -> Callable[[int], Increment]:
     """The increments of `bm` over the cells of `grid`, by index, with what `levy_area` names; `eps` is that of the
     dtype of the times.
 
@@ -175,7 +177,7 @@ def increments(bm: Any, grid: Grid | AcceptedGrid, eps: float, levy_area: LevyAr
     return space_time
 
 
-def _by_time(bm: Any, grid: Grid | AcceptedGrid) -> Callable[..., Any]:
+def _by_time(bm: BrownianMotion, grid: Grid | AcceptedGrid) -> Callable[..., Any]:
     """The increment of `bm` by index. A float32 end may be an ulp beyond that of `bm`, and is then taken for it."""
     first, last = max(grid.t0, float(getattr(bm, "t0", grid.t0))), min(grid.t1, float(getattr(bm, "t1", grid.t1)))
     ends = {0: first, grid.steps: last}

@@ -10,7 +10,7 @@ from scipy import stats
 from sdegrad.jax import BrownianInterval, sdeint
 from sdegrad.jax.methods.reversible_heun import ReversibleHeun
 from sdegrad.methods import METHODS
-from tests.jax.sdes import DIFFUSION, DIM, NOISE_DIM, PATHS, HashPath, TablePath, drift, initial, parameters
+from tests.jax.sdes import DIFFUSION, DIM, NOISE_DIM, PATHS, AreaTable, HashPath, TablePath, drift, initial, parameters
 
 EXACT = 1e-13
 TS = (0.0, 0.3, 0.31, 1.0)
@@ -47,6 +47,7 @@ def by_backprop():
         return {noise_type: gradient(noise_type, "backprop") for noise_type in ("diagonal", "general")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise_type", ["diagonal", "general"])
 def test_reversible_gradient_is_exact_over_the_accepted_steps(noise_type, by_backprop):
     (value, made), exact = by_backprop[noise_type]
@@ -59,6 +60,7 @@ def test_reversible_gradient_is_exact_over_the_accepted_steps(noise_type, by_bac
     assert distance(reversible, exact) < EXACT
 
 
+@pytest.mark.slow
 def test_a_wrong_adjoint_is_seen(by_backprop, monkeypatch):
     right = ReversibleHeun.reverse
 
@@ -69,6 +71,7 @@ def test_a_wrong_adjoint_is_seen(by_backprop, monkeypatch):
     assert distance(gradient("diagonal", "reversible")[1], by_backprop["diagonal"][1]) > 1e3 * EXACT
 
 
+@pytest.mark.slow
 def test_own_path_is_walked_both_ways_over_the_same_increments():
     bm = BrownianInterval(0, 1, (PATHS, DIM), jax.random.key(3), dt=0.1)
     (_, made), reversible = gradient("diagonal", "reversible", bm)
@@ -76,6 +79,7 @@ def test_own_path_is_walked_both_ways_over_the_same_increments():
     assert distance(reversible, gradient("diagonal", "backprop", bm)[1]) < EXACT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "noise_type"), [("mccallum_foster", "diagonal"), ("midpoint", "general")])
 def test_gradients_over_steps_in_halves(method, noise_type):
     """The steps of methods without an error estimate of their own. Room for 180 steps is no square of an integer."""
@@ -88,11 +92,14 @@ def test_gradients_over_steps_in_halves(method, noise_type):
     assert made.drift_evaluations == 3 * tried * METHODS[method].nfe[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "noise_type"), [("srk", "diagonal"), ("sra1", "additive"), ("shark", "additive")])
 def test_methods_with_areas_over_rejected_steps(method, noise_type):
+    """One of them on a path of our own, which takes long to compile."""
     shape = PATHS, NOISE_DIM[noise_type]
     options = {"method": method, "sde_type": METHODS[method].sde_type, "max_steps": 90, "dt": 1.0, "rtol": 1e-3}
-    bm = BrownianInterval(0, 1, shape, jax.random.key(3), levy_area="space-time")
+    own = BrownianInterval(0, 1, shape, jax.random.key(3), levy_area="space-time")
+    bm = own if method == "srk" else AreaTable.sample(shape)
     (_, made), exact = gradient(noise_type, "backprop", bm, **options)
     assert made.num_rejected >= 1
     assert distance(gradient(noise_type, "checkpoint", bm, **options)[1], exact) < EXACT
@@ -100,10 +107,12 @@ def test_methods_with_areas_over_rejected_steps(method, noise_type):
         gradient(noise_type, "checkpoint", BrownianInterval(0, 1, shape, jax.random.key(3)), **options)
 
 
+@pytest.mark.slow
 def test_backsolve_is_close(by_backprop):
     assert EXACT < distance(gradient("diagonal", "backsolve")[1], by_backprop["diagonal"][1]) < 0.01
 
 
+@pytest.mark.slow
 def test_forward_mode(by_backprop):
     at, path = (initial(), parameters()), HashPath((PATHS, DIM))
     tangent = jax.tree.map(jnp.cos, at)
@@ -118,6 +127,7 @@ def temporary_bytes(adjoint, max_steps):
     return jax.jit(of).lower(initial()).compile().memory_analysis().temp_size_in_bytes
 
 
+@pytest.mark.slow
 def test_memory_grows_by_the_times_alone():
     """8 bytes a time, which the compiler may hold three times: while it is filled, before, and after."""
     scalars = 8 * (4096 - 64)
@@ -133,6 +143,7 @@ def geometric(bm, method="reversible_heun", paths=1, **options):
     return sdeint(*field, jnp.ones(paths), (0.0, 1.0), bm=bm, method=method, sde_type=sde_type, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["reversible_heun", "midpoint", "milstein"])
 def test_a_smaller_tolerance_is_a_smaller_error(method):
     """Root mean square over 200 paths with steps of their own. The error estimate of reversible Heun is of order h, so
@@ -171,6 +182,7 @@ class Redrawn(eqx.Module):
         return jax.random.normal(key, (1,)) * jnp.sqrt(t1 - t0)
 
 
+@pytest.mark.slow
 def test_rejected_steps_do_not_bias_the_noise():
     """The law of log y, which is normal with mean 0.1 and variance 0.64, over 2000 solves: Kolmogorov-Smirnov at 1e-3.
     Steps with large increments are the rejected ones, so who draws anew has too few of them.
@@ -200,6 +212,7 @@ def test_steps_end_at_the_outputs():
     assert made.num_rejected == 0
 
 
+@pytest.mark.slow
 def test_jit_vmap_and_grad_compose_with_traced_times_and_tolerances():
     def value(y0, args, key, ts, control):
         bm = BrownianInterval(0, 1, (DIM,), key, dt=0.1)

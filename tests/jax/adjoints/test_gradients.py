@@ -10,6 +10,7 @@ import pytest
 
 from sdegrad.jax import BrownianInterval, sdeint
 from sdegrad.jax.methods.reversible_heun import ReversibleHeun
+from tests.costs import first_is_quick
 from tests.jax.sdes import DIFFUSION, DIM, NOISE_DIM, PATHS, HashPath, TablePath, drift, initial, parameters
 
 EXACT = 1e-13
@@ -57,22 +58,24 @@ def gradient(adjoint, noise_type, dt, ts=ALL_TIMES, bm=None, method="reversible_
 
 
 STEPS = (1.0, 0.5, 0.1, 0.07, 0.05, 0.02, 0.01, 2.0**-7)
-GRID = [*zip(itertools.cycle(NOISE_DIM), STEPS, strict=False), ("diagonal", 0.07), ("general", 0.01)]
+GRID = [("diagonal", 0.07), *zip(itertools.cycle(NOISE_DIM), STEPS, strict=False), ("general", 0.01)]
 
 
-@pytest.mark.parametrize(("noise_type", "dt"), GRID)
+@pytest.mark.parametrize(("noise_type", "dt"), first_is_quick(GRID))
 def test_reversible_gradient_is_exact(noise_type, dt):
     reversible, backprop = (gradient(adjoint, noise_type, dt) for adjoint in ("reversible", "backprop"))
     for weights in MASKS:
         assert distance(reversible(weights), backprop(weights)) < EXACT
 
 
+@pytest.mark.slow
 def test_checkpoint_gradient_is_exact_where_segments_do_not_divide_the_steps():
     checkpoint, backprop = (gradient(a, "general", 0.07, method="heun") for a in ("checkpoint", "backprop"))
     for weights in MASKS:
         assert distance(checkpoint(weights), backprop(weights)) < EXACT
 
 
+@pytest.mark.slow
 def test_own_path_gives_exact_gradients():
     ts, dt = (0.3, 0.55, 1.3), 0.01
     own = BrownianInterval(0.3, 1.3, (PATHS, DIM), jax.random.key(3), dt=dt)
@@ -80,12 +83,14 @@ def test_own_path_gives_exact_gradients():
     assert distance(reversible(jnp.ones(3)), backprop(jnp.ones(3))) < EXACT
 
 
+@pytest.mark.slow
 def test_times_are_bitwise_the_same_in_both_passes():
     ts, dt = (0.3, 1.3), 0.0007  # more steps than a block of the table of times
     reversible, backprop = (gradient(a, "diagonal", dt, ts, HashPath((PATHS, DIM))) for a in ("reversible", "backprop"))
     assert distance(reversible(jnp.ones(2)), backprop(jnp.ones(2))) < EXACT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["sign", "noise"])
 def test_a_wrong_adjoint_is_seen(fault, monkeypatch):
     right = ReversibleHeun.reverse
@@ -106,6 +111,7 @@ def test_backsolve_is_close(method, bound):
     assert distance(backsolve(MASKS[2]), backprop(MASKS[2])) < bound
 
 
+@pytest.mark.slow
 def test_backsolve_converges():
     errors = []
     for dt in (2.0**-4, 2.0**-8):
@@ -125,6 +131,7 @@ def temporary_bytes(adjoint, dt):
     return jax.jit(jax.grad(loss)).lower(initial()).compile().memory_analysis().temp_size_in_bytes
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_steps():
     few, many = temporary_bytes("reversible", 1e-2), temporary_bytes("reversible", 1e-4)
     assert abs(many - few) <= 0.05 * few
@@ -159,6 +166,7 @@ def test_gradients_reach_closed_over_arrays_and_modules():
     assert all(np.all(x != 0) for x in jax.tree.leaves(grads))
 
 
+@pytest.mark.slow
 def test_jit_vmap_and_grad_compose():
     def loss(y0, args, key):
         bm = BrownianInterval(0, 1, (DIM,), key, dt=0.1)
@@ -173,6 +181,7 @@ def test_jit_vmap_and_grad_compose():
     assert distance(one, jax.tree.map(lambda x: x[1], vmapped)) < 1e-14
 
 
+@pytest.mark.slow
 def test_state_may_be_a_tree():
     def loss(y0, adjoint):
         ys = sdeint(

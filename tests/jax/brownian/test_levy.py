@@ -7,7 +7,7 @@ import pytest
 
 from sdegrad.jax import BrownianInterval
 from sdegrad.jax.brownian.levy import Span, cut, halve, join
-from tests.jax.test_jax_brownian import POINTS, VARIANCES, asked, is_standard_normal
+from tests.jax.brownian.test_interval import POINTS, SAMPLES, VARIANCES, asked, is_standard_normal
 
 LENGTH = 0.3
 
@@ -64,13 +64,15 @@ def test_a_cut_at_an_end_leaves_the_whole():
         np.testing.assert_allclose(full.parts, whole.parts, atol=1e-15)
 
 
+@pytest.mark.slow
 def test_areas_are_those_of_the_path():
     """H and K of [0, 1] against their defining integrals, by the trapezoidal rule on 512 points of the path, which is
     wrong by 1e-3 of the standard deviation; 200 paths."""
     bm = BrownianInterval(0, 1, (200,), jax.random.key(0), dt=1 / 512, levy_area="space-time-time")
     v = np.arange(513)[:, None] / 512
-    W = np.concatenate([np.zeros((1, 200)), np.cumsum(jax.vmap(bm.cell)(jnp.arange(512)).W, axis=0)])
-    bridge, whole = W - v * W[-1], bm.evaluate(0.0, 1.0, use_levy=True)
+    cells, whole = jax.jit(lambda: (jax.vmap(bm.cell)(jnp.arange(512)), bm.evaluate(0.0, 1.0, use_levy=True)))()
+    W = np.concatenate([np.zeros((1, 200)), np.cumsum(cells.W, axis=0)])
+    bridge = W - v * W[-1]
     H, K = np.mean(bridge[1:], axis=0), np.mean(((0.5 - v) * bridge)[1:], axis=0)
     for made, expected, variance in ((whole.H, H, 1 / 12), (whole.K, K, 1 / 720)):
         miss, wrong = (np.sqrt(np.mean((np.asarray(sign * made) - expected) ** 2) / variance) for sign in (1, -1))
@@ -78,17 +80,24 @@ def test_areas_are_those_of_the_path():
 
 
 AREA_SAMPLES = 20_000
+# A cell, two pieces of cells; both cells, and a piece of each.
+S, T = np.asarray([0.0, 0.5, 0.7, 0.0, 0.3]), np.asarray([0.5, 0.6, 1.0, 1.0, 0.6])
 
 
+def area_path(kind):
+    return BrownianInterval(0, 1, (AREA_SAMPLES, 3), jax.random.key(1), dt=0.5, levy_area=kind)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["davie", "foster"])
 def test_law_of_levy_area(kind):
     """Of a cell and of pieces of cells, 20 000 samples: A less its mean given (W, H) has the right variance given H
     and does not depend on W and H. Means and covariances at 1e-3, Bonferroni over all of them in one test. Unions of
     cells obey Chen's relation."""
-    bm = BrownianInterval(0, 1, (AREA_SAMPLES, 3), jax.random.key(1), dt=0.5, levy_area=kind)
-    s, t = np.asarray([0.0, 0.5, 0.7]), np.asarray([0.5, 0.6, 1.0])
-    made = asked(bm, s, t)
-    h = (t - s)[:, None, None]
+    bm = area_path(kind)
+    everything = asked(bm, S, T)
+    made, whole = (jax.tree.map(lambda x, i=i: x[i], everything) for i in (slice(3), 3))
+    h = (T - S)[:3, None, None]
     W, H, A = (np.asarray(x) for x in (made.W, made.H, made.A))
     np.testing.assert_allclose(A, -np.swapaxes(A, -1, -2), atol=1e-15)
     rest = A - (H[..., :, None] * W[..., None, :] - W[..., :, None] * H[..., None, :])
@@ -102,18 +111,19 @@ def test_law_of_levy_area(kind):
     exact = np.mean(A[..., 0, 1] ** 2, axis=1) / (h[:, 0, 0] ** 2 / 4)
     assert np.all(np.abs(exact - 1) < 0.06)  # 3.3 standard deviations of this mean, of kurtosis below 9
 
-    whole, first, second = bm.evaluate(0.0, 1.0, use_levy=True), bm.cell(0), bm.cell(1)
+    first, second = bm.cell(0), bm.cell(1)  # not compiled: to the last bit those of above
     chen = first.W[..., :, None] * second.W[..., None, :]
     expected = first.A + second.A + (chen - jnp.swapaxes(chen, -1, -2)) / 2
     np.testing.assert_allclose(whole.A, expected, atol=1e-14)
     np.testing.assert_array_equal(first.A, A[0])
 
 
+@pytest.mark.slow
 def test_increments_of_the_reversed_path():
     """Backwards in time W, K and A change their signs, and H does not."""
-    for area in ("space-time-time", "foster"):
-        bm = BrownianInterval(0, 1, (2, 2), jax.random.key(3), dt=0.3, levy_area=area)
-        forwards, backwards = asked(bm, POINTS[:-1], POINTS[1:]), asked(bm, POINTS[1:], POINTS[:-1])
+    by_moments = BrownianInterval(0, 1, (SAMPLES,), jax.random.key(3), dt=0.25, levy_area="space-time-time")
+    for bm, s, t in ((by_moments, POINTS[:-1], POINTS[1:]), (area_path("foster"), S, T)):
+        forwards, backwards = asked(bm, s, t), asked(bm, t, s)
         for name, sign in {"dt": -1, "W": -1, "H": 1, "K": -1, "A": -1}.items():
             if hasattr(forwards, name):
                 np.testing.assert_array_equal(getattr(backwards, name), sign * getattr(forwards, name))

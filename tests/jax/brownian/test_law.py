@@ -9,31 +9,39 @@ import numpy as np
 import pytest
 
 from sdegrad.jax import BrownianInterval, sdeint
-from tests.jax.test_jax_brownian import asked, is_standard_normal
+from tests.costs import first_is_quick
+from tests.jax.brownian.test_interval import asked, is_standard_normal
 
 SAMPLES = 20_000
 PARTS = np.asarray([0, 0.25, 0.5, 1, 1.3, 1.6, 2.0, 4.0, 4.3])  # of cells
 
 
-def law(bm, points):
+def increments(bm, points):
+    """[intervals, samples]: between the points; the last row is over the whole, run backwards."""
+    points = np.append(points, points[0])
+    return np.asarray(asked(bm, points[:-1], points[1:]).W, np.float64)
+
+
+def law(bm, points, made=None):
     """[intervals, samples]: the increments between the points, by the standard deviations they are to have."""
-    points = np.asarray(points)
+    made = increments(bm, points) if made is None else made
     eps = float(jnp.finfo(points.dtype).eps)
     taken = [bm.grid.time(k) if on_grid else t for t in points.tolist() for k, on_grid in [bm.grid.locate(t, eps)]]
-    W = asked(bm, points[:-1], points[1:]).W
-    return np.asarray(W, np.float64) / np.sqrt(np.diff(taken))[:, None]
+    return made[:-1] / np.sqrt(np.diff(taken))[:, None]
 
 
 @pytest.mark.parametrize(
     ("cells", "t0", "double"),
-    [
-        (10**2, 0.0, False),
-        (10**4, 0.0, False),
-        (10**6, 0.0, False),
-        (10**2, 1000.0, False),
-        (10**6, 0.0, True),
-        (10**6, 1e6, True),
-    ],
+    first_is_quick(
+        [
+            (10**2, 0.0, False),
+            (10**4, 0.0, False),
+            (10**6, 0.0, False),
+            (10**2, 1000.0, False),
+            (10**6, 0.0, True),
+            (10**6, 1e6, True),
+        ]
+    ),
 )
 def test_parts_of_cells_have_their_law_at_any_number_of_cells(cells, t0, double):
     """Variances, covariances and means of 20 000 samples, at 1e-3 with Bonferroni over all of them; and additivity."""
@@ -42,13 +50,12 @@ def test_parts_of_cells_have_their_law_at_any_number_of_cells(cells, t0, double)
         points = t0 + (0.9 * cells + PARTS) * bm.grid.dt
         points = points.astype(np.float64 if double else np.float32)
         points = np.unique(points)
-        z = law(bm, points)
+        made = increments(bm, points)
+        z = law(bm, points, made)
         assert len(z) >= 5
         assert is_standard_normal(z)
         assert not is_standard_normal(1.025 * z)  # variance 5 % too large
-        points = points[[*range(len(points)), 0]]  # the last query is the whole, run backwards
-        parts = np.asarray(asked(bm, points[:-1], points[1:]).W, np.float64)
-        np.testing.assert_allclose(np.sum(parts, axis=0), 0, atol=1e-5 * np.std(parts[-1]))
+        np.testing.assert_allclose(np.sum(made, axis=0), 0, atol=1e-5 * np.std(made[-1]))
 
 
 def test_neighbouring_times_of_a_long_cell_have_their_law_in_single_precision():
@@ -71,12 +78,14 @@ def brownian_motion(fraction):
     return np.diff(np.asarray(ys, np.float64), axis=0) / dt**0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fraction", [1 / 2, 1 / 3, 3 / 2])
 def test_steps_that_are_not_cells_have_independent_increments_in_single_precision(fraction):
     with jax.enable_x64(False):
         assert is_standard_normal(brownian_motion(fraction))
 
 
+@pytest.mark.slow
 def test_steps_of_diffrax_that_are_not_cells_have_independent_increments_in_single_precision():
     with jax.enable_x64(False):
         bm = BrownianInterval(0.0, 10.0, (SAMPLES,), jax.random.key(3), dt=1e-3)
@@ -100,6 +109,7 @@ def test_steps_of_diffrax_that_are_not_cells_have_independent_increments_in_sing
             assert is_standard_normal(z)
 
 
+@pytest.mark.slow
 def test_the_reversible_gradient_is_exact_over_parts_of_cells_in_single_precision():
     """Another increment in the backward pass would be an error of the size of the gradient."""
     with jax.enable_x64(False):
@@ -119,6 +129,7 @@ def test_the_reversible_gradient_is_exact_over_parts_of_cells_in_single_precisio
             np.testing.assert_allclose(made, expected, atol=3e-6 * np.max(np.abs(expected)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tol", [1e-4, None])
 def test_a_long_cell_is_halved_down_to_the_tolerance(tol):
     """Eight steps of 1e-3 on a span of 1e5; 2^-24 of it would be six of them."""

@@ -1,5 +1,5 @@
 """What is special about single methods: Levy areas, options, trees, their reversible gradients, Ito backwards, forward
-mode. That they take the right steps is held by tests/test_agreement.py, for every method and noise type.
+mode. That they take the right steps is held by tests/adapters/test_agreement.py, for every method and noise type.
 """
 
 from collections import Counter
@@ -16,6 +16,7 @@ from sdegrad.jax.methods.euler import Euler
 from sdegrad.jax.sde import SDE
 from sdegrad.methods import METHODS
 from suite.paths import make_path
+from tests.costs import first_is_quick
 from tests.jax.sdes import DIFFUSION, NOISE_DIM, PATHS, drift, initial, parameters
 
 EXACT = 1e-13
@@ -81,7 +82,7 @@ BASES = [
 ]
 
 
-@pytest.mark.parametrize(("noise_type", "options"), BASES)
+@pytest.mark.parametrize(("noise_type", "options"), first_is_quick(BASES))
 def test_mccallum_foster_has_exact_reversible_gradients(noise_type, options):
     reversible, backprop = (
         gradient("mccallum_foster", noise_type, adjoint=adjoint, options=options) for adjoint in (None, "backprop")
@@ -89,6 +90,7 @@ def test_mccallum_foster_has_exact_reversible_gradients(noise_type, options):
     assert distance(reversible, backprop) < EXACT
 
 
+@pytest.mark.slow
 def test_a_levy_area_that_does_not_survive_the_way_back_is_seen(monkeypatch):
     """The companion: H is even under time reversal."""
     backwards = "sdegrad.jax.methods.mccallum_foster.backwards"
@@ -99,6 +101,7 @@ def test_a_levy_area_that_does_not_survive_the_way_back_is_seen(monkeypatch):
     assert distance(wrong, right) > 1e3 * EXACT
 
 
+@pytest.mark.slow
 def test_ees_is_almost_reversible():
     """The miss of a step and back is of the order 6 and 8 in the increments: so is that of the gradient, and it falls
     with dt; heun's, of order 4, is what it is not.
@@ -137,6 +140,7 @@ def ito_error(method, noise_type, dt):
     return distance(*gradients)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", [("euler", "general"), ("milstein", "scalar"), ("srk", "diagonal")])
 def test_backsolve_of_ito_methods_converges(case):
     """A factor 16 in dt gives 4 at order 1/2; that it is more than 2 leaves room for the one path."""
@@ -144,6 +148,7 @@ def test_backsolve_of_ito_methods_converges(case):
     assert EXACT < fine < coarse / 2 < 0.05
 
 
+@pytest.mark.slow
 def test_ito_steps_taken_backwards_as_they_are_go_wrong(monkeypatch):
     """The companion: taken with (-dt, -dW) Euler solves another SDE, at every dt."""
     monkeypatch.setattr(Euler, "smooth", True)
@@ -162,6 +167,7 @@ KINDS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "noise_type", "options"), KINDS)
 def test_forward_mode_is_the_transpose_of_reverse_mode(method, noise_type, options):
     """a . J v by jvp through backprop and checkpoint, and by vjp through backprop."""
@@ -200,6 +206,7 @@ def test_no_second_derivative_backwards(adjoint, method, adaptive):
         jax.grad(lambda y0: jnp.sum(slope(y0)))(initial())
 
 
+@pytest.mark.slow
 def test_second_derivatives_forwards_over_the_reversible_gradient():
     """All of them, so under vmap."""
 
@@ -211,6 +218,7 @@ def test_second_derivatives_forwards_over_the_reversible_gradient():
     assert distance(hessian(initial(), "reversible"), hessian(initial(), "backprop")) < EXACT
 
 
+@pytest.mark.slow
 def test_jit_vmap_and_grad_compose_with_a_levy_area():
     def loss(y0, args, key):
         bm = BrownianInterval(0, 1, (NOISE_DIM["diagonal"],), key, dt=0.125, levy_area="space-time")

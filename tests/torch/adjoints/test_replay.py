@@ -51,11 +51,7 @@ class Model(nn.Module):
         return sd.sdeint(self.sde, y0, TS, bm=bm, dt=0.125, method=method, adjoint=adjoint)
 
 
-@pytest.fixture(autouse=True)
-def _float64():
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
+pytestmark = pytest.mark.usefixtures("double")
 
 
 Y0 = torch.linspace(0.2, 1.0, 6, dtype=torch.float64).reshape(3, 2)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from sdegrad.jax import BrownianInterval
-from tests.jax.test_diffrax import CHECKPOINT, DIM, EXACT, REVERSIBLE, own_path, parameters, solve, terms_of
-from tests.jax.test_jax_adjoint import distance
-from tests.jax.test_jax_brownian import is_standard_normal
+from tests.jax.adjoints.test_gradients import distance
+from tests.jax.brownian.test_interval import is_standard_normal
+from tests.jax.diffrax.test_adjoint import CHECKPOINT, DIM, EXACT, REVERSIBLE, own_path, parameters, solve, terms_of
 
 # Intervals over whole cells, parts of cells, and both.
 POINTS = np.asarray([0.0, 0.1, 0.25, 0.5, 0.6, 1.0])
@@ -129,6 +129,7 @@ class Signed(diffrax.AbstractBrownianPath):
         return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("solver", "names"), [("ShARK", ["H"]), ("QUICSORT", ["H", "K"])])
 def test_areas_belong_to_the_path(solver, names):
     """A step of 1/8 with the areas of the path is far closer to 256 steps on that path than with other areas."""
@@ -149,6 +150,7 @@ def test_areas_belong_to_the_path(solver, names):
         assert error(right) < error({**right, name: jnp.asarray(-1.0)}) / 5
 
 
+@pytest.mark.slow
 def test_backwards_in_time_it_is_the_same_path():
     bm = BrownianInterval(0, 1, (4,), jax.random.key(4), dt=1 / 128)
     solve = eqx.filter_jit(lambda t0, t1, dt, y0: additive(bm, dt, diffrax.Heun(), t0, t1, y0))
@@ -158,6 +160,7 @@ def test_backwards_in_time_it_is_the_same_path():
     assert np.max(np.abs(other - 1.0)) > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["forwards", "backwards in time", "wrong walk"])
 def test_adaptive_steps_walk_along_it(case, monkeypatch):
     """`ReversibleAdjoint` walks along the path, in both passes; diffrax's own adjoint asks every interval by itself."""
@@ -226,6 +229,7 @@ def test_a_path_shorter_than_the_solve_is_an_error_with_every_adjoint(adaptive):
         noisy(bm, CHECKPOINT, stepsize_controller=controller, throw=False)
 
 
+@pytest.mark.slow
 def test_a_solve_on_a_path_with_traced_ends():
     def final(t1, adjoint):
         return noisy(BrownianInterval(0, t1, (2,), jax.random.key(0), dtype=jnp.float64), adjoint, t1, t1 / 8).ys
@@ -234,6 +238,7 @@ def test_a_solve_on_a_path_with_traced_ends():
     np.testing.assert_allclose(made, expected, atol=1e-14)
 
 
+@pytest.mark.slow
 def test_adaptive_steps_are_as_many_as_on_the_tree_of_diffrax():
     """The mean over 24 paths of the accepted and of the rejected steps: of three sets of paths, each within 15 % of the
     tree's, where the standard error is 4 %.

@@ -105,6 +105,7 @@ def counted(monkeypatch):
     jax.clear_caches()
 
 
+@pytest.mark.slow
 def test_a_step_draws_a_normal_and_evaluates_once(counted):
     spare = BLOCK / STEPS  # the last block is drawn whole
     for work, passes in ((solve, 1), (gradient, 2)):
@@ -151,6 +152,7 @@ def test_memory_does_not_grow_with_the_steps_where_increments_are_drawn_in_block
     assert abs(many - few) <= 0.05 * few
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", ["sdegrad_jax", "diffrax"])
 def test_rejected_steps_show_in_the_evaluations_only(library):
     """Steps are those accepted. Every step tried is one evaluation. A finer tolerance takes more steps."""

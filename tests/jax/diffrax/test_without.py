@@ -3,6 +3,9 @@
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.slow
 START = """
 import sys
 import jax
@@ -26,7 +29,9 @@ for steps in ({"dt": 0.25}, {"steps": 2}):
     assert jnp.isfinite(jax.jit(jax.grad(lambda y0: solve(y0, **steps)))(jnp.ones(2))).all()
 BrownianInterval(0.0, 1.0, (2,), jax.random.key(0))
 assert sdegrad.jax.__version__ == sdegrad.__version__
-assert set(sdegrad.jax.__all__) <= set(dir(sdegrad.jax))
+assert {*sdegrad.jax.__all__, "ReversibleAdjoint"} <= set(dir(sdegrad.jax))
+exec("from sdegrad.jax import *", names := {})
+assert set(sdegrad.jax.__all__) <= set(names)
 for ask in (lambda: sdegrad.jax.ReversibleAdjoint, lambda: bm.levy_area):
     try:
         ask()

@@ -10,9 +10,9 @@ import torch
 import sdegrad.torch as sd
 from sdegrad.torch.brownian.interval import BrownianInterval
 from sdegrad.torch.brownian.virtual_tree import VirtualBrownianTree
+from tests.torch.adjoints.test_discrete import distance, gradients
 from tests.torch.laws import SIGNIFICANCE, covariance, p_value
 from tests.torch.sdes import neural, state
-from tests.torch.test_adjoint import distance, gradients
 
 PATHS = 4000
 EPS = {torch.float32: 2.0**-23, torch.float64: 2.0**-52}

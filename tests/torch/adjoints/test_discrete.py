@@ -32,11 +32,7 @@ TS = (
 )
 
 
-@pytest.fixture(autouse=True)
-def _float64():
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
+pytestmark = pytest.mark.usefixtures("double")
 
 
 def gradients(sde, y0, ts, dt, adjoint, method="reversible_heun", bm=None, **options):

@@ -8,9 +8,14 @@ import numpy as np
 import pytest
 from jax import lax
 
+from sdegrad.grid import EPS64, make_grid
 from sdegrad.jax import BrownianInterval, LevyIncrement
 from sdegrad.jax.brownian import cells
+from sdegrad.jax.brownian.positions import at_sight, locate
 from sdegrad.jax.brownian.rng import normal, threefry
+from sdegrad.jax.stepping.fixed import matching_cells
+from sdegrad.jax.times import as_given, time_dtype
+from tests.costs import first_is_quick
 
 SAMPLES = 20_000
 # Whole cells, parts of cells, neighbours in one cell; the path has cells of 0.25 on [0, 1] or none.
@@ -65,7 +70,9 @@ def _normal_quantile(p):
     return norm.ppf(p)
 
 
-@pytest.mark.parametrize(("area", "dt"), [(None, 0.25), ("space-time", None), ("space-time-time", 0.25)])
+@pytest.mark.parametrize(
+    ("area", "dt"), first_is_quick([(None, 0.25), ("space-time", None), ("space-time-time", 0.25)])
+)
 def test_joint_law_of_increments_and_areas(area, dt):
     z = standardised(BrownianInterval(0, 1, (SAMPLES,), jax.random.key(0), dt=dt, levy_area=area))
     assert len(z) == 9 * {None: 1, "space-time": 2, "space-time-time": 3}[area]
@@ -74,6 +81,7 @@ def test_joint_law_of_increments_and_areas(area, dt):
     assert not is_standard_normal(np.concatenate([z[:1] + 0.1 * z[1:2], z[1:]]))  # correlation 0.1
 
 
+@pytest.mark.slow
 def test_short_intervals_of_a_long_cell_keep_their_law_in_single_precision():
     """Were they differences of increments from the start of the cell, H and K would be round-off here. The middle of
     the cell is between the first two."""
@@ -84,10 +92,11 @@ def test_short_intervals_of_a_long_cell_keep_their_law_in_single_precision():
     assert not is_standard_normal(1.025 * z)
 
 
+@pytest.mark.slow
 def test_with_a_tolerance_points_further_apart_keep_their_joint_law():
     bm = BrownianInterval(0, 1, (SAMPLES,), jax.random.key(9), tol=1e-3, levy_area="space-time")
     assert is_standard_normal(standardised(bm))
-    inside_one_leaf = 0.5 + np.asarray([0.1, 0.4, 0.7]) * 2**-10
+    inside_one_leaf = 0.5 + np.linspace(0.1, 0.9, len(POINTS)) * 2**-10  # as many: the same program
     assert not is_standard_normal(standardised(bm, inside_one_leaf))
     exact = BrownianInterval(0, 1, (SAMPLES,), jax.random.key(9), levy_area="space-time")
     assert is_standard_normal(standardised(exact, inside_one_leaf))
@@ -123,18 +132,21 @@ def moments(made, s, t):
     return np.stack([W, s * W + h * x, s**2 * W + 2 * s * h * x + h**2 * x2])
 
 
+@pytest.mark.slow
 def test_increments_add_up():
     bm = BrownianInterval(0, 1, (5,), jax.random.key(1), dt=0.07, levy_area="space-time-time")
     s, t = POINTS[:-1, None], POINTS[1:, None]
-    whole = moments(parts(bm.evaluate(0.0, 1.0, use_levy=True)), 0.0, 1.0)
-    made = parts(asked(bm, POINTS[:-1], POINTS[1:]))
+    everything = parts(asked(bm, np.append(POINTS[:-1], 0.0), np.append(POINTS[1:], 1.0)))
+    whole = moments({name: x[-1] for name, x in everything.items()}, 0.0, 1.0)
+    made = {name: x[:-1] for name, x in everything.items()}
     np.testing.assert_allclose(np.sum(moments(made, s, t), axis=1), whole, atol=1e-14)
-    cells, ends = jax.vmap(bm.cell)(jnp.arange(15)), np.minimum(0.07 * np.arange(16), 1)[:, None]
+    cells, ends = jax.jit(jax.vmap(bm.cell))(jnp.arange(15)), np.minimum(0.07 * np.arange(16), 1)[:, None]
     np.testing.assert_allclose(np.sum(moments(parts(cells), ends[:-1], ends[1:]), axis=1), whole, atol=1e-14)
     made["K"] = made["K"] * (1 + 1e-9)
     assert np.max(np.abs(np.sum(moments(made, s, t), axis=1) - whole)) > 1e-14
 
 
+@pytest.mark.slow
 def test_cells_are_found_from_inexact_times():
     bm = BrownianInterval(0, 1, (3,), jax.random.key(1), dt=0.1)
     time = 0.0
@@ -144,6 +156,7 @@ def test_cells_are_found_from_inexact_times():
     assert np.all(np.abs(bm.evaluate(0.1, 0.1 + 1e-6)) > 0)  # not everything is snapped
 
 
+@pytest.mark.slow
 def test_the_path_does_not_depend_on_compilation_or_batching():
     key = jax.random.key(2)
     bm = BrownianInterval(0, 1, (3,), key, dt=0.1)
@@ -160,6 +173,7 @@ def test_the_path_does_not_depend_on_compilation_or_batching():
         np.testing.assert_allclose(pieces[i], one.evaluate(0.23, 0.7), atol=1e-15)
 
 
+@pytest.mark.slow
 def test_over_cells_the_path_is_the_same_for_every_levy_area():
     plain, *others = (
         BrownianInterval(0, 1, (3,), jax.random.key(2), dt=0.1, levy_area=area)
@@ -179,6 +193,7 @@ ORDERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ORDERS)
 def test_one_query_after_another_gives_the_same_numbers_to_the_last_bit(order):
     s, t = ORDERS[order]
@@ -191,6 +206,7 @@ def test_one_query_after_another_gives_the_same_numbers_to_the_last_bit(order):
             np.testing.assert_array_equal(getattr(made, name), values)
 
 
+@pytest.mark.slow
 def test_a_wrong_walk_is_seen():
     bm = BrownianInterval(0, 1, (2,), jax.random.key(7))
     _, walk = bm.advance(bm.start(), 0.2, 0.3)
@@ -200,6 +216,7 @@ def test_a_wrong_walk_is_seen():
     assert np.all(bm.advance(wrong, 0.3, 0.4)[0] != expected)
 
 
+@pytest.mark.slow
 def test_few_normals_are_drawn(monkeypatch):
     """On the grid one per cell and element. Inside a cell, for an interval 2^-l of its length, one for each level
     below l where the last query left off, and two otherwise; l levels are shared by both ends."""
@@ -233,6 +250,7 @@ def test_few_normals_are_drawn(monkeypatch):
     assert count(walked, one_cell, np.arange(65) / 2**16) < 2.3
 
 
+@pytest.mark.slow
 def test_a_path_of_several_arrays():
     structs = {"a": jax.ShapeDtypeStruct((2, 3), jnp.float32), "b": jax.ShapeDtypeStruct((), jnp.float64)}
     bm = BrownianInterval(0, 2, structs, jax.random.key(0), dt=0.5, levy_area="space-time")
@@ -311,3 +329,29 @@ def test_the_ends_may_be_traced_where_there_is_one_cell():
         jax.jit(lambda t: BrownianInterval(0, t, (3,), key, dt=0.1).cell(0))(1.0)
     with pytest.raises(RuntimeError, match=r"outside \[t0, t1\] of this"):
         jax.jit(lambda t: BrownianInterval(0, t, (3,), key).evaluate(0.0, 1.1))(1.0)
+
+
+@pytest.mark.parametrize("double", [True, False])
+@pytest.mark.parametrize(("t0", "t1", "dt"), [(0.0, 1.0, 0.01), (-3.0, 5.0, 0.07), (10.0, 11.0, 0.01)])
+def test_what_is_a_grid_time_at_sight_is_one_after_all(double, t0, t1, dt):
+    """Times some half ulp apart around every grid time: near it they are seen at sight, and never wrongly."""
+    with jax.enable_x64(double):
+        grid, dtype = make_grid(t0, t1, dt), time_dtype()
+        eps = float(np.finfo(dtype).eps)
+        k = np.arange(grid.steps + 1).repeat(41)
+        ulps = np.tile(np.arange(-20, 21) / 2, grid.steps + 1)
+        at = np.asarray([grid.time(i) for i in range(grid.steps + 1)])[k]
+        times = jnp.asarray(at + ulps * eps * np.maximum(np.abs(at), abs(t0)), dtype)
+        seen, known = map(np.asarray, jax.vmap(lambda t: at_sight(grid, t[None], eps))(times))
+        place = jax.jit(lambda t: locate(grid, 24, as_given(t), eps))(times)
+        assert known[(ulps == 0) & (k < grid.steps)].all()
+        assert (seen[known, 0] == k[known]).all()
+        assert (np.asarray(place.cell)[known] == k[known]).all()
+        assert (np.asarray(place.depth())[known] == 0).all()
+
+
+@pytest.mark.parametrize("double", [True, False])
+def test_the_cells_of_a_rounded_step_are_the_steps_where_times_are_rounded_too(double):
+    with jax.enable_x64(double):
+        bm = BrownianInterval(0.0, 1.0, (2,), jax.random.key(0), dt=np.float32(0.1))
+        assert matching_cells(bm, make_grid(0.0, 1.0, 0.1), EPS64) == (None if double else 0)

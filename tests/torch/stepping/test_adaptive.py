@@ -13,11 +13,7 @@ from tests.torch.sdes import GBM, channels, neural, state
 TOLERANCES = {"adaptive": True, "dt": 0.1, "rtol": 1e-2, "atol": 1e-2}
 
 
-@pytest.fixture(autouse=True)
-def _float64():
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
+pytestmark = pytest.mark.usefixtures("double")
 
 
 def motion(method, sde_type, noise_type, size=None):

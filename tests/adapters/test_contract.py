@@ -106,6 +106,7 @@ def test_refuses_with_a_sentence(name):
         assert reason.endswith(".")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise_type", NOISE_TYPES)
 @pytest.mark.parametrize("name", LEAST)
 def test_gradients_of_the_discrete_solve_agree(name, noise_type):
@@ -120,6 +121,7 @@ def test_gradients_of_the_discrete_solve_agree(name, noise_type):
         assert relative_l1(gradients, reference) < 1e-13, adjoint
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", IMPLEMENTATIONS)
 def test_continuous_adjoint_is_near_and_not_exact(name):
     reference = run(name, task("diagonal", "heun", "backprop")).gradients
@@ -134,6 +136,7 @@ def test_own_noise_is_a_function_of_the_seed(name):
     assert np.abs(run(name, task("diagonal", "heun", noise=None, seed=4)).ys - same[0]).max() > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", IMPLEMENTATIONS)
 def test_counts(name):
     """Reversible Heun: one evaluation a step, whatever a library does at the start."""
@@ -152,6 +155,7 @@ ADAPTIVE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", IMPLEMENTATIONS)
 def test_steps_are_those_of_the_solution(name):
     """Rejected steps are evaluated, and not counted; who does not tell the number of adaptive steps, says so."""
@@ -166,6 +170,7 @@ def test_steps_are_those_of_the_solution(name):
     assert 4 < accepted < tried < 3 * accepted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "adjoint"), [("reversible_heun", "exact"), ("heun", "backsolve")])
 @pytest.mark.parametrize("name", IMPLEMENTATIONS)
 def test_counts_of_a_gradient(name, method, adjoint):

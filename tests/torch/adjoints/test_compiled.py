@@ -69,6 +69,7 @@ def agree(sde, tolerance=1e-13, **options):
     return relative(grads, by_backprop) < tolerance
 
 
+@pytest.mark.slow
 def test_generated_code_is_right_and_is_reused(monkeypatch):
     """For another seed, number of steps, step, ts (every step clipped differently) and parameters; and another
     object of the class."""
@@ -100,6 +101,7 @@ class Rated(sd.SDEStratonovich):
         return 0.1 * y
 
 
+@pytest.mark.slow
 def test_a_tensor_used_as_a_number_is_not_frozen(monkeypatch):
     """Nor taken from torch's cache on disk. The two solutions differ, so the check could fail."""
     monkeypatch.setattr(compiled, "LENGTH", 1)
