@@ -11,13 +11,13 @@ from pathlib import Path
 
 from suite.cases import CASES, Case, Preset, select
 from suite.harness import main_measure, taking_part
+from suite.journal import case_id
 from suite.provenance import yardstick
 from suite.regress.builds import CACHE
 from suite.regress.journal import Journal
 from suite.regress.process import Lost, Process
 from suite.regress.verdicts import Finding
 from suite.results import EXACT_TO, Row
-from suite.journal import case_id
 
 OURS = ("sdegrad_torch", "sdegrad_jax", "diffrax_sdegrad")
 
