@@ -1,4 +1,4 @@
-"""Every command of the project: nox -s tests verify bench regress report lint typecheck tests_lowest.
+"""Every command of the project: `nox --list` shows them.
 
 All but lint and tests_lowest share one environment, .nox/suite: it takes a minute and two gigabytes. It is made from
 the dependency groups of pyproject.toml under constraints.txt, and again when one of the two or the version changes.
@@ -7,6 +7,7 @@ the dependency groups of pyproject.toml under constraints.txt, and again when on
 import hashlib
 import os
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import nox
@@ -83,8 +84,36 @@ def report(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def regress(session: nox.Session) -> None:
-    """Our own numbers at HEAD against a base commit (default: the one before); exits non-zero if one got worse."""
+    """HEAD against a base commit (default: the one before): exits 1 if it is slower or less accurate, 2 if that cannot
+    be told."""
     run(session, "suite.regress", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def check(session: nox.Session) -> None:
+    """Verify and measure a library of your own. Arguments: the FOLDER of its package, its NAME, options of
+    `python -m suite`; paths are relative to where you are."""
+    if len(session.posargs) < 2:
+        session.error("name the folder of your package and your implementation: nox -s check -- FOLDER NAME")
+    here = Path(session.invoked_from)
+    folder, *arguments = session.posargs
+    run(session, "pip", "install", "--quiet", "--editable", str(here / folder))
+    files = ("--junit", "--json", "--out")
+    run(session, "suite", *(str(here / a) if before in files else a for before, a in pairwise(["", *arguments])))
+
+
+@nox.session(venv_backend="none")
+def compare(session: nox.Session) -> None:
+    """The libraries head to head with pytest-benchmark, whose options it takes; JSON in reports/out/compare.json."""
+    (ROOT / "reports" / "out").mkdir(exist_ok=True)
+    bare = ("-o", "addopts=--import-mode=importlib", "--benchmark-json=reports/out/compare.json")
+    run(session, "pytest", "tests/compare", *bare, *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def history(session: nox.Session) -> None:
+    """Our own figures over the commits, and the steps in them, as a page; goes on where it stopped."""
+    run(session, "suite.regress.history", *session.posargs)
 
 
 @nox.session(venv_backend="none")

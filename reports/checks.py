@@ -15,7 +15,7 @@ from suite.results import ResultsError, Row
 LONGEST, LONGEST_REASON = 200, 20_000  # characters of a cell
 MOST = {("implementation",): 50, ("machine", "device", "threads"): 20}  # different ones in a file
 SMALLEST, LARGEST = 1e-100, 1e100  # beyond them the axes of a figure have no limits
-_SIGNED = ("training_loss", "strong_order")  # of all other measures a value cannot be negative
+_SIGNED = ("training_loss", "strong_order", "weak_error")  # of all other measures a value cannot be negative
 _MAGIC = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 

@@ -23,7 +23,8 @@ from reports import labels
 from reports.data import CHOSEN, Frame, apart, groups, implementations, work_columns
 
 # Safe for the colour-blind: PyTorch warm, JAX cool, sdegrad the darker of each pair; bounds, grey.
-_BLUE, _ORANGE, _GREEN, _RED, _PINK, _BROWN, _ROSE, _GREY, _YELLOW, _SKY = sns.color_palette("colorblind").as_hex()
+COLOURBLIND = sns.color_palette("colorblind").as_hex()
+_BLUE, _ORANGE, _GREEN, _RED, _PINK, _BROWN, _ROSE, _GREY, _YELLOW, _SKY = COLOURBLIND
 COLOURS = {"sdegrad_torch": _RED, "torchsde": _ORANGE, "sdegrad_jax": _BLUE, "diffrax": _SKY, "diffrax_sdegrad": _GREEN}
 COLOURS |= {"torch_tree": _GREY, "torch_floor": _GREY, "jax_by_hand": _GREY}
 MARKERS = {"reversible_heun": "o", "midpoint": "s", "heun": "^", "euler": "v", "euler_heun": "D"}

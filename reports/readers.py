@@ -16,6 +16,7 @@ from typing import Any
 
 from reports import checks
 from suite import results
+from suite.asv_cases import WORKS
 from suite.results import ResultsError
 from suite.statistics import median
 
@@ -90,6 +91,7 @@ def _asv_benchmark(
     for parameters, value, low, high in zip(itertools.product(*axes), *found, strict=True):
         given = dict(zip(names, map(_literal, parameters), strict=True))
         given |= dict(zip(SIZE, str(given.pop("size", "")).split("x"), strict=False))
+        given |= _of_case(given.pop("work")) if given.get("work") in WORKS else {}
         work = {c: v for c, v in given.items() if c in results.COLUMNS}
         rest = [f"{c}={v}" for c, v in given.items() if c not in results.COLUMNS]
         work["problem"] = ", ".join([str(work.get("problem") or name.rpartition(".")[0]), *rest])
@@ -102,6 +104,20 @@ def _asv_benchmark(
                 "reason": "asv keeps no reason; its log has it.",
             }
         yield results.row(**{**context, "problem_version": described.get("version", ""), **work, **row})
+
+
+def _of_case(words: str) -> dict[str, Any]:
+    """The columns that a case of the bench fixes, by its words; at the one step size of a time."""
+    case = WORKS[words]
+    found = {"method": case.method, "access": case.access, "dtype": case.dtype, "seed": case.seed}
+    found |= {"problem": case.problem, "compiled": "compiled" if case.compiled else None}
+    if case.problem:
+        problem = case.make()
+        found |= {"noise_type": problem.noise_type, "batch": len(problem.y0), "dim": problem.y0.shape[1]}
+        found |= {"noise_dim": problem.noise_dim, "hidden": problem.hidden, "outputs": case.outputs}
+    if case.kind == "time":
+        found |= {"dt": case.dts[0], "steps": round(case.t1 / case.dts[0])}
+    return found
 
 
 def _measure(name: str) -> str:
@@ -126,8 +142,9 @@ def _literal(text: Any) -> Any:
 def from_pytest_benchmark(file: Path) -> list[results.Row]:
     """Rows of a `--benchmark-json` file: medians of the rounds, with 95 % intervals from six rounds on.
 
-    `extra_info` of each benchmark holds `implementation` and columns of the schema; `measure` too, unless it
-    is gradient_time (with an adjoint) or solve_time (without). ResultsError for a file of another form.
+    `extra_info` of each benchmark may hold measures by their names, each of which becomes a row; it holds
+    `implementation` and columns of the schema; `measure` too, unless it is gradient_time (with an adjoint) or
+    solve_time (without). ResultsError for a file of another form.
     """
     run = _json(file, "run pytest with --benchmark-json first")
     if "benchmarks" not in run:
@@ -144,8 +161,22 @@ def from_pytest_benchmark(file: Path) -> list[results.Row]:
     }
     benchmarks = [_is(b, dict, str(file), "a benchmark") for b in _get(run, "benchmarks", list, file)]
     names = [_get(b, "name", str, file) for b in benchmarks]
-    rows = [_pytest_row(b, context, f"{file}, {name}") for b, name in zip(benchmarks, names, strict=True)]
-    return checks.checked(rows, file, names.__getitem__)
+    found = [_pytest_rows(b, context, f"{file}, {name}") for b, name in zip(benchmarks, names, strict=True)]
+    places = [name for name, rows in zip(names, found, strict=True) for _ in rows]
+    return checks.checked([row for rows in found for row in rows], file, places.__getitem__)
+
+
+def _pytest_rows(benchmark: Mapping[str, Any], context: Mapping[str, Any], where: str) -> list[results.Row]:
+    """The row of the time, and one of each measure that stands beside it in extra_info."""
+    given = _get(benchmark, "extra_info", dict, where)
+    beside = [
+        results.row(**{**context, **{c: v for c, v in given.items() if c in results.COLUMNS}, "measure": m, "value": v})
+        | {"unit": results.MEASURES[m], "status": "ok"}
+        | ({"noise_source": "given"} if m == "gradient_error" else {})
+        for m, v in given.items()
+        if m in results.MEASURES
+    ]
+    return [_pytest_row(benchmark, context, where), *beside]
 
 
 def _pytest_row(benchmark: Mapping[str, Any], context: Mapping[str, Any], where: str) -> results.Row:

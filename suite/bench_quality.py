@@ -1,63 +1,84 @@
-"""asv: errors, memory and function evaluations of our solvers over the commits. Deterministic; smaller is better."""
+"""asv: errors, orders, memory, evaluations and operations of every implementation over the commits, of the bench's
+cases.
 
-from collections.abc import Iterable
-from typing import ClassVar
+The same at every run. For asv smaller is better; of an order it is not, so `nox -s regress` judges, not asv.
+"""
 
-from suite.asv_cases import OURS, find, trial
-from suite.cases import EXACT
-from suite.results import Row
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
 
-METHODS = ["reversible_heun", "heun", "midpoint"]
-EXACT_TO = 1e-13  # a gradient is exact below this: a change of round-off is no change of accuracy
-
-
-def _value(rows: Iterable[Row], measure: str) -> float:
-    """The largest value of a measure over the step sizes."""
-    return max(float(row["value"]) for row in rows if row["measure"] == measure)
+from suite import asv_cases
+from suite.results import EXACT_TO, Row
 
 
 def _quiet(implementation: str, what: str) -> None:
     """No one listens to the progress of a benchmark."""
 
 
-class Errors:
-    """The largest errors over the step sizes of the bench, float64, on a given path; of a gradient no less than
-    `EXACT_TO`."""
+def _largest(measure: Callable[[Any, Any], Iterator[Row]], trial: Any, name: str) -> float:
+    """The largest magnitude of a measure over the step sizes."""
+    return max(abs(float(row["value"])) for row in measure(trial, _quiet) if row["measure"] == name)
 
-    params: ClassVar = [OURS, METHODS]
-    param_names: ClassVar = ["implementation", "method"]
-    version = "2"
 
-    def track_gradient_error(self, implementation: str, method: str) -> float:
+class GradientError(asv_cases.OfCases):
+    """On a given path, in float64; no less than `EXACT_TO`."""
+
+    params: ClassVar = asv_cases.params("gradient_error")
+
+    def track_gradient_error(self, implementation: str, device: str, work: str) -> float:
         from suite.measuring import gradient_error
 
-        case = find("gradient_error", method=method)
-        return max(EXACT_TO, _value(gradient_error(trial(implementation, case), _quiet), "gradient_error"))
+        return max(EXACT_TO, _largest(gradient_error, self.trial, "gradient_error"))
 
-    def track_strong_error(self, implementation: str, method: str) -> float:
+
+class StrongError(asv_cases.OfCases):
+    """On given paths, in float64: strong and weak error at the largest step, and the order over all."""
+
+    params: ClassVar = asv_cases.params("strong_error")
+
+    def _value(self, name: str) -> float:
         from suite.measuring import strong_error
 
-        case = find("strong_error", method=method, problem="gbm")
-        return _value(strong_error(trial(implementation, case), _quiet), "strong_error")
+        return _largest(strong_error, self.trial, name)
+
+    def track_strong_error(self, implementation: str, device: str, work: str) -> float:
+        return self._value("strong_error")
+
+    def track_weak_error(self, implementation: str, device: str, work: str) -> float:
+        return self._value("weak_error")
+
+    def track_strong_order(self, implementation: str, device: str, work: str) -> float:
+        return self._value("strong_order")
 
 
-class Cost:
-    """Memory of the gradient at the most steps of the bench, and evaluations per step."""
+class Memory(asv_cases.OfCases):
+    """Of a gradient, at the most steps of the bench."""
 
-    params: ClassVar = [OURS]
-    param_names: ClassVar = ["implementation"]
-    version = "1"
+    params: ClassVar = asv_cases.params("memory", gradient=True)
 
-    def track_gradient_memory(self, implementation: str) -> float:
+    def track_gradient_memory(self, implementation: str, device: str, work: str) -> float:
         from suite.measuring import memory
 
-        case = find("memory", adjoints=EXACT)
-        return _value(memory(trial(implementation, case), _quiet), "gradient_memory")
+        return _largest(memory, self.trial, "gradient_memory")
 
     track_gradient_memory.unit = "B"  # pyright: ignore[reportFunctionMemberAccess]
 
-    def track_nfe_drift(self, implementation: str) -> float:
+
+class Evaluations(asv_cases.OfCases):
+    """Evaluations a step, and operations."""
+
+    params: ClassVar = asv_cases.params("nfe")
+
+    def _value(self, name: str) -> float:
         from suite.measuring import nfe
 
-        case = find("nfe", method="reversible_heun", adjoints=EXACT)
-        return _value(nfe(trial(implementation, case), _quiet), "nfe_drift")
+        return _largest(nfe, self.trial, name)
+
+    def track_nfe_drift(self, implementation: str, device: str, work: str) -> float:
+        return self._value("nfe_drift")
+
+    def track_nfe_diffusion(self, implementation: str, device: str, work: str) -> float:
+        return self._value("nfe_diffusion")
+
+    def track_operations(self, implementation: str, device: str, work: str) -> float:
+        return self._value("operations")

@@ -1,38 +1,67 @@
-"""asv: wall-clock of our solvers over the commits."""
+"""asv: wall-clock of every implementation over the commits, of the bench's cases; and of compilation and import."""
 
+import subprocess
+import sys
+import time
 from typing import Any, ClassVar
 
-from suite.asv_cases import OURS, SIZES, find, prepared
-from suite.cases import EXACT
+from suite import asv_cases
+
+TIME_IMPORT = "import sys, time; sys.path[:] = {path!r}; from suite.harness import load; b = time.perf_counter(); "
+TIME_IMPORT += "load({name!r}); print(time.perf_counter() - b)"
 
 
-class Gradient:
-    """Forward and exact gradient, 100 steps of 0.01 of a neural SDE, float32."""
+class Gradient(asv_cases.OfCases):
+    """Forward and gradient."""
 
-    params: ClassVar = [OURS, SIZES]
-    param_names: ClassVar = ["implementation", "size"]
-    version = "1"
-    repeat = (8, 30, 5.0)
-    rounds = 3
+    params: ClassVar = asv_cases.params("time", gradient=True)
+    repeat = (6, 30, 3.0)
+    rounds = 2
 
-    def setup(self, implementation: str, size: str) -> None:
-        self.run: Any = prepared(implementation, find("time", size, adjoints=EXACT, t1=1.0, told_dt=False))
+    def setup(self, implementation: str, device: str, work: str) -> None:
+        self.run: Any = asv_cases.prepared(implementation, device, work)
 
-    def time_gradient(self, implementation: str, size: str) -> None:
+    def time_gradient(self, implementation: str, device: str, work: str) -> None:
         self.run()
 
 
-class Solve:
+class Solve(asv_cases.OfCases):
     """The solve alone."""
 
-    params: ClassVar = [OURS, SIZES[:1]]
-    param_names: ClassVar = ["implementation", "size"]
-    version = "1"
-    repeat = (8, 30, 5.0)
-    rounds = 3
+    params: ClassVar = asv_cases.params("time", gradient=False)
+    repeat = (6, 30, 3.0)
+    rounds = 2
 
-    def setup(self, implementation: str, size: str) -> None:
-        self.run: Any = prepared(implementation, find("time", size, adjoints=(None,), t1=1.0))
+    def setup(self, implementation: str, device: str, work: str) -> None:
+        self.run: Any = asv_cases.prepared(implementation, device, work)
 
-    def time_solve(self, implementation: str, size: str) -> None:
+    def time_solve(self, implementation: str, device: str, work: str) -> None:
         self.run()
+
+
+class Compile(asv_cases.OfCases):
+    """From nothing to the end of the first call, once in a process."""
+
+    params: ClassVar = asv_cases.params("time")
+
+    def track_compile_time(self, implementation: str, device: str, work: str) -> float:
+        begin = time.perf_counter()
+        self.trial.implementation.prepare(self.trial.task(self.trial.case.dts[0]))()
+        return time.perf_counter() - begin
+
+    track_compile_time.unit = "s"  # pyright: ignore[reportFunctionMemberAccess]
+
+
+class Import:
+    """Of an implementation with its framework, in a process of its own."""
+
+    params: ClassVar = [asv_cases.IMPLEMENTATIONS]
+    param_names: ClassVar = ["implementation"]
+    version = "3"
+
+    def track_import_time(self, implementation: str) -> float:
+        program = TIME_IMPORT.format(path=sys.path, name=implementation)
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+        return float(done.stdout)
+
+    track_import_time.unit = "s"  # pyright: ignore[reportFunctionMemberAccess]

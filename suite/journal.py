@@ -33,7 +33,7 @@ def key_id(row: Mapping[str, str]) -> str:
     return _digest("\0".join(results.key(row)))
 
 
-def _repair(path: Path) -> None:
+def repair(path: Path) -> None:
     """Take away half a line at the end."""
     if path.exists():
         content = path.read_bytes()
@@ -42,7 +42,7 @@ def _repair(path: Path) -> None:
             os.truncate(path, whole)
 
 
-def _append(path: Path, text: str) -> None:
+def append(path: Path, text: str) -> None:
     """Add lines in one write, on the disk when this returns; all or, at an OSError, none of them."""
     path.parent.mkdir(parents=True, exist_ok=True)
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -67,7 +67,7 @@ class Journal:
         name = run if re.fullmatch(r"[0-9a-f]{12}", run) else _digest(run)
         self.path, self._done_path = folder / f"{name}.csv", folder / f"{name}.done"
         for path in (self.path, self._done_path):
-            _repair(path)
+            repair(path)
         self._empty = not self.path.exists() or self.path.stat().st_size == 0
         self.rows: list[Row] = [] if self._empty else results.read(self.path)
         self._keys = set(map(key_id, self.rows))
@@ -80,13 +80,13 @@ class Journal:
                 self._finished((work[0], work[1], work[2]), list(map(str, keys)))
 
     def add(self, rows: Sequence[Row]) -> None:
-        _append(self.path, results.text(rows, header=self._empty))
+        append(self.path, results.text(rows, header=self._empty))
         self._empty = False
         self.rows += rows
         self._keys.update(map(key_id, rows))
 
     def finish(self, work: Done, keys: list[str]) -> None:
-        _append(self._done_path, json.dumps([work, keys]) + "\n")
+        append(self._done_path, json.dumps([work, keys]) + "\n")
         self._finished(work, keys)
 
     def _finished(self, work: Done, keys: list[str]) -> None:

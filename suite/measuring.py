@@ -65,7 +65,7 @@ def _checked(run: Run, result: Any) -> Any:
     return outcome
 
 
-def _prepare(trial: Trial, on_progress: OnProgress) -> tuple[Run, float]:
+def prepare(trial: Trial, on_progress: OnProgress) -> tuple[Run, float]:
     """The run, called once and checked, and the seconds from nothing to the end of that call."""
     on_progress(trial.name, "preparing")
     begin = time.perf_counter()
@@ -85,7 +85,7 @@ def _times(case: Case, trials: Sequence[Trial], budget: Budget, on_progress: OnP
     dt = main_dt(case)
     for trial in trials:
         try:
-            run, seconds = _prepare(trial, on_progress)
+            run, seconds = prepare(trial, on_progress)
         except Exception as failure:
             yield failed(trial, failure)
         else:
@@ -133,8 +133,12 @@ def peak_memory(work: Callable[[], Any]) -> int:
 def nfe(trial: Trial, on_progress: OnProgress) -> Iterator[Row]:
     """Evaluations per step, from two step sizes, so that what a solver does once is not counted."""
     on_progress(trial.name, "counting")
-    coarse, fine = (trial.implementation.prepare(trial.task(dt)).count() for dt in trial.case.dts)
-    yield from _nfe_rows(trial, coarse, fine)
+    coarse, fine = (trial.implementation.prepare(trial.task(dt)) for dt in trial.case.dts)
+    yield from _nfe_rows(trial, coarse.count(), fine.count())
+    count = getattr(fine, "operations", None)  # the contract has it only since lately
+    found = count() if count else None
+    if found is not None:
+        yield trial.row("operations", found, trial.case.dts[-1])
 
 
 def _nfe_rows(trial: Trial, coarse: Counts, fine: Counts) -> Iterator[Row]:
@@ -177,6 +181,8 @@ def strong_error(trial: Trial, on_progress: OnProgress) -> Iterator[Row]:
         end = _checked(run, run()).ys[-1]
         squares.append(statistics.squared_errors(end, exact))
         yield trial.row("strong_error", statistics.strong_error(end, exact), dt, samples=len(end))
+        weak = statistics.weak_error(end.sum(1), exact.sum(1))
+        yield trial.row("weak_error", weak, dt, samples=len(end))
         clocks = short_time(run)
         yield trial.row("solve_time", statistics.median(clocks), dt, samples=len(clocks))
         if len(counts) < 2:

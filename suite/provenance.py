@@ -34,15 +34,24 @@ class Context:
 def context(threads: int) -> Context:
     commit, dirty = git("rev-parse", "HEAD") or NO_COMMIT, bool(git("status", "--porcelain"))
     machine = _machine()
+    return Context(commit, dirty, machine, threads, _digest(_MEASURED, commit, machine, str(threads)))
+
+
+def yardstick() -> str:
+    """The name of what measures: the suite, the machine and the versions, whatever is measured."""
+    return _digest(("suite",), _machine(), platform.python_version())
+
+
+def _digest(tops: Iterable[str], *parts: str) -> str:
+    """Of the code in these folders, of the versions that are installed, and of further parts."""
     pinned = re.findall(r"^[\w.-]+", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
-    versions = (f"{name}=={installed(name)}" for name in pinned)
     digest = hashlib.sha256()
-    for part in (commit, machine, str(threads), *versions):
+    for part in (*parts, *(f"{name}=={installed(name)}" for name in pinned)):
         digest.update(part.encode() + b"\0")
-    for top in _MEASURED:
+    for top in tops:
         for source in sorted((ROOT / top).rglob("*.py")):
             digest.update(source.read_bytes())
-    return Context(commit, dirty, machine, threads, digest.hexdigest()[:12])
+    return digest.hexdigest()[:12]
 
 
 def installed(distribution: str) -> str:

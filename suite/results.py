@@ -52,9 +52,12 @@ MEASURES: Mapping[str, str] = {
     "nfe_diffusion": "1/step",
     "nfe_drift_vjp": "1/step",
     "nfe_diffusion_vjp": "1/step",
+    "operations": "1",  # of the compiled program, or those that a call sends to the framework one by one
     "gradient_error": "1",  # relative L1, adjoint against backpropagation on the same path
     "strong_error": "1",  # root mean square over paths at the end time, against the exact solution
     "strong_order": "1",
+    "weak_error": "1",  # of the mean at the end time, with its sign, against the exact solution on the same paths
+    "import_time": "s",
     "brownian_time": "s",  # of all queries of an access pattern, on a Brownian motion made for them
     "brownian_time_ratio": "1",
     "training_loss": "1",  # after `steps` steps of training
@@ -65,6 +68,7 @@ MEASURES: Mapping[str, str] = {
 _NO_KEY = ("problem_version", "samples")
 KEY = ("run", "tool", "device", "implementation", *(c for c in WORK if c not in _NO_KEY), "measure")
 
+EXACT_TO = 1e-13  # a gradient is exact below this: a change of round-off is no change of accuracy
 
 Row = dict[str, str]
 

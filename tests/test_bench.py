@@ -14,7 +14,7 @@ import pytest
 from reports import tables
 from reports.data import settings, tidy
 from sdegrad.registry import IMPLEMENTATIONS
-from suite import harness, measuring, regress, results, run
+from suite import harness, measuring, results, run
 from suite import provenance as places
 from suite.cases import CASES, Case, select
 from suite.provenance import context
@@ -243,33 +243,6 @@ def test_the_other_tools_of_a_full_run_resume(dirty, tmp_path, monkeypatch):
     assert commands[-1 - len(asv)] == "pytest"
 
 
-@pytest.mark.parametrize(
-    ("code", "told"),
-    [(0, "Nothing at HEAD"), (1, "the lines marked +"), (2, "a benchmark failed on one of the commits")],
-)
-def test_regress_says_what_asv_found(code, told, capsys, monkeypatch):
-    """The exit code is asv's; 2 comes with the table that asv leaves out then."""
-    commands = []
-
-    def pretended(command, **_):
-        commands.append(command[3])
-        return subprocess.CompletedProcess(command, code if command[3] == "continuous" else 0)
-
-    monkeypatch.setattr(regress, "commit", lambda name: {"HEAD": "b" * 40, "old": "a" * 40}[name])
-    monkeypatch.setattr(regress.subprocess, "run", pretended)
-    assert regress.main(["old", "--bench", "track_"]) == code
-    assert commands == ["machine", "continuous", *["compare"] * (code == 2)]
-    printed = capsys.readouterr()
-    assert told in (printed.err if code else printed.out)
-
-
-@pytest.mark.parametrize(("base", "message"), [("nowhere", "is no commit"), ("HEAD", "is HEAD itself")])
-def test_regress_against_what_cannot_be_compared(base, message, capsys, monkeypatch):
-    monkeypatch.setattr(regress, "commit", {"HEAD": "b" * 40}.get)
-    assert regress.main([base]) == 2
-    assert message in capsys.readouterr().err
-
-
 DIED, BAD_DAY = "the process died (exit code 11)", "ArithmeticError: a bad day"
 
 
@@ -366,7 +339,6 @@ def test_sources_inside_another_repository_are_not_its_commit(tmp_path, monkeypa
     (inner / "constraints.txt").write_text("")
     monkeypatch.setenv("GIT_DIR", str(Path(run.__file__).parents[1] / ".git"))
     assert (context(1).commit, context(1).dirty) == ("unknown", False)
-    assert regress.main(["HEAD~1"]) == 2
 
 
 def test_times_are_paired_and_checked():

@@ -175,6 +175,9 @@ class Run(Protocol):
         counters, or as the compiler has planned them. None where only watching the allocators can tell."""
         ...
 
+    # And, where a library has it, `operations(self) -> int`: how many operations the compiled program has, or how many
+    # a call sends to the framework one by one. It is the same on every machine, where a time is not.
+
 
 @runtime_checkable
 class Implementation(Protocol):

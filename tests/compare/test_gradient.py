@@ -1,34 +1,53 @@
-"""Head to head with pytest-benchmark:
+"""Head to head with pytest-benchmark, over the bench's cases of times: `nox -s compare`, or
 
     python -m pytest tests/compare -o addopts=--import-mode=importlib --benchmark-json=FILE
 
-Among the tests each is run once, to see that it works, and with run-time checks of shapes that would slow our code
-and no other. The report reads the JSON: extra_info carries the columns of the results table.
+A group is a case; `--benchmark-group-by=param:name` groups by library, and `--benchmark-compare` and
+`--benchmark-histogram` work as ever. Beside each time stand evaluations, memory and the error of the gradient in
+extra_info, with the columns of the results table; the report reads them. Among the tests each case of the smoke run is
+run once, to see that it works, and with run-time checks of shapes that would slow our code and no other.
 """
 
 import pytest
 
-from sdegrad.registry import IMPLEMENTATIONS
-from suite.asv_cases import find
-from suite.cases import EXACT
-from suite.harness import Trial, choose
+from suite.asv_cases import IMPLEMENTATIONS, WORKS, works
+from suite.harness import Trial, choose, main_measure, taking_part, why_not
+from suite.measuring import gradient_error, peak_memory
 from suite.results import IMPLEMENTATION, WORK
 
-SIZE = "128x16x32"
-TASKS = {
-    "gradient_time": find("time", SIZE, adjoints=EXACT, t1=1.0, told_dt=False),
-    "solve_time": find("time", SIZE, adjoints=(None,)),
-}
+
+def pairs():
+    """Each case with each implementation that takes part in it."""
+    for work in works("time"):
+        case = WORKS[work]
+        marks = [pytest.mark.slow] * ("smoke" not in case.presets)
+        for name in IMPLEMENTATIONS:
+            if name in taking_part(case):
+                yield pytest.param(work, name, marks=marks, id=f"{work}-{name}")
 
 
-@pytest.mark.parametrize("name", IMPLEMENTATIONS)
-@pytest.mark.parametrize("measure", TASKS)
-def test_time(benchmark, measure, name):
-    case = TASKS[measure]
-    trial = choose(name, case, "cpu")
-    assert isinstance(trial, Trial)
+@pytest.mark.parametrize(("work", "name"), pairs())
+def test_time(benchmark, work, name):
+    case = WORKS[work]
+    reason = why_not(name, "cpu")
+    trial = reason or choose(name, case, "cpu")
+    if not isinstance(trial, Trial):
+        pytest.skip(trial)
     run = trial.implementation.prepare(trial.task(case.dts[0]))
-    benchmark.group = str(case)
-    row = trial.row(measure, dt=case.dts[0])
+    benchmark.group = work
+    row = trial.row(main_measure(case), dt=case.dts[0])
     benchmark.extra_info.update({column: row[column] for column in (*IMPLEMENTATION, *WORK, "measure")})
     benchmark.pedantic(run, rounds=10, warmup_rounds=2, iterations=1)
+    if benchmark.enabled:  # what takes long to find, only where numbers are wanted
+        benchmark.extra_info.update(beside(trial, run))
+
+
+def beside(trial, run):
+    """What stands beside the time, by the names of the measures: evaluations a step, memory, error of the gradient."""
+    counts, memory = run.count(), run.memory()
+    found = {"nfe_drift": counts.drift / counts.steps, "nfe_diffusion": counts.diffusion / counts.steps}
+    found["gradient_memory" if trial.adjoint else "solve_memory"] = peak_memory(run) if memory is None else memory
+    if trial.adjoint and "smoke" in trial.case.presets:  # else the path to be given takes gigabytes
+        (error,) = [r for r in gradient_error(trial, lambda *_: None) if r["measure"] == "gradient_error"]
+        found["gradient_error"] = float(error["value"])
+    return found

@@ -191,6 +191,9 @@ class JaxRun:
     def memory(self) -> int:
         return planned_memory(self._compiled)
 
+    def operations(self) -> int:
+        return sum(" = " in line for line in self._compiled.as_text().splitlines())
+
 
 def no_motion(task: BrownianTask, library: str, kinds: tuple[str, ...]) -> str | None:
     """Why a library with these kinds of Brownian motion cannot do the task; None if it can."""

@@ -8,6 +8,7 @@ from typing import Any
 import array_api_compat.torch as array_api
 import numpy as np
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from sdegrad.adapters.given import GivenPath, grid_index, path_grid
 from sdegrad.contract import BrownianTask, Counts, Outcome, Path, Problem, Task
@@ -99,6 +100,16 @@ class CountingSDE(ProblemSDE):
         return _CountVjp.apply(super().g(t, y), self.counter, "diffusion_vjp")  # pyright: ignore[reportReturnType]
 
 
+class _CountOperations(TorchDispatchMode):
+    """Counts what is sent to the kernels, backward passes included."""
+
+    number = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.number += 1
+        return func(*args, **(kwargs or {}))
+
+
 class GivenBrownian:
     """A given path as a Brownian object with torchsde's call signature. It keeps float64 and returns `dtype`."""
 
@@ -179,6 +190,11 @@ class TorchRun:
 
     def memory(self) -> int | None:
         return allocated(self, self.task.device)
+
+    def operations(self) -> int:
+        with _CountOperations() as counting:
+            self()
+        return counting.number
 
 
 class TorchBrownianRun:

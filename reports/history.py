@@ -1,0 +1,151 @@
+"""Figures over the commits, from asv's results, with the steps in them: a page that needs nothing else.
+
+python -m reports.history .asv/results --out reports/out/history
+"""
+
+import argparse
+import html
+import itertools
+import subprocess
+import sys
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import seaborn.objects as so
+
+from reports import labels, plotting, readers
+from reports.data import Frame, groups, measured, work_columns
+from reports.plotting import Plot
+from suite import results
+from suite.results import EXACT_TO, ResultsError
+
+SMALLEST = {"": 1e-6, "s": 0.05}  # of a step, relative; of times more
+SERIES = ["machine", "device", "implementation", "measure", *work_columns("adjoint", "brownian")]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A change of a series at `commit`; error: how far values lie from their level."""
+
+    series: str
+    commit: str
+    before: float
+    after: float
+    error: float
+    unit: str
+
+    @property
+    def ratio(self) -> float:
+        return self.after / self.before if self.before else float("inf")
+
+    @property
+    def spread(self) -> float:
+        return self.error / abs(self.before) if self.before else 0.0
+
+
+def load(folder: Path) -> Frame:
+    """All rows of asv with a value, the oldest commit first. ResultsError if there are none."""
+    rows = readers.from_asv(folder)
+    frame: Any = pd.DataFrame(rows, columns=list(results.COLUMNS), dtype=str)
+    frame["value"] = pd.to_numeric(frame["value"], errors="coerce")
+    frame = measured(frame, *results.MEASURES)
+    if frame.empty:
+        raise ResultsError(f"asv has no values in {folder}; run `nox -s history` first.")
+    return frame.sort_values("time", kind="stable", ignore_index=True)
+
+
+def name(series: dict[str, str]) -> str:
+    """The words of a series."""
+    work = [labels.plain(series[c]) for c in ("problem", "noise_type", "method") if series[c]]
+    size = "x".join(str(series[c]) for c in ("batch", "dim", "hidden") if series[c])
+    return f"{series['measure']} {series['implementation']} {' '.join([*work, size]).strip()}"
+
+
+def steps(series: str, values: Frame) -> Iterator[Step]:
+    """The steps of one series [commits], found by asv.step_detect."""
+    from asv import step_detect
+
+    y = values["value"].tolist()
+    unit = values["unit"].iloc[0]
+    found = step_detect.detect_steps(y)
+    for (_, _, before, _, error), (left, _, after, _, error_after) in itertools.pairwise(found):
+        if abs(after - before) > SMALLEST.get(unit, SMALLEST[""]) * max(abs(before), EXACT_TO):
+            yield Step(series, values["commit"].iloc[left], before, after, max(error, error_after), unit)
+
+
+def subject(commit: str) -> str:
+    """The first line of a commit's message; empty where there is none."""
+    done = subprocess.run(["git", "log", "-1", "--format=%s", commit], capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+@plotting.in_style
+def figure(series: str, values: Frame, changes: Sequence[Step]) -> Plot:
+    """One series over the commits, its steps as lines."""
+    canvas = plotting.canvas(series, 7.0, 2.2)
+    shown = values.assign(commit=values["commit"].str[:8])
+    order = list(dict.fromkeys(shown["commit"]))
+    plot = so.Plot(shown, x="commit", y="value").add(so.Path(marker="o", pointsize=4, color=plotting.COLOURBLIND[0]))
+    plot = plot.scale(x=so.Nominal(order=order)).theme(plotting.THEME)
+    (axes,) = plotting.draw(plot, canvas, x="", y=values["unit"].iloc[0])
+    for step in changes:
+        axes.axvline(order.index(step.commit[:8]) - 0.5, color=plotting.COLOURBLIND[3], linewidth=1)
+    axes.tick_params(axis="x", rotation=90, labelsize=6)
+    return Plot(canvas, series)
+
+
+def page(frame: Frame) -> str:
+    """The steps as a table, then a figure of each series that has some."""
+    found, drawn = [], []
+    for key, values in groups(frame, SERIES):
+        values = values.drop_duplicates("commit", keep="last")
+        changes = list(steps(name(key), values))
+        found += changes
+        if changes:
+            svg = b64encode(figure(name(key), values, changes).svg()).decode("ascii")
+            drawn.append(f'<img alt="{html.escape(name(key))}" src="data:image/svg+xml;base64,{svg}">')
+    cells = [
+        (
+            *(step.commit[:8], subject(step.commit), step.series, f"{step.before:.4g}"),
+            *(f"{step.after:.4g} {step.unit}", f"{step.ratio:.3f}x ± {step.spread:.1g}"),
+        )
+        for step in found
+    ]
+    heads = ("commit", "what it says", "figure", "before", "after", "ratio")
+    rows = "".join(f"<tr>{''.join(f'<td>{html.escape(c)}</td>' for c in row)}</tr>" for row in cells)
+    commits = frame["commit"].nunique()
+    said = f"Steps: {len(found)}, in {len(list(groups(frame, SERIES)))} series over {commits} commits."
+    head = "".join(f"<th>{h}</th>" for h in heads)
+    return (
+        "<!doctype html><meta charset=utf-8><title>History</title><style>body{font:14px sans-serif;margin:2em}"
+        "td,th{padding:2px 10px;text-align:left}img{display:block;margin:1em 0}</style>"
+        f"<h1>History</h1><p>{said}</p><table><tr>{head}</tr>{rows}</table>{''.join(drawn)}"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0: the page is written; 2: asv's results cannot be used."""
+    parser = argparse.ArgumentParser(prog="python -m reports.history", description=__doc__)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args(arguments)
+    try:
+        text = page(load(options.results))
+        options.out.mkdir(parents=True, exist_ok=True)
+        (options.out / "index.html").write_text(text, encoding="utf-8")
+    except ResultsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {error.filename} cannot be written ({error.strerror}); make room.", file=sys.stderr)
+        return 2
+    print(f"page: {options.out / 'index.html'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""Figures that are the same at every run: errors, orders, evaluations, operations, memory. HEAD must not be worse.
+
+Each has a tolerance of rounding, stated in RULES, and nothing more: what goes beyond it is a change.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from suite.cases import CASES, Case, Preset, select
+from suite.harness import main_measure, taking_part
+from suite.journal import case_id
+from suite.provenance import yardstick
+from suite.regress.builds import CACHE
+from suite.regress.journal import Journal
+from suite.regress.process import Lost, Process
+from suite.regress.verdicts import Finding
+from suite.results import EXACT_TO, Row
+
+OURS = ("sdegrad_torch", "sdegrad_jax", "diffrax_sdegrad")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What counts as a change: more than `relative`, and more than `absolute`; values up to `floor` are alike. signed:
+    an error in either direction."""
+
+    relative: float = 0.0
+    absolute: float = 0.0
+    floor: float = 0.0
+    smaller_is_better: bool = True
+    signed: bool = False
+
+    def verdict(self, base: float, head: float) -> str:
+        a, b = (max(abs(x) if self.signed else x, self.floor) for x in (base, head))
+        if abs(b - a) <= max(self.absolute, self.relative * abs(a)):
+            return "same"
+        return "worse" if (b > a) == self.smaller_is_better else "better"
+
+
+EXACTLY = Rule(relative=1e-12)  # whole numbers, or quotients of them
+RULES: Mapping[str, Rule] = {
+    "nfe_drift": EXACTLY,
+    "nfe_diffusion": EXACTLY,
+    "nfe_drift_vjp": EXACTLY,
+    "nfe_diffusion_vjp": EXACTLY,
+    "operations": Rule(relative=0.01),  # what a compiler makes of the same thing written otherwise
+    "solve_memory": Rule(absolute=2048),  # bytes: a few objects of Python more or less, but no further copy of a state
+    "gradient_memory": Rule(absolute=2048),
+    "strong_error": Rule(relative=1e-6),  # in float64, some thousand roundings
+    "weak_error": Rule(relative=1e-6, absolute=1e-12, signed=True),
+    "strong_order": Rule(absolute=1e-6, smaller_is_better=False),
+    "gradient_error": Rule(relative=1e-6, floor=EXACT_TO),
+}
+
+Key = tuple[str, str]  # implementation, id of the case
+Rows = Mapping[str, Row]  # name of the benchmark -> row
+
+
+def works(preset: Preset, pattern: re.Pattern[str]) -> list[tuple[str, Case]]:
+    """Each implementation of ours with each case that has such a figure, if any name in it can match."""
+    cases = [case for case in select(preset) if not case.compares_times]
+    found = [(name, case) for name in OURS for case in cases if name in taking_part(case)]
+    return [(name, case) for name, case in found if any(pattern.search(_name(name, m, case)) for m in RULES)]
+
+
+def _name(implementation: str, measure: str, case: Case) -> str:
+    return f"{measure} {implementation}, {case}"
+
+
+def measure(
+    commit: str, build: Path, work: Sequence[tuple[str, Case]], say: Callable[[str], None], cache: Path = CACHE
+) -> Rows:
+    """The figures of a commit. What was measured before is not measured again; one process for each implementation."""
+    journal = Journal(cache / f"{commit[:12]}-{yardstick()}.jsonl")
+    known = {tuple(line["work"]): line["rows"] for line in journal.lines}
+    steady = {"PYTHONMALLOC": "malloc", "JAX_COMPILATION_CACHE_DIR": str(cache / "xla")}
+    steady |= {"JAX_COMPILATION_CACHE_MAX_SIZE": str(2**31), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1"}
+    for name in dict.fromkeys(name for name, _ in work):
+        todo = [case for n, case in work if n == name and (name, case_id(case)) not in known]
+        process = None
+        for case in todo:
+            say(f"{commit[:8]} {name}: {case}")
+            try:
+                if process is None:
+                    process = Process(build, cache / "printed.txt", more=steady)
+                    process.ask("start")
+                rows = process.ask("rows", name, CASES.index(case))
+            except Lost as lost:
+                process = _ended(process)
+                rows = [{"measure": "", "dt": "", "status": "failed", "reason": str(lost)}]
+            journal.add({"work": [name, case_id(case)], "rows": rows})
+            known[name, case_id(case)] = rows
+        _ended(process)
+    return dict(_named(work, known))
+
+
+def _ended(process: Process | None) -> None:
+    if process is not None:
+        process.close()
+
+
+def _named(work: Iterable[tuple[str, Case]], known: Mapping[Key, Sequence[Row]]) -> Iterator[tuple[str, Row]]:
+    for name, case in work:
+        for row in known[name, case_id(case)]:
+            measures = [row["measure"]] if row["status"] == "ok" else [main_measure(case)]
+            for measure in measures:
+                if measure in RULES:
+                    dt = f", dt {row['dt']}" if row["status"] == "ok" and row["dt"] else ""
+                    yield _name(name, measure, case) + dt, row
+
+
+def both(
+    commits: Sequence[str], builds: Sequence[Path], work: Sequence[tuple[str, Case]], say: Callable[[str], None]
+) -> tuple[Rows, Rows]:
+    """The figures of base and HEAD, at the same time: no time is measured."""
+    with ThreadPoolExecutor(2) as pool:
+        base, head = pool.map(lambda commit, build: measure(commit, build, work, say), commits, builds)
+    return base, head
+
+
+def compare(base: Rows, head: Rows) -> Iterator[Finding]:
+    """A finding for each benchmark of either commit."""
+    for name in dict.fromkeys((*base, *head)):
+        yield _compared(name, base.get(name), head.get(name))
+
+
+def _compared(name: str, base: Row | None, head: Row | None) -> Finding:
+    values = [_value(row) for row in (base, head)]
+    reasons = [row["reason"] if row else "no such figure" for row in (base, head)]
+    status = [row["status"] if row else "skipped" for row in (base, head)]
+    a, b = values
+    if a is not None and b is not None:
+        verdict = RULES[name.partition(" ")[0]].verdict(a, b) if a == a and b == b else "measures nothing"
+        return Finding(benchmark=name, verdict=verdict, base=a, head=b)
+    if a is not None:
+        return Finding(benchmark=name, verdict="lost", base=a, reason=f"HEAD: {reasons[1]}")
+    if b is not None:
+        return Finding(benchmark=name, verdict="new", head=b, reason=f"base: {reasons[0]}")
+    verdict = "failed" if "failed" in status else "not compared"
+    return Finding(benchmark=name, verdict=verdict, reason=reasons[1])
+
+
+def _value(row: Row | None) -> float | None:
+    if row is None or row["status"] != "ok":
+        return None
+    return float(row["value"] or "nan")

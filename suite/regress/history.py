@@ -1,0 +1,67 @@
+"""`python -m suite.regress.history`: our own figures over the commits, and the steps in them, as a page.
+
+asv builds, measures and stores: a commit that it has at this machine is not measured again. The steps are those of
+`asv.step_detect`; what is deterministic steps where it changes. Of a shallow clone, the commits that are there.
+"""
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from suite.provenance import ROOT, git
+from suite.regress.__main__ import say
+from suite.regress.builds import Unusable, check_clean
+from suite.run import ASV, OUT
+
+OURS = "sdegrad_torch|sdegrad_jax|diffrax_sdegrad"
+DETERMINISTIC = r"track_(?!compile|import)"
+
+
+def commits(most: int) -> list[str]:
+    """The first parents up to HEAD that have something to build and changed it, the newest first."""
+    return git("log", "--first-parent", f"--max-count={most}", "--format=%H", "--", "impls").split()
+
+
+def measure(commit: str, pattern: str) -> int:
+    """asv's exit code; what it has already is not measured again."""
+    options = ("--skip-existing-commits", "--bench", pattern, f"{commit}^!")
+    return subprocess.run([sys.executable, "-m", "asv", "run", *options], cwd=ROOT).returncode
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0: the page is written; 2: there is nothing to show, or the input is wrong."""
+    parser = argparse.ArgumentParser(prog="nox -s history --", description=__doc__)
+    parser.add_argument("--bench", default=DETERMINISTIC, help="which of asv's benchmarks (default: no times)")
+    parser.add_argument("--commits", type=int, default=50, help="at most so many, the newest (default: 50)")
+    parser.add_argument("--page-only", action="store_true", help="measure nothing, draw what asv has")
+    parser.add_argument("--out", type=Path, default=OUT / "history")
+    options = parser.parse_args(arguments)
+    try:
+        if not options.page_only:
+            _measure_all(options.commits, rf"{options.bench}.*({OURS})")
+    except Unusable as error:
+        say(f"error: {error}")
+        return 2
+    except KeyboardInterrupt:
+        say("interrupted; asv keeps what was measured, the same command goes on from here.")
+        return 2
+    page = (sys.executable, "-m", "reports.history", str(ASV), "--out", str(options.out))
+    return subprocess.run(page, cwd=ROOT).returncode
+
+
+def _measure_all(most: int, pattern: str) -> None:
+    check_clean()
+    wanted = commits(most)
+    if not wanted:
+        raise Unusable(f"{ROOT} has no commits of impls; run this in a clone of the repository.")
+    subprocess.run([sys.executable, "-m", "asv", "machine", "--yes"], cwd=ROOT, stdout=subprocess.DEVNULL)
+    for number, commit in enumerate(wanted, start=1):
+        say(f"[{number}/{len(wanted)}] {commit[:8]}")
+        if measure(commit, pattern):
+            say(f"  {commit[:8]} was not measured, or not all of it: asv says why above.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,164 @@
+"""A fresh process that measures one implementation of one commit: lines of JSON in, lines of JSON out."""
+
+import json
+import math
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from suite.cases import CASES
+from suite.provenance import ROOT
+
+PATIENCE = 600.0  # seconds without an answer
+FRAMEWORKS = ("torch", "jax", "equinox")  # imported before the time of an import is taken: it is that of sdegrad alone
+WARM = 3  # calls before the time of a call is told
+
+
+class Lost(RuntimeError):
+    """What was asked cannot be had; the message says why."""
+
+
+class Process:
+    """The parent's end. build: the folder that holds the commit's wheel. core: the one to run on, or all."""
+
+    def __init__(
+        self, build: Path, log: Path, *, core: int | None = None, more: Mapping[str, str] | None = None
+    ) -> None:
+        self._log = log.open("ab")
+        self._child = subprocess.Popen(
+            [sys.executable, "-m", "suite.regress.process", "" if core is None else str(core)],
+            cwd=ROOT,
+            env=_environment(build, more or {}),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+        )
+
+    def ask(self, what: str, *arguments: Any) -> Any:
+        """The answer. Lost if there is none."""
+        pipes = self._child.stdin, self._child.stdout
+        assert pipes[0] is not None
+        assert pipes[1] is not None
+        try:
+            pipes[0].write(json.dumps([what, arguments]).encode() + b"\n")
+            pipes[0].flush()
+            if not select.select([pipes[1]], [], [], PATIENCE)[0]:
+                self.close()
+                raise Lost(f"no answer for {PATIENCE:.0f} s; the process was ended")
+            line = pipes[1].readline()
+        except BrokenPipeError:
+            line = b""
+        if not line:
+            raise Lost(f"the process died (exit code {self._child.wait()}); {self._log.name} has its last words")
+        kind, answer = json.loads(line)
+        if kind == "error":
+            raise Lost(answer)
+        return answer
+
+    def close(self) -> None:
+        self._child.kill()
+        self._child.communicate()
+        self._log.close()
+
+    def __enter__(self) -> "Process":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _environment(build: Path, more: Mapping[str, str]) -> dict[str, str]:
+    """That of this process, with the commit's wheel before everything, one thread, and nothing that is random."""
+    hidden = ("PYTHONPATH", "JAX_COMPILATION_CACHE_DIR")
+    kept = {name: value for name, value in os.environ.items() if name not in hidden}
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    path = os.pathsep.join((str(build), str(ROOT)))
+    return kept | threads | {"PYTHONPATH": path, "PYTHONHASHSEED": "0", "SDEGRAD_BUILD": str(build), **more}
+
+
+class Server:
+    """The child's end: each public method answers a question."""
+
+    def __init__(self) -> None:
+        self._runs: dict[int, Any] = {}
+
+    def start(self) -> None:
+        """Get ready; an error if the sdegrad that is found is not the commit's, or is too old for the suite."""
+        import_module("suite.harness")
+        build, spec = os.environ["SDEGRAD_BUILD"], find_spec("sdegrad")
+        if spec is None or spec.origin is None or not spec.origin.startswith(build):
+            raise ImportError(f"sdegrad is found at {spec and spec.origin}, expected it in {build}")
+
+    def load(self, name: str) -> float:
+        """Seconds of the import of an implementation; of the frameworks only those that it needs are there before."""
+        for framework in FRAMEWORKS[:1] if name.endswith("torch") else FRAMEWORKS[1:]:
+            import_module(framework)
+        harness = import_module("suite.harness")
+        begin = time.perf_counter()
+        harness.load(name)
+        return time.perf_counter() - begin
+
+    def rows(self, name: str, case: int) -> list[dict[str, str]]:
+        """All rows of a case."""
+        measuring = import_module("suite.measuring")
+        return list(measuring.measure(CASES[case], [name], "cpu", None, lambda *_: None))
+
+    def prepare(self, name: str, case: int) -> tuple[float, float]:
+        """Seconds to the end of the first call, and of a later one."""
+        measuring, harness = import_module("suite.measuring"), import_module("suite.harness")
+        trial = harness.why_not(name, "cpu") or harness.choose(name, CASES[case], "cpu")
+        if isinstance(trial, str):
+            raise LookupError(trial)
+        self._runs[case], seconds = measuring.prepare(trial, lambda *_: None)
+        return seconds, min(self.read(case, 1, 0.0) for _ in range(WARM))
+
+    def read(self, case: int, times: int, delay: float) -> float:
+        """Seconds of so many calls, each with `delay` seconds of further work, which calibration plants."""
+        run, clock = self._runs[case], time.perf_counter
+        begin = clock()
+        for _ in range(times):
+            run()
+            if delay:
+                end = clock() + delay
+                while clock() < end:
+                    pass
+        return clock() - begin
+
+
+def serve(core: str) -> None:
+    """Answer until the parent's end is closed."""
+    if core and hasattr(os, "sched_setaffinity"):  # before any framework sizes its thread pools by it
+        os.sched_setaffinity(0, [int(core)])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt ends
+    warnings.simplefilter("ignore")
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print
+    server = Server()
+    for line in sys.stdin:
+        what, arguments = json.loads(line)
+        method: Callable[..., Any] = getattr(server, what)
+        try:
+            answer = ["answer", method(*arguments)]
+        except Exception as failure:
+            text = " ".join(str(failure).split())[:300]
+            answer = ["error", f"{type(failure).__name__}: {text}"]
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+def calls_for(seconds: float, least: float) -> int:
+    """How many calls of so many seconds fill a reading."""
+    return max(1, math.ceil(least / seconds))
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])
