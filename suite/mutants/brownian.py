@@ -144,7 +144,7 @@ def _a_step_late(increments):
 
 
 def _unchanged(call):  # noqa: ARG001
-    return lambda self, ta, tb=None, return_U=False, return_A=False: self._base(-tb, -ta, return_U, return_A)
+    return lambda self, ta, tb, return_U=False, return_A=False: self._base(-tb, -ta, return_U, return_A)
 
 
 def _zero(call):

@@ -39,6 +39,7 @@ class Row:
 
 
 _TWISTED, _TWO = {"paths": 3, "dim": 3}, {"noise_dim": 2}
+_TWISTED_NOISES: dict[NoiseType, dict[str, int]] = {"diagonal": {}, "scalar": {}, "additive": _TWO, "general": _TWO}
 _SMALL = {"paths": 32, "dim": 4, "hidden": 8}
 _DRIVEN = {"paths": 32, "dim": 3}
 
@@ -58,7 +59,7 @@ PROBLEMS: dict[str, Row] = {
         f"twisted_{noise_type}": Row(
             partial(make_twisted, noise_type), _TWISTED | noise, f"no symmetry, depends on time, {noise_type} noise"
         )
-        for noise_type, noise in (("diagonal", {}), ("scalar", {}), ("additive", _TWO), ("general", _TWO))
+        for noise_type, noise in _TWISTED_NOISES.items()
     },
     "neural": Row(
         make_neural,

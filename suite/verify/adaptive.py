@@ -17,7 +17,7 @@ from suite.harness import METHODS, Task
 from suite.problems import make
 from suite.problems.winding import told
 from suite.verify import solving
-from suite.verify.claims import CONSTRUCTED, Claim, Kind
+from suite.verify.claims import CONSTRUCTED, NEGATIVE, POSITIVE, Claim, Kind
 from suite.verify.findings import Effort, Finding, likely
 
 GAINES = "Gaines, Lyons, Variable step size control in the numerical solution of SDEs (1997)"
@@ -37,7 +37,7 @@ def claims(name: str) -> Iterator[Claim]:
     for method in (m for m, facts in METHODS.items() if "scalar" in facts.order and m != "euler"):
         yield _claim(name, method, _ERROR, "theory", GAINES)
     yield _claim(name, "heun", _LAW, "theory", GAINES)
-    for kind, right in (("positive control", 1.0), ("negative control", 1.2)):
+    for kind, right in ((POSITIVE, 1.0), (NEGATIVE, 1.2)):
         for words in (_ERROR, _LAW):
             yield _claim(name, "heun", words, kind, CONSTRUCTED[kind], right=right)
 

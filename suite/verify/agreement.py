@@ -23,6 +23,8 @@ from suite.verify.claims import (
     KIDGER,
     KLOEDEN,
     MCCALLUM,
+    NEGATIVE,
+    POSITIVE,
     ROESSLER,
     SHMELEV,
     Claim,
@@ -70,7 +72,7 @@ def claims(name: str) -> Iterator[Claim]:
             if grid != "even steps" and (options or sde_type != facts.sde_type):
                 continue
             yield _claim(name, method, noise_type, sde_type, options, grid)
-    for kind, scale in (("negative control", 1 + 1e-10), ("positive control", 1 + 1e-15)):
+    for kind, scale in ((NEGATIVE, 1 + 1e-10), (POSITIVE, 1 + 1e-15)):
         subject = f"the steps of the formula times {'1 + 1e-10' if scale > 1 + 1e-12 else '1 + 1e-15'}"
         yield Claim(
             kind=kind,

@@ -13,7 +13,7 @@ import numpy as np
 from suite import laws
 from suite.harness import BrownianTask
 from suite.verify import quotations, solving
-from suite.verify.claims import CONSTRUCTED, LEVY_AREAS, Claim, said
+from suite.verify.claims import CONSTRUCTED, LEVY_AREAS, NEGATIVE, POSITIVE, Claim, said
 from suite.verify.findings import Effort, Finding, likely
 
 SEEDS, ROWS, ENTRIES = 2, 128, 900
@@ -33,10 +33,10 @@ def claims(name: str) -> Iterator[Claim]:
         yield Claim(**claim, **stated, subject=f"Levy area, {mode}", case={"mode": mode})
         other = MODES[1 - MODES.index(mode)]
         for kind, spoil in (
-            ("negative control", f"read as {other}"),
-            ("negative control", "negated"),
-            ("negative control", "scaled by 1.01"),
-            ("positive control", "exact samples"),
+            (NEGATIVE, f"read as {other}"),
+            (NEGATIVE, "negated"),
+            (NEGATIVE, "scaled by 1.01"),
+            (POSITIVE, "exact samples"),
         ):
             yield Claim(
                 **claim,

@@ -14,7 +14,7 @@ from threading import Thread
 from typing import Any, NamedTuple
 
 from suite.verify import quotations, solving
-from suite.verify.claims import CONSTRUCTED, OURS, ZEN, Claim, said
+from suite.verify.claims import CONSTRUCTED, NEGATIVE, OURS, POSITIVE, ZEN, Claim, said
 from suite.verify.findings import Effort, Finding, Unsupported, at_most
 from suite.verify.malformed import MALFORMED, PROGRAMS, text_of
 
@@ -52,7 +52,7 @@ def claims(name: str) -> Iterator[Claim]:
         if text_of(name, case) is not None:
             words = "a malformed call is an error before the first step"
             yield Claim(**claim, **stated, subject=case, claim=words, case={"library": name}, spoil={"call": case})
-    for kind, wanted in (("negative control", "an error"), ("positive control", "a result")):
+    for kind, wanted in ((NEGATIVE, "an error"), (POSITIVE, "a result")):
         yield Claim(
             **claim,
             kind=kind,

@@ -23,7 +23,18 @@ from suite.verify.findings import GOOD, Effort
 
 SEEDS = 20
 STRIDE = 1009  # between seeds; a check may take the next few after its own
-COLUMNS = ("work", "implementation", "seed", "subject", "check", "kind", "verdict", "p", "caught_by", "seconds")
+COLUMNS: tuple[str, ...] = (
+    "work",
+    "implementation",
+    "seed",
+    "subject",
+    "check",
+    "kind",
+    "verdict",
+    "p",
+    "caught_by",
+    "seconds",
+)
 
 Row = dict[str, str]
 

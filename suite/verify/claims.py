@@ -11,7 +11,9 @@ from typing import Any, Literal
 
 from suite.verify.quotations import Quotation
 
-Kind = Literal["claim", "theory", "negative control", "positive control"]
+Kind = str  # one of KINDS
+NEGATIVE, POSITIVE = "negative control", "positive control"
+KINDS: tuple[Kind, ...] = ("claim", "theory", NEGATIVE, POSITIVE)
 Preset = Literal["quick", "default", "full"]
 PRESETS: tuple[Preset, ...] = ("quick", "default", "full")  # each holds those before it
 OURS = ("sdegrad_torch", "sdegrad_jax")
@@ -32,7 +34,7 @@ LEVY_AREAS = (
     "Davie, Pathwise approximation of stochastic differential equations using coupling (2014); "
     "Foster, Numerical approximations for stochastic differential equations (2020)"
 )
-CONSTRUCTED = {"negative control": "false by construction", "positive control": "true by construction"}
+CONSTRUCTED: Mapping[Kind, str] = {NEGATIVE: "false by construction", POSITIVE: "true by construction"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +61,10 @@ class Claim:
     statistical: bool = False
     preset: Preset = "default"
     may_lack: bool = False
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"a claim is of one of the kinds {', '.join(KINDS)}, got {self.kind!r}.")
 
     @property
     def control(self) -> bool:

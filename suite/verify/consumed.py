@@ -5,7 +5,7 @@ uses the areas H) shows these, too. Constant steps: the law of what is consumed 
 clipped. Adaptive steps: at the end, X and I do not depend on the steps that were taken or rejected on the way.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -15,7 +15,7 @@ from suite import laws
 from suite.harness import Task
 from suite.problems.problem import Problem
 from suite.verify import quotations, solving
-from suite.verify.claims import AREAS, CONSTRUCTED, Claim, said
+from suite.verify.claims import AREAS, CONSTRUCTED, NEGATIVE, POSITIVE, Claim, Kind, said
 from suite.verify.findings import Effort, Finding, Unsupported, at_most, likely
 
 DT = 0.07
@@ -34,22 +34,23 @@ END = "the noise at the end of adaptive steps, many of them rejected, has its la
 def claims(name: str) -> Iterator[Claim]:
     stated = said(quotations.brownian_laws(name), AREAS)
     claim: dict[str, Any] = {"check": "consumed", "implementation": name}
-    law = {**claim, "claim": LAW, "statistical": True, "subject": "increments in constant steps"}
-    same = {**claim, "claim": SAME, "expected": ROUNDING, "subject": "noise in adaptive steps"}
+    law: dict[str, Any] = {**claim, "claim": LAW, "statistical": True, "subject": "increments in constant steps"}
+    same: dict[str, Any] = {**claim, "claim": SAME, "expected": ROUNDING, "subject": "noise in adaptive steps"}
     constant, areas, adaptive = ({"what": what} for what in ("increments", "areas", "adaptive"))
     yield Claim(**law, **stated, case=constant)
     yield Claim(**law | {"subject": "increments and areas in constant steps"}, **stated, case=areas)
     yield Claim(**same, **stated, case=adaptive)
     yield Claim(**same | {"claim": END, "statistical": True}, **stated, case=adaptive)
-    for words, case, kind, defect in (
-        (law, constant, "negative control", "scaled by 1.01"),
-        (law, constant, "negative control", "the second those of the first"),
-        (law, constant, "positive control", "exact samples"),
-        (same, adaptive, "negative control", "changed by 1e-8"),
-        (same, adaptive, "positive control", "that of the first solution"),
-    ):
+    controls: Sequence[tuple[dict[str, Any], dict[str, str], Kind, str]] = (
+        (law, constant, NEGATIVE, "scaled by 1.01"),
+        (law, constant, NEGATIVE, "the second those of the first"),
+        (law, constant, POSITIVE, "exact samples"),
+        (same, adaptive, NEGATIVE, "changed by 1e-8"),
+        (same, adaptive, POSITIVE, "that of the first solution"),
+    )
+    for words, case, kind, defect in controls:
         subject, source = f"{words['subject']}, {defect}", CONSTRUCTED[kind]
-        yield Claim(**words | {"subject": subject}, kind=kind, source=source, case=case, spoil={"defect": defect})
+        yield Claim(**{**words, "subject": subject}, kind=kind, source=source, case=case, spoil={"defect": defect})
 
 
 def noise_itself() -> Problem:
@@ -86,8 +87,8 @@ def noise_and_integral(stiff: float) -> Problem:
         sde_type="ito",
         noise_type="additive",
         noise_dim=NOISE,
-        drift=lambda xp, t, y, p: y @ p["integrate"] + p["stiff"] * (xp.sin(y @ p["follow"]) - y),
-        diffusion=lambda xp, t, y, p: xp.broadcast_to(p["sigma"], (*y.shape, NOISE)),
+        drift=lambda xp, t, y, params: y @ params["integrate"] + params["stiff"] * (xp.sin(y @ params["follow"]) - y),
+        diffusion=lambda xp, t, y, params: xp.broadcast_to(params["sigma"], (*y.shape, NOISE)),
         lipschitz=10 * stiff,
     )
 

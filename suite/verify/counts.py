@@ -10,7 +10,7 @@ from typing import Any
 from suite.harness import METHODS, Counts, Task
 from suite.problems import make
 from suite.verify import quotations, solving
-from suite.verify.claims import BURRAGE, CONSTRUCTED, GRIEWANK, KIDGER, KLOEDEN, OURS, Claim
+from suite.verify.claims import BURRAGE, CONSTRUCTED, GRIEWANK, KIDGER, KLOEDEN, NEGATIVE, OURS, POSITIVE, Claim
 from suite.verify.findings import Effort, Finding, at_most
 from suite.verify.gradients import COMPILED, compiles_slowly
 
@@ -59,7 +59,7 @@ def _of_gradients(claim: Mapping[str, Any]) -> Iterator[Claim]:
         subject = f"gradient of reversible_heun, {adjoint}"
         yield Claim(**claim, **about, kind="theory", source=source, subject=subject, may_lack=lacks)
         if adjoint == "backprop":
-            for kind, spoil in (("negative control", {"more": 1}), ("positive control", {"is": 4})):
+            for kind, spoil in ((NEGATIVE, {"more": 1}), (POSITIVE, {"is": 4})):
                 yield Claim(
                     **claim,
                     **about,

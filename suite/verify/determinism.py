@@ -18,7 +18,7 @@ from suite import mutants
 from suite.harness import Task, names
 from suite.problems import make
 from suite.verify import quotations, solving
-from suite.verify.claims import CONSTRUCTED, KIDGER, Claim, said
+from suite.verify.claims import CONSTRUCTED, KIDGER, NEGATIVE, POSITIVE, Claim, said
 from suite.verify.findings import Effort, Finding, Unsupported, at_most
 from suite.verify.intervals import Queries, Situation
 
@@ -103,7 +103,8 @@ def main(name: str, seed: int, threads: int, file: str) -> int:
         return _UNKNOWN
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
-    np.savez(file, **brownian(name, seed), **solved(name, seed))
+    numbers: dict[str, Any] = {**brownian(name, seed), **solved(name, seed)}
+    np.savez(file, **numbers)
     return 0
 
 
@@ -170,7 +171,7 @@ def claims(name: str) -> Iterator[Claim]:
             **claim, **stated, subject=pair.subject, claim=words, expected=pair.bound, case={"pair": pair.subject}
         )
     first = {"claim": "the same numbers", "expected": 0.0, "case": {"pair": PAIRS[0].subject}}
-    for kind, defect in (("negative control", "of another seed"), ("positive control", "the first ones again")):
+    for kind, defect in ((NEGATIVE, "of another seed"), (POSITIVE, "the first ones again")):
         subject = f"{PAIRS[0].subject}, {defect}"
         yield Claim(**claim, **first, kind=kind, source=CONSTRUCTED[kind], subject=subject, spoil={"second": defect})
 

@@ -14,7 +14,7 @@ import numpy as np
 from suite.harness import METHODS, Task, sum_of_squares
 from suite.problems import NoiseType, Problem, make
 from suite.verify import solving
-from suite.verify.claims import CONSTRUCTED, GRIEWANK, Claim
+from suite.verify.claims import CONSTRUCTED, GRIEWANK, NEGATIVE, POSITIVE, Claim
 from suite.verify.findings import Effort, Finding, at_most
 from suite.verify.gradients import COMPILED, DRIVEN, TERMS, compiles_slowly
 
@@ -48,16 +48,16 @@ def _controls(claim: Mapping[str, Any], case: Mapping[str, Any], subject: str) -
     for term in TERMS:
         yield Claim(
             **claim,
-            kind="negative control",
-            source=CONSTRUCTED["negative control"],
+            kind=NEGATIVE,
+            source=CONSTRUCTED[NEGATIVE],
             subject=f"{subject}, {term} scaled by 1 + 1e-4",
             case=case,
             spoil={"term": term, "factor": 1 + 1e-4},
         )
     yield Claim(
         **claim,
-        kind="positive control",
-        source=CONSTRUCTED["positive control"],
+        kind=POSITIVE,
+        source=CONSTRUCTED[POSITIVE],
         subject=f"{subject}, the difference by itself",
         case=case,
         spoil={"itself": True},

@@ -18,7 +18,19 @@ from suite.harness import METHODS, Task
 from suite.paths import make_path
 from suite.problems import SDEType, make
 from suite.verify import solving
-from suite.verify.claims import BURRAGE, CONSTRUCTED, FOSTER, KIDGER, KLOEDEN, LI, OURS, ROESSLER, Claim
+from suite.verify.claims import (
+    BURRAGE,
+    CONSTRUCTED,
+    FOSTER,
+    KIDGER,
+    KLOEDEN,
+    LI,
+    NEGATIVE,
+    OURS,
+    POSITIVE,
+    ROESSLER,
+    Claim,
+)
 from suite.verify.findings import Effort, Finding
 from suite.verify.gradients import COMPILED, compiles_slowly
 
@@ -75,12 +87,12 @@ def _claim(name: str, case: Mapping[str, Any], order: float, source: str, **rest
 def _controls(name: str, case: Mapping[str, Any]) -> Iterator[Claim]:
     """One part of the gradient too large by one per cent; the exact gradient plus an error that is dt."""
     for part in ("y0", "mu", "sigma"):
-        false: dict[str, Any] = {"kind": "negative control", "spoil": {"part": part, "factor": 1.01}}
+        false: dict[str, Any] = {"kind": NEGATIVE, "spoil": {"part": part, "factor": 1.01}}
         what = f"{case['method']}, gbm, {part} times 1.01"
-        yield _claim(name, case, 1.0, CONSTRUCTED["negative control"], subject=what, **false)
-    true: dict[str, Any] = {"kind": "positive control", "spoil": {"order": 1.0}}
+        yield _claim(name, case, 1.0, CONSTRUCTED[NEGATIVE], subject=what, **false)
+    true: dict[str, Any] = {"kind": POSITIVE, "spoil": {"order": 1.0}}
     what = f"{case['method']}, gbm, the exact gradient and an error of dt"
-    yield _claim(name, case, 1.0, CONSTRUCTED["positive control"], subject=what, **true)
+    yield _claim(name, case, 1.0, CONSTRUCTED[POSITIVE], subject=what, **true)
 
 
 Parts = Mapping[str, np.ndarray]
@@ -104,7 +116,7 @@ def _gradients(
         task = Task(problem=problem, method=method, dt=dt, ts=(0.0, 1.0), noise=path, adjoint=adjoint, dtype="float64")
         return found(solving.outcome(name, task).gradients)
 
-    ours = [gradient(dt, adjoint) for dt in DTS]
+    ours: list[Parts] = [gradient(dt, adjoint) for dt in DTS]
     if problem.exact_gradient is None:
         return ours, [gradient(dt, "backprop") for dt in DTS]
     # the loss is over all outputs: the start is one, and its square has the derivative 2 y0
@@ -119,7 +131,7 @@ def measure(claim: Claim, effort: Effort) -> Finding:
     case, samples = claim.case, round(SAMPLES * effort.more)
     work = case["method"], case["problem"], case["sde_type"], case["adjoint"]
     ours, truths = _gradients(claim.implementation, *work, samples, effort.seed)
-    squares = np.array([_squares(*pair, claim.spoil, dt) for *pair, dt in zip(ours, truths, DTS, strict=True)])
+    squares = np.array([_squares(x, exact, claim.spoil, dt) for x, exact, dt in zip(ours, truths, DTS, strict=True)])
     if not squares.all():
         return Finding("exceeds", claim.expected, np.inf, np.inf, np.inf, "no error at all", samples=samples)
     # A way back is off by products of many increments, with tails too heavy for squares: its mean error is fitted.
@@ -137,4 +149,4 @@ def _squares(ours: Parts, truth: Parts, spoil: Mapping[str, Any], dt: float) -> 
     if "order" in spoil:
         return np.full(len(truth["y0"]), dt ** (2 * spoil["order"]))
     factors = {part: spoil["factor"] if part == spoil.get("part") else 1.0 for part in ours}
-    return sum(np.square(factors[part] * ours[part] - truth[part]).sum(1) for part in ours)
+    return np.sum([np.square(factors[part] * ours[part] - truth[part]).sum(1) for part in ours], axis=0)

@@ -15,7 +15,7 @@ from suite.cases import dyadic
 from suite.harness import METHODS, Task, load, names
 from suite.problems import NoiseType, make
 from suite.verify import quotations, solving
-from suite.verify.claims import CONSTRUCTED, GRIEWANK, KIDGER, MCCALLUM, OURS, Claim, said
+from suite.verify.claims import CONSTRUCTED, GRIEWANK, KIDGER, MCCALLUM, NEGATIVE, OURS, POSITIVE, Claim, said
 from suite.verify.findings import Curve, Effort, Finding, at_most
 
 # Round-off, relative L1, where the Lipschitz constant times T is at most 2: what sdegrad claims of reversible Heun,
@@ -85,9 +85,9 @@ def _controls(name: str, where: str, case: Mapping[str, Any]) -> Iterator[Claim]
     subject = f"{case['method']}, {case['problem']}"
     for term in (*TERMS, ""):
         what = f"{subject}, {term or 'all'} scaled by 1 + 1e-9"
-        false: dict[str, Any] = {"kind": "negative control", "source": CONSTRUCTED["negative control"]}
+        false: dict[str, Any] = {"kind": NEGATIVE, "source": CONSTRUCTED[NEGATIVE]}
         yield _claim(name, where, case, **common, **false, subject=what, spoil={"term": term, "factor": 1 + 1e-9})
-    true: dict[str, Any] = {"kind": "positive control", "source": CONSTRUCTED["positive control"]}
+    true: dict[str, Any] = {"kind": POSITIVE, "source": CONSTRUCTED[POSITIVE]}
     yield _claim(name, where, case, **common, **true, subject=f"{subject}, by itself", spoil={"itself": True})
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from suite.harness import BrownianTask, describe
 from suite.verify import quotations, solving
-from suite.verify.claims import AREAS, CONSTRUCTED, LEVY_AREAS, Claim, said
+from suite.verify.claims import AREAS, CONSTRUCTED, LEVY_AREAS, NEGATIVE, POSITIVE, Claim, said
 from suite.verify.findings import NAN, Effort, Finding, at_most
 from suite.verify.intervals import SITUATIONS, Queries, Situation
 
@@ -78,10 +78,10 @@ def claims(name: str) -> Iterator[Claim]:
 def _controls(claim: dict[str, Any]) -> Iterator[Claim]:
     first = {"what": "parts", "situation": _SITUATIONS[0]}
     for kind, change, subject, words, case in (
-        ("negative control", {"part": 1e-9}, "one part off by 1e-9", ADD_UP, first),
-        ("positive control", {"joined": True}, "the whole joined of its parts", ADD_UP, first),
-        ("negative control", {"instead": "no more"}, "constant beyond its end", HORIZON, {"what": "horizon"}),
-        ("positive control", {"instead": "an error"}, "an error beyond its end", HORIZON, {"what": "horizon"}),
+        (NEGATIVE, {"part": 1e-9}, "one part off by 1e-9", ADD_UP, first),
+        (POSITIVE, {"joined": True}, "the whole joined of its parts", ADD_UP, first),
+        (NEGATIVE, {"instead": "no more"}, "constant beyond its end", HORIZON, {"what": "horizon"}),
+        (POSITIVE, {"instead": "an error"}, "an error beyond its end", HORIZON, {"what": "horizon"}),
     ):
         yield Claim(
             **claim,

@@ -14,7 +14,7 @@ from scipy import stats
 from suite.harness import Task
 from suite.problems import Params, Problem, make
 from suite.verify import solving
-from suite.verify.claims import CONSTRUCTED, LI, Claim
+from suite.verify.claims import CONSTRUCTED, LI, NEGATIVE, POSITIVE, Claim, Kind
 from suite.verify.findings import Effort, Finding, likely
 
 PATHS, DT, START = 65536, 1 / 16, 0.7
@@ -30,11 +30,15 @@ def claims(name: str) -> Iterator[Claim]:
         "statistical": True,
         "may_lack": True,
     }
-    for noise in NOISES:
-        case = {"problem": "ou", "method": "euler", "noise": noise}
-        subject = f"two Ornstein-Uhlenbeck processes, {noise} noise"
+    cases = {
+        f"two Ornstein-Uhlenbeck processes, {noise} noise": {"problem": "ou", "method": "euler", "noise": noise}
+        for noise in NOISES
+    }
+    for subject, case in cases.items():
         yield Claim(**claim, kind="theory", source=LI, subject=subject, case=case)
-    for kind, factor in (("negative control", 1.02), ("positive control", None)):
+    subject, case = next(iter(cases.items()))
+    controls: dict[Kind, float | None] = {NEGATIVE: 1.02, POSITIVE: None}
+    for kind, factor in controls.items():
         what = "times 1.02" if factor else "replaced by normals of the exact mean"
         source = CONSTRUCTED[kind]
         yield Claim(

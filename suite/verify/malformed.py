@@ -120,7 +120,8 @@ MALFORMED: Mapping[str, Malformed] = {
     "an unknown option of the method": _ours("options['options'] = {'grad_fre': True}", "grad_fre"),
     "the drift has a component too many": Malformed(
         "drift = lambda t, y: torch.ones(4, 4)",
-        *2 * ("drift = lambda t, y: jnp.ones((4, 4))",),
+        "drift = lambda t, y: jnp.ones((4, 4))",
+        "drift = lambda t, y: jnp.ones((4, 4))",
         "drift",
     ),
     "the drift has one component of three": _all("drift = lambda t, y: -y[:, :1]", "drift"),
@@ -128,7 +129,8 @@ MALFORMED: Mapping[str, Malformed] = {
     "the drift returns nothing": _all("drift = lambda t, y: None", "drift"),
     "the diffusion has one component of three": _all("diffusion = lambda t, y: y[:, :1]", "diffusion"),
     "general noise with a diffusion of two axes": Malformed(
-        *2 * ("noise_type = 'general'",),
+        "noise_type = 'general'",
+        "noise_type = 'general'",
         None,
         "diffusion",
     ),
@@ -137,7 +139,8 @@ MALFORMED: Mapping[str, Malformed] = {
     "Brownian motion that ends too early": _all("options['bm'] = motion(t1=0.5)", "bm"),
     "Brownian motion of another precision": Malformed(
         "options['bm'] = motion(dtype=torch.float16)",
-        *2 * ("options['bm'] = motion(dtype=jnp.float16)",),
+        "options['bm'] = motion(dtype=jnp.float16)",
+        "options['bm'] = motion(dtype=jnp.float16)",
         "bm",
     ),
 }

@@ -13,7 +13,7 @@ from suite.harness import Task
 from suite.measuring import peak_memory
 from suite.problems import make
 from suite.verify import quotations, solving
-from suite.verify.claims import CONSTRUCTED, GRIEWANK, KIDGER, LI, OURS, Claim, said
+from suite.verify.claims import CONSTRUCTED, GRIEWANK, KIDGER, LI, NEGATIVE, OURS, POSITIVE, Claim, said
 from suite.verify.findings import Effort, Finding, at_most
 
 STEPS = (64, 256)
@@ -41,7 +41,7 @@ def claims(name: str) -> Iterator[Claim]:
             **claim, **stated, subject=subject, claim=f"memory {words}", expected=power, case=case, may_lack=lacks
         )
         if adjoint == "backprop":
-            for kind, bound in (("negative control", 0.5), ("positive control", 1.5)):
+            for kind, bound in ((NEGATIVE, 0.5), (POSITIVE, 1.5)):
                 yield Claim(
                     **claim,
                     kind=kind,

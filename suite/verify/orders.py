@@ -20,7 +20,19 @@ from suite.harness import Task
 from suite.paths import Path, make_path
 from suite.problems import Problem, SDEType, make
 from suite.verify import quotations, solving, step_programs
-from suite.verify.claims import BURRAGE, CASTELL, CONSTRUCTED, FOSTER, KIDGER, KLOEDEN, ROESSLER, Claim, Kind
+from suite.verify.claims import (
+    BURRAGE,
+    CASTELL,
+    CONSTRUCTED,
+    FOSTER,
+    KIDGER,
+    KLOEDEN,
+    NEGATIVE,
+    POSITIVE,
+    ROESSLER,
+    Claim,
+    Kind,
+)
 from suite.verify.findings import Curve, Effort, Finding
 
 # How far below the claimed order the fitted slope may lie: step sizes are finite, orders are limits.
@@ -70,7 +82,7 @@ THEORY: Mapping[str, tuple[Sequence[SDEType], Orders, str]] = {
 }
 
 LIMIT = "its error tends to zero with the step"
-SYNTHETIC = {"positive control": 0.0, "negative control": 0.1}  # kind -> how much of the order errors made up lack
+SYNTHETIC = {POSITIVE: 0.0, NEGATIVE: 0.1}  # kind -> how much of the order errors made up lack
 _QUICK = {("srk", "diagonal")}
 
 
@@ -81,13 +93,13 @@ def claims(name: str) -> Iterator[Claim]:
         for order, (kind, source) in sorted(stated.items()):
             yield _claim(name, method, sde_type, noise, kind=kind, source=source, expected=order)
         if stated:
-            order = max(stated)
+            order, (kind, source) = max(stated.items())
             yield _claim(name, method, sde_type, noise, kind=kind, source=source, expected=order, claim=LIMIT)
     # Ito's Euler with the drift of the Stratonovich equation converges to another process.
     for claim in ({}, {"claim": LIMIT}):
         yield _claim(
             *(name, "euler", "ito", "diagonal"),
-            kind="negative control",
+            kind=NEGATIVE,
             subject="euler with the drift of the other calculus",
             expected=0.5,
             case=_case("diagonal", "euler", "ito") | {"drift": "stratonovich"},

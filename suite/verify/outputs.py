@@ -12,7 +12,7 @@ import numpy as np
 from suite.harness import METHODS, Task
 from suite.problems import make
 from suite.verify import quotations, solving
-from suite.verify.claims import CONSTRUCTED, KLOEDEN, Claim, said
+from suite.verify.claims import CONSTRUCTED, KLOEDEN, NEGATIVE, POSITIVE, Claim, said
 from suite.verify.findings import Effort, Finding, at_most
 from suite.verify.gradients import COMPILED, compiles_slowly
 
@@ -35,7 +35,7 @@ def claims(name: str) -> Iterator[Claim]:
         preset = "default" if method in COMPILED or not compiles_slowly(name) else "full"
         yield Claim(**claim, **stated, subject=method, case=case, preset=preset)
         if method == "heun":
-            for kind, by in (("negative control", 1e-6), ("positive control", 0.0)):
+            for kind, by in ((NEGATIVE, 1e-6), (POSITIVE, 0.0)):
                 source = CONSTRUCTED[kind]
                 subject = f"{method}, the line itself, off by {by:g} of a step"
                 yield Claim(**claim, kind=kind, source=source, subject=subject, case=case, spoil={"by": by})

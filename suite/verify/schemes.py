@@ -57,7 +57,7 @@ class Fields:
 
     def along(self, t: float, y: np.ndarray, j: int) -> np.ndarray:
         """The derivative of column j of b along itself [paths, dim]."""
-        return self.b(t, y + 1j * TINY * self.b(t, y)[..., j])[..., j].imag / TINY
+        return np.imag(self.b(t, y + 1j * TINY * self.b(t, y)[..., j])[..., j]) / TINY
 
 
 Step = Callable[[Fields, State, Move], State]

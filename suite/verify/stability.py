@@ -16,7 +16,7 @@ from suite.harness import Task
 from suite.paths import make_path
 from suite.problems import Problem, make
 from suite.verify import solving
-from suite.verify.claims import BURRAGE, CONSTRUCTED, KIDGER, MCCALLUM, SHMELEV, Claim, Kind
+from suite.verify.claims import BURRAGE, CONSTRUCTED, KIDGER, MCCALLUM, NEGATIVE, POSITIVE, SHMELEV, Claim, Kind
 from suite.verify.findings import Effort, Finding, at_most
 
 Matrix = Callable[[Any], np.ndarray]
@@ -80,7 +80,7 @@ def claims(name: str) -> Iterator[Claim]:
         yield _claim(name, method, _MEAN, "theory", paper)
         if size == 1:  # two copies of the solution part in the end, whatever the step: their matrix never contracts
             yield _claim(name, method, _LONG, "theory", paper)
-    for kind, scale in (("positive control", 1.0), ("negative control", 1.02)):
+    for kind, scale in ((POSITIVE, 1.0), (NEGATIVE, 1.02)):
         for words in (_GROWTH, _MEAN):
             yield _claim(name, "heun", words, kind, CONSTRUCTED[kind], scale=scale)
 

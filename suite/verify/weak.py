@@ -18,7 +18,7 @@ from suite.cases import dyadic
 from suite.harness import METHODS, Task
 from suite.paths import make_path
 from suite.verify import quotations, solving
-from suite.verify.claims import CONSTRUCTED, FOSTER, KLOEDEN, Claim, said
+from suite.verify.claims import CONSTRUCTED, FOSTER, KLOEDEN, NEGATIVE, POSITIVE, Claim, said
 from suite.verify.findings import Effort, Finding
 from suite.verify.orders import NOISES, coarser, posed
 
@@ -61,7 +61,7 @@ def claims(name: str) -> Iterator[Claim]:
                     case={"problem": NOISES[noise].problem, "noise": noise, "method": method, "sde_type": sde_type},
                     statistical=True,
                 )
-    for kind, order in (("positive control", 2.0), ("negative control", 1.0)):
+    for kind, order in ((POSITIVE, 2.0), (NEGATIVE, 1.0)):
         yield Claim(
             kind=kind,
             check="weak",
@@ -119,7 +119,9 @@ def measure(claim: Claim, effort: Effort) -> Finding:
     if not found:
         reason = f"no bias is resolved: the clearest is {strongest:.1f} standard errors"
         needs = paths * (2 * RESOLVED / max(strongest, 0.1)) ** 2
-        return Finding("inconclusive", claim.expected, *[np.nan] * 3, reason, samples=paths, needs=needs)
+        return Finding(
+            "inconclusive", claim.expected, *statistics.Estimate(*[np.nan] * 3), reason, samples=paths, needs=needs
+        )
     return _judged(claim.expected, found, paths)
 
 

@@ -216,7 +216,7 @@ class JaxBrownianRun:
         self.task = task
         with jax.enable_x64(task.dtype == "float64"), jax.default_device(jax.devices(task.device)[0]):
             queries = jnp.asarray(task.queries, task.dtype)
-            self._arguments = (jax.random.key(task.seed), queries)
+            self._arguments = (jax.random.key(task.seed or 0), queries)
 
             def work(key: jax.Array, queries: jax.Array) -> Any:
                 return jax.lax.map(lambda query: evaluate(key, query[0], query[1]), queries)
@@ -227,8 +227,9 @@ class JaxBrownianRun:
         return jax.block_until_ready(self._compiled(*self._arguments))
 
     def outcome(self, result: Any) -> Outcome:
-        W, *areas = map(np.asarray, result)
-        return Outcome(ys=W, **dict(zip(AREAS[self.task.levy_area][1:], areas, strict=True)))
+        W, *values = map(np.asarray, result)
+        areas: dict[str, Any] = dict(zip(AREAS[self.task.levy_area][1:], values, strict=True))
+        return Outcome(ys=W, **areas)
 
     def count(self) -> Counts:
         return Counts(steps=len(self.task.queries), drift=0, diffusion=0)

@@ -55,7 +55,8 @@ class ProblemSDE(torch.nn.Module):
     def __init__(self, problem: Problem, dtype: torch.dtype, device: str) -> None:
         super().__init__()
         self.noise_type, self.sde_type = problem.noise_type, problem.sde_type
-        self._drift, self._diffusion, self.prior = problem.drift, problem.diffusion, no_prior
+        self._drift, self._diffusion = problem.drift, problem.diffusion
+        self.prior: Callable[..., Any] = no_prior
         # Not a ParameterDict: its look-ups would be on the hot path of every library.
         self.values = {}
         for name, value in problem.params.items():
