@@ -120,19 +120,31 @@ def _as(kind):
     return lambda area: lambda _, *arguments: area(kind, *arguments)
 
 
-def _drawn_for_each_query(increment):  # noqa: ARG001
-    """The increment over a piece of a cell from normal numbers of its own, whatever was drawn for the cell before."""
+class _Rejections:
+    """Once a step has been rejected, the noise in the cells has the other sign."""
 
-    def wrong(self, cell, a, b, seed, ta, tb):  # noqa: ARG001
-        draw = self._normals
-        W = draw(derived(derived(seed, ta), tb), cell.W.shape, math.sqrt(tb - ta))
-        H = None if cell.H is None else draw.more(cell.W.shape, math.sqrt((tb - ta) / 12))
-        return cell._replace(h=tb - ta, W=W, H=H)
+    count = 0
 
-    def derived(seed, t):
-        return hash((seed, t)) % 2**63
+    @classmethod
+    def counted(cls, error):
+        cls.count = 0
 
-    return wrong
+        def wrong(*arguments):
+            found = error(*arguments)
+            cls.count += found > 1
+            return found
+
+        return wrong
+
+    @classmethod
+    def negated(cls, cell):
+        def wrong(self, k):
+            found = cell(self, k)
+            if not cls.count:
+                return found
+            return found._replace(W=-found.W, H=None if found.H is None else -found.H)
+
+        return wrong
 
 
 def _a_step_late(increments):
@@ -235,10 +247,13 @@ MUTANTS: dict[str, Mutant] = {
         "SciML/DiffEqNoiseProcess.jl#307 (the bridge of a rejected step has the wrong variance)",
     ),
     "redrawn after rejection": _torch(
-        "a step that is tried again, or cut in two, has noise of its own, whatever was drawn before",
-        "all noise off the grid",
+        "once a step has been rejected, the noise inside the cells is another",
+        "all noise off the grid after the first rejection",
         ("consumed",),
-        {"sdegrad.torch.brownian.cell_tree:CellTree.increment": _drawn_for_each_query},
+        {
+            "sdegrad.torch.stepping.adaptive:_error": _Rejections.counted,
+            "sdegrad.torch.brownian.cells:GridCells.cell": _Rejections.negated,
+        },
         "SciML/DiffEqNoiseProcess.jl#80 (noise that was drawn before a rejection is lost)",
     ),
     "a step late": _torch(
