@@ -20,6 +20,7 @@ from suite.verify import (
     memory,
     orders,
     outputs,
+    path_programs,
     stability,
     weak,
 )
@@ -51,11 +52,11 @@ CHECKS: dict[str, Check] = {
     "output": Check(outputs.claims, outputs.measure),
     "bad input": Check(bad_input.claims, bad_input.measure, bad_input.script),
     "logqp": Check(logqp.claims, logqp.measure),
-    "law": Check(brownian.claims, brownian.measure),
-    "levy area": Check(areas.claims, areas.measure),
-    "increments": Check(increments.claims, increments.measure),
+    "law": Check(brownian.claims, brownian.measure, path_programs.script),
+    "levy area": Check(areas.claims, areas.measure, path_programs.script),
+    "increments": Check(increments.claims, increments.measure, path_programs.script),
     "consumed": Check(consumed.claims, consumed.measure),
-    "determinism": Check(determinism.claims, determinism.measure),
+    "determinism": Check(determinism.claims, determinism.measure, path_programs.script),
 }
 
 
