@@ -119,9 +119,14 @@ PLANTS = {
 }
 
 
+BRIEF = ("an order lost", "a gradient that is only nearly exact")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("what", PLANTS)
-def test_a_planted_regression_is_caught(repository, what):
+def test_a_planted_regression_is_caught(repository, what, request):
+    if what not in BRIEF and not request.config.getoption("--plants"):
+        pytest.skip("takes a minute; with --plants")
     file, old, new, pattern, worse = PLANTS[what]
     plant(repository, file, old, new)
     code, found = gate(repository, pattern)
@@ -148,7 +153,9 @@ def test_a_change_that_is_meant_is_accepted(repository):
 
 
 @pytest.mark.slow
-def test_a_base_without_what_the_suite_needs(repository):
+def test_a_base_without_what_the_suite_needs(repository, request):
+    if not request.config.getoption("--plants"):
+        pytest.skip("takes half a minute; with --plants")
     """All that it lacks is said, and nothing was compared."""
     git(repository, "checkout", "--quiet", "-B", "old", "base")
     git(repository, "rm", "--quiet", "impls/sdegrad/grid.py")
