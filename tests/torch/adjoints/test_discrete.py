@@ -393,6 +393,7 @@ def test_second_derivatives_of_the_reversible_adjoint_are_refused(method, power)
         gradient.sum().backward()
 
 
+@pytest.mark.filterwarnings("ignore:the two copies")  # the solve says so first
 def test_a_way_back_that_goes_astray_is_told():
     """Lipschitz constant x time of 40: round-off grows by about e^40."""
     y0 = torch.ones(1, 1).requires_grad_()

@@ -122,6 +122,7 @@ class Workers(torch.utils.data.Dataset):
         return torch.utils.data.get_worker_info().id, self.before.entropy, mine.entropy, seeded.entropy
 
 
+@pytest.mark.filterwarnings("ignore:.*fork")  # that it may deadlock where other tests have started JAX
 def test_workers_of_a_loader_have_noise_of_their_own_if_they_make_it():
     def epoch():
         loader = torch.utils.data.DataLoader(Workers(), batch_size=None, num_workers=2, multiprocessing_context="fork")
