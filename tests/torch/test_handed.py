@@ -143,7 +143,7 @@ PAIRS = [(name, noise_type) for name, facts in METHODS.items() for noise_type in
 PROMOTED = [(torch.float32, torch.float64), (torch.float32, torch.bfloat16), (torch.float64, torch.float32)]
 
 
-@pytest.mark.filterwarnings("ignore:the way back of the reversible adjoint")  # its dtype alone counts: steps are long
+@pytest.mark.filterwarnings("ignore:the (way back|two copies) of the")  # its dtype alone counts: steps are long
 @pytest.mark.filterwarnings("ignore:adaptive steps of euler")
 @pytest.mark.parametrize(("of_state", "of_values"), PROMOTED)
 @pytest.mark.parametrize(("method", "noise_type"), PAIRS)
