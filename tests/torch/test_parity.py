@@ -93,6 +93,7 @@ MOTIONS = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:BrownianInterval is optimised")  # theirs and ours, at one time
 @pytest.mark.parametrize("name", MOTIONS)
 def test_every_property_and_method_of_the_brownian_motions(name):
     ours, theirs = (MOTIONS[name](library) for library in (sd, torchsde))

@@ -18,7 +18,7 @@ from sdegrad.torch.types import Noise, Reversal, Scheme, SolverState, State, Tim
 Vjp = Callable[..., Tensor]
 
 
-def start(y0: State, f0: Tensor, g0: Tensor) -> SolverState:
+def start(y0: State, f0: Tensor, g0: Tensor | None) -> SolverState:
     if g0 is None:
         raise ValueError("reversible_heun needs g itself: define g or f_and_g, or use another method.")
     return y0, f0, g0, y0
