@@ -47,6 +47,10 @@ def page_of(row: Row) -> str:
     return f"{row['place']}-{labels.file_name(row['implementation'])}.html"
 
 
+def _counts(row: Row) -> bool:
+    return not is_control(row) and row["verdict"] != "unsupported"
+
+
 def matrix(claims: Claims) -> list[tuple[tuple[str, str, str], dict[str, list[Cell]]]]:
     """((check, subject, claim), {implementation: cells}) in the order of the file. A claim may be stated twice."""
     lines: dict[tuple[str, str, str], dict[str, list[Cell]]] = {}
@@ -63,7 +67,7 @@ def matrix(claims: Claims) -> list[tuple[tuple[str, str, str], dict[str, list[Ce
 @plotting.in_style
 def overview(claims: Claims) -> Plot:
     """By check and library: how many claims hold, coloured by the share of those that do."""
-    checked = [row for row in claims if not is_control(row) and row["verdict"] != "unsupported"]
+    checked = list(filter(_counts, claims))
     checks = list(dict.fromkeys(map(check_of, checked)))
     order = list(dict.fromkeys(row["implementation"] for row in checked))
     counts = Counter((check_of(r), r["implementation"], r["verdict"] in ("holds", "exceeds")) for r in checked)
@@ -138,7 +142,7 @@ def write(claims: Claims, out: Path) -> Path:
     page = environment.get_template("verification.html").render(
         counted={verdict: counted[verdict] for verdict in SIGNS if counted[verdict]},
         signs=SIGNS,
-        plot=_svg(overview(claims)) if any(not is_control(row) for row in claims) else None,
+        plot=_svg(overview(claims)) if any(map(_counts, claims)) else None,
         libraries=libraries,
         lines=matrix(claims),
         failures=[(row, page_of(row), measured(row)) for row in failures],

@@ -137,8 +137,9 @@ def _summary(row: Row) -> str:
 
 def _verdict(claims: Sequence[Numbered], rows: dict[int, Row], file: Path) -> int:
     stop = sum(run.wrong(claim, rows[number]) for number, claim in claims)
-    measured = {claim.implementation for number, claim in claims if rows[number].get("measured")}
-    unmeasured = {claim.implementation for _, claim in claims} - measured
+    stated = [(number, claim) for number, claim in claims if not claim.control]
+    measured = {claim.implementation for number, claim in stated if rows[number].get("measured")}
+    unmeasured = {claim.implementation for _, claim in stated} - measured
     for name in sorted(unmeasured):
         print(f"error: nothing of {name} could be measured; its rows say why.", file=sys.stderr)
     print(f"{file}: {len(rows)} rows, {stop} of ours or of the controls not as they must be.", flush=True)

@@ -99,17 +99,19 @@ def _answers(program: str, cases: list[tuple[str, str]]) -> Iterator[dict[str, A
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
     lines: Queue[str] = Queue()
+    assert worker.stdin is not None
+    assert worker.stdout is not None
 
     def read() -> None:
-        for line in worker.stdout or ():
+        for line in said:
             lines.put(line)
         lines.put("")
 
+    said, reader = worker.stdout, Thread(target=read, daemon=True)
     try:
-        assert worker.stdin is not None
         worker.stdin.write(json.dumps([program, cases]))
         worker.stdin.close()
-        Thread(target=read, daemon=True).start()
+        reader.start()
         patience = FIRST
         while line := lines.get(timeout=patience):
             yield json.loads(line)
@@ -119,6 +121,8 @@ def _answers(program: str, cases: list[tuple[str, str]]) -> Iterator[dict[str, A
     finally:
         worker.kill()
         worker.wait()
+        reader.join()
+        said.close()
 
 
 def _judged(name: str, found: Mapping[str, Any]) -> Outcome:

@@ -17,7 +17,7 @@ from suite.cases import dyadic
 from suite.harness import METHODS, Task
 from suite.paths import make_path
 from suite.problems import SDEType, make
-from suite.verify import solving
+from suite.verify import quotations, solving
 from suite.verify.claims import (
     BURRAGE,
     CONSTRUCTED,
@@ -64,7 +64,8 @@ def claims(name: str) -> Iterator[Claim]:
                 yield from _controls(name, case)
     for method, order in NEAR.items() if name in OURS else ():
         case = {"method": method, "problem": "driven_general", "sde_type": "stratonovich", "adjoint": "reversible"}
-        yield _claim(name, case, order, "sdegrad's own", preset="full" if slow else "default", kind="claim")
+        words = str(quotations.page("impls/sdegrad/torch/DIFFERENCES.md", "at least like dt^2 and dt^3 with it"))
+        yield _claim(name, case, order, words, preset="full" if slow else "default", kind="claim")
 
 
 def _claim(name: str, case: Mapping[str, Any], order: float, source: str, **rest: Any) -> Claim:

@@ -229,6 +229,7 @@ class _Tags(HTMLParser):
         self.tags += [tag, *(name for name, _ in attrs if name.startswith("on"))]
 
 
+@pytest.mark.filterwarnings("ignore:constrained_layout not applied")  # names longer than a figure is wide
 def test_every_cell_of_a_stranger_is_plain_text(tmp_path, capsys):
     texts = (
         "machine",

@@ -55,7 +55,9 @@ def test_we_claim_our_own_table(claims):
         claimed = Counter(c.subject.partition(",")[0] for c in own)
         assert set(claimed) == set(METHODS)
         stated = [noise for facts in METHODS.values() for _ in facts.sde_types for noise in facts.order]
-        assert sum(claimed.values()) == sum(noise in NOISES for noise in stated)
+        assert sum(claimed.values()) == sum(noise in NOISES for noise in stated) + stated.count(
+            "general"
+        )  # "commutative" is a kind of it
 
 
 def test_every_claim_has_its_words_and_place_and_theory_a_paper(claims):
@@ -70,7 +72,7 @@ def test_every_claim_has_its_words_and_place_and_theory_a_paper(claims):
 
 def test_who_claims_nothing_is_held_to_theory(claims):
     kinds = Counter((c.check, c.kind) for c in claims["mylib"])
-    assert {check for check, _ in kinds} == set(CHECKS)
+    assert {check for check, _ in kinds} == set(CHECKS) - {"bad input"}  # whose calls are written by library
     assert {kind for _, kind in kinds} <= {"theory", *CONSTRUCTED}
     assert {c.subject.partition(",")[0] for c in claims["mylib"] if c.check == "order"} >= set(THEORY)
 

@@ -194,17 +194,13 @@ with locked(Path(sys.argv[1])):
 
 
 def test_two_benches_in_one_folder(tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(tmp_path)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout.readline() == "here\n"
-    with pytest.raises(ValueError, match=r"another bench is at work in .*; wait for its end, or name another folder"):
-        locked(tmp_path).__enter__()
-    process.kill()
-    process.wait()
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "here\n"
+        message = r"another bench is at work in .*; wait for its end, or name another folder"
+        with pytest.raises(ValueError, match=message):
+            locked(tmp_path).__enter__()
+        process.kill()
     with locked(tmp_path):
         pass
 

@@ -77,8 +77,8 @@ class Library:
 @pytest.fixture
 def verified(monkeypatch, tmp_path, capsys):
     """verified(library, *arguments) -> (exit code, rows, what was printed); of its orders and the law of its noise."""
-    monkeypatch.setattr(orders, "PATHS", 4096)  # as many as --quick takes
-    monkeypatch.setattr(orders, "DTS", (1 / 8, 1 / 16, 1 / 32, 1 / 64, 1 / 128))
+    monkeypatch.setattr(orders, "NOISES", {kind: orders.NOISES[kind] for kind in ("diagonal", "scalar", "additive")})
+    monkeypatch.setattr(brownian, "SITUATIONS", {name: brownian.SITUATIONS[name] for name in brownian.QUICK})
     monkeypatch.setattr(brownian, "ENTRIES", 256)
     for other in set(checks.CHECKS) - {"order", "law"}:
         monkeypatch.delitem(checks.CHECKS, other)
@@ -104,14 +104,18 @@ def verdicts(rows, check, kind="theory"):
 def test_a_library_without_claims_is_held_to_theory(verified):
     code, rows, said = verified(Library())
     assert code == 0
-    assert {r["source"].partition(":")[0] for r in rows} == {"theory", "negative control"}
+    assert {r["source"].partition(":")[0] for r in rows} == {"theory", "negative control", "positive control"}
     held = {r["subject"]: r["verdict"] for r in rows if r["source"].startswith("theory: ") and r["measured"]}
-    assert held.pop("Brownian Interval without a grid") == "holds"
+    assert held.pop("Brownian motion without a grid") == "holds"
     assert held["euler, ito, additive noise"] == "holds"
     assert "fails" not in held.values()
-    controls = [r for r in rows if r["kind"] == "negative control" and r["verdict"] != "unsupported"]
-    assert len(controls) == 1 + len(DEFECTS)
-    assert {r["verdict"] for r in controls} == {"fails"}
+    false = [r for r in rows if r["kind"] == "negative control"]
+    assert len([r for r in false if r["check"] == "law"]) == len(DEFECTS)
+    assert len([r for r in false if r["check"] == "order"]) > 1
+    assert {r["verdict"] for r in false} == {"fails"}
+    true = [r for r in rows if r["kind"] == "positive control"]
+    assert {r["check"] for r in true} == {"law", "order"}
+    assert {r["verdict"] for r in true} == {"holds"}
     assert {r["reason"] for r in rows if r["subject"].startswith("heun,")} == {"mylib has Euler's method alone."}
     assert "verification.csv" in said
 
@@ -128,8 +132,10 @@ def test_a_library_that_lies_is_found_out(verified):
             return samples
 
     _, rows, _ = verified(Liar())
-    assert verdicts([r for r in rows if r["measured"]], "order") == ["fails"] * 3
-    assert "fails" in {r["verdict"] for r in rows if r["subject"] == "Brownian Interval without a grid"}
+    assert (
+        verdicts([r for r in rows if r["measured"]], "order") == ["fails"] * 6
+    )  # the slope and the limit, of three kinds of noise
+    assert "fails" in {r["verdict"] for r in rows if r["subject"] == "Brownian motion without a grid"}
     assert any(r["reason"] == "correlation of rows of the whitened samples" for r in rows)
 
 
@@ -142,7 +148,7 @@ def test_rows_of_one_measurement_say_so(verified):
         assert not first["measured_with"]
         assert re.split("[ ,]", row["subject"])[0] == re.split("[ ,]", first["subject"])[0] or not row["measured_with"]
     shared = [r for r in rows if r["measured_with"] and r["kind"] == "negative control"]
-    assert len([r for r in shared if r["subject"].startswith("Brownian Interval")]) == len(DEFECTS)
+    assert len([r for r in shared if r["check"] == "law"]) == len(brownian.QUICK_CONTROLS)
 
 
 def claim(**fields):
@@ -253,12 +259,12 @@ def test_a_selection_of_nothing_is_an_error(tmp_path, capsys, arguments, message
 def test_a_selection_takes_what_fits(tmp_path, monkeypatch):
     monkeypatch.setattr(run, "rows_of", lambda groups, effort, jobs: [run.measured(g, effort) for g in groups])
     monkeypatch.setattr(run, "looked_at", lambda claim, effort: at_most(1.0, 0.5))
-    chosen = ["--check", "order", "--method", "heun", "--problem", "gbm", "--problem", "ou"]
+    chosen = ["--check", "order", "--method", "heun", "--problem", "sinh", "--problem", "squares"]
     verify.main(["--implementation", "sdegrad_torch", *chosen, "--out", str(tmp_path)])
     with (tmp_path / "verification.csv").open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines))
     assert {(r["check"], r["method"]) for r in rows} == {("order", "heun")}
-    assert {r["problem"] for r in rows} == {"gbm", "ou"}
+    assert {r["problem"] for r in rows} == {"sinh", "squares"}
 
 
 def test_a_control_that_crashes_is_not_rejected(verified):
@@ -273,8 +279,8 @@ def test_a_control_that_crashes_is_not_rejected(verified):
         ("theory", "fails"),
         ("negative control", "inconclusive"),
     }
-    assert said.count("<-- must not be") == 1
-    assert "1 of ours or of the controls not as they must be" in said
+    assert said.count("<-- must not be") == 2
+    assert "2 of ours or of the controls not as they must be" in said
 
 
 def test_a_control_that_is_not_rejected_fails_the_run(verified, monkeypatch):
@@ -292,7 +298,7 @@ def test_a_library_of_which_nothing_can_be_measured_is_an_error(verified):
     code, rows, said = verified(Empty(), "--quick")
     assert code == 1
     assert rows
-    assert {r["verdict"] for r in rows} == {"unsupported"}
+    assert {r["verdict"] for r in rows if not r["kind"].endswith("control")} == {"unsupported"}
     assert "nothing of mylib could be measured" in said
 
 
@@ -308,8 +314,9 @@ def test_a_claim_of_ours_that_is_no_longer_supported_fails_the_run(monkeypatch, 
     monkeypatch.setattr(type(load("sdegrad_torch")), "unsupported", lambda self, task: "it is gone.")
     arguments = ["--implementation", "sdegrad_torch", "--check", "law", "--jobs", "1", "--out", str(tmp_path)]
     assert verify.main(arguments) == 1
-    claims = [c for c in checks.claims_of("sdegrad_torch") if c.check == "law"]
-    assert capsys.readouterr().out.count("<-- must not be") == len([c for c in claims if not c.may_lack]) > 0
+    claims = [c for c in checks.claims_of("sdegrad_torch") if c.check == "law" and c.preset != "full"]
+    stopped = [c for c in claims if not c.may_lack]
+    assert capsys.readouterr().out.count("<-- must not be") == len(stopped) > 0
 
 
 @pytest.mark.parametrize(
