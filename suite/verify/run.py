@@ -29,7 +29,9 @@ from suite.verify.findings import GOOD, Effort, Finding, Unsupported
 ALPHA = 1e-3
 MOST = 10.0  # times the usual samples
 FRESH = 1_000_003  # added to the seed of a second look
-TASKS = 12  # groups of claims that a process measures before a fresh one takes over: compiled programs pile up
+# Groups of claims for each process; then fresh ones take over, since compiled programs pile up. The executor's own
+# max_tasks_per_child would do that, but it can wait for ever (cpython issue 115634).
+GROUPS = 24
 
 PATIENCE = 120  # seconds for a script that reproduces a failure
 
@@ -158,6 +160,11 @@ def rows_of(groups: Sequence[Sequence[Numbered]], effort: Effort, jobs: int) -> 
     if jobs == 1:
         yield from (measured(group, effort) for group in groups)
         return
+    for first in range(0, len(groups), jobs * GROUPS):
+        yield from _in_processes(groups[first : first + jobs * GROUPS], effort, jobs)
+
+
+def _in_processes(groups: Sequence[Sequence[Numbered]], effort: Effort, jobs: int) -> Iterator[list[tuple[int, Row]]]:
     lost: list[Sequence[Numbered]] = []
     with _pool(jobs) as pool:
         running: dict[Future[list[tuple[int, Row]]], Sequence[Numbered]] = {
@@ -180,7 +187,7 @@ def rows_of(groups: Sequence[Sequence[Numbered]], effort: Effort, jobs: int) -> 
 
 
 def _pool(jobs: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=TASKS)
+    return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
 
 
 def write(path: Path, rows: Mapping[int, Row]) -> None:
