@@ -89,7 +89,7 @@ def measured(row: Row) -> str:
         return row["reason"]
     if row["p"] and row["p"] == row["measured"]:
         return f"p = {labels.number(float(row['p']))}"
-    value, low, high = (float(row[column]) for column in ("measured", "low", "high"))
+    value, low, high = (float(row[column] or "nan") for column in ("measured", "low", "high"))
     return labels.number(value) + ("" if low == high else labels.interval(low, high))
 
 

@@ -64,8 +64,9 @@ def verified(claim: Claim, effort: Effort) -> Row:
         row |= _crashed(claim, describe(failure))
     else:
         numbers = {name: getattr(found, name) for name in ("expected", "low", "high", "p", "samples")}
+        numbers["measured"] = found.value
         known = {name: repr(float(number)) for name, number in numbers.items() if not math.isnan(number)}
-        row |= known | {"measured": repr(float(found.value)), "verdict": found.verdict, "reason": found.reason}
+        row |= known | {"verdict": found.verdict, "reason": found.reason}
         row["curve"] = json.dumps(found.curve._asdict(), default=float) if found.curve else ""
     if row["verdict"] == "fails" and not claim.control and claim.implementation not in OURS:
         row |= _reproduced(CHECKS[claim.check].script(claim))

@@ -39,6 +39,11 @@ def test_a_failure_shows_what_is_said_what_was_measured_and_how_to_reproduce_it(
     assert "data:image/svg+xml;base64," in text
 
 
+def test_a_number_without_an_interval_is_shown_alone(tmp_path):
+    page, _ = pages(tmp_path, VERIFICATION.replace(",0.9,1.1,inconclusive,", ",,,inconclusive,").encode())
+    assert '<span class="dim">1.00</span>' in page
+
+
 def test_pages_of_an_earlier_run_go(tmp_path):
     pages(tmp_path, VERIFICATION.encode())
     page, failures = pages(tmp_path, VERIFICATION.replace(",fails,", ",holds,").encode())
