@@ -1,4 +1,5 @@
-"""What the asv classes share: implementations, devices and works of the table of cases, prepared once in a process.
+"""The parts that the asv classes share: implementations, devices and works of the table of cases, prepared once in a
+process.
 
 asv's parameters are fixed strings: an implementation, a device, and the words of a case of the bench.
 """

@@ -52,7 +52,7 @@ class StrongError(asv_cases.OfCases):
 
 
 class Memory(asv_cases.OfCases):
-    """Of a gradient, at the most steps of the bench."""
+    """Peak memory of a gradient, in bytes, at the most steps of the bench."""
 
     params: ClassVar = asv_cases.params("memory", gradient=True)
 

@@ -53,7 +53,7 @@ class Compile(asv_cases.OfCases):
 
 
 class Import:
-    """Of an implementation with its framework, in a process of its own."""
+    """Import time of an implementation with its framework, in seconds, in a process of its own."""
 
     params: ClassVar = [asv_cases.IMPLEMENTATIONS]
     param_names: ClassVar = ["implementation"]

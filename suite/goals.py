@@ -1,4 +1,4 @@
-"""How fast the solvers are meant to be: what the others should at least take, in units of sdegrad's time.
+"""Targets for speed: the least time that the others should take, in units of sdegrad's time.
 
 Ratios of one run, as in the measures `..._ratio`. The report marks them; nothing is measured by them.
 """

@@ -1,4 +1,4 @@
-"""How a run ends in time wherever it runs: the most telling cases first, and fewer rounds before fewer cases."""
+"""A plan by which a run ends in time anywhere: most telling cases first, fewer rounds before fewer cases."""
 
 import math
 import time
@@ -81,7 +81,7 @@ class Plan:
         return None
 
     def shortened(self) -> Iterator[str]:
-        """What was shortened, in sentences."""
+        """Sentences that say which cases were shortened or left out."""
         within = f"To end within {self._minutes or 0:g} minutes"
         if self.short:
             yield f"{within} fewer rounds were made of: {'; '.join(map(str, self.short))}."

@@ -1,4 +1,4 @@
-"""Where and on what a run is made: commit, machine, versions; and the name of the run that follows from them."""
+"""The provenance of a run: commit, machine, versions; and the name of the run, which follows from them."""
 
 import hashlib
 import os
@@ -43,7 +43,7 @@ def yardstick() -> str:
 
 
 def _digest(tops: Iterable[str], *parts: str) -> str:
-    """Of the code in these folders, of the versions that are installed, and of further parts."""
+    """A digest of the code in these folders, of the installed versions, and of further parts."""
     pinned = re.findall(r"^[\w.-]+", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
     digest = hashlib.sha256()
     for part in (*parts, *(f"{name}=={installed(name)}" for name in pinned)):
@@ -92,7 +92,7 @@ def environment() -> dict[str, str]:
 
 
 def git(*arguments: str) -> str:
-    """What git says of this repository; empty where there is none, even inside of another repository."""
+    """The output of git for this repository; empty where there is none, even inside another repository."""
     command = ["git", *arguments]
     try:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env=environment())

@@ -1,4 +1,5 @@
-"""What is measured, as pure functions of arrays. Each interval is two-sided, of confidence 0.95 unless asked.
+"""Errors, orders, intervals and laws, as pure functions of arrays. Each interval is two-sided, of confidence 0.95
+unless asked.
 
 Intervals of errors and orders are over independent paths, by the jackknife (Efron 1982); those of times are
 over rounds, by order statistics. Errors have heavy tails, and with few paths their intervals cover less than
@@ -107,7 +108,7 @@ def weak_order(
 
 
 def bend(dts: Sequence[float] | np.ndarray, squares: np.ndarray, *, confidence: float = CONFIDENCE) -> Estimate:
-    """How much the slope between the two finest step sizes exceeds that over all of them: 0 if the curve of log error
+    """The slope between the two finest step sizes less that over all of them: 0 if the curve of log error
     by log dt is straight. Arguments as for `order`."""
     finest = np.argsort(dts)[:2]
 

@@ -11,9 +11,9 @@ from unittest.mock import patch
 from suite.harness import load
 
 Changes = Mapping[str, Callable[[Any], Any]]
-"""What is patched -> its replacement, given what stands there. A function, a method of a class or a constant, named
-"module:attribute" or "module:Class.method", where the library looks it up: in the module that uses it, not in the one
-that it was imported from."""
+"""By the name that is patched, the replacement as a function of the original. A function, a method of a class or a
+constant, named "module:attribute" or "module:Class.method", where the library looks it up: in the module that uses it,
+not in the one that it was imported from."""
 
 
 @dataclass(frozen=True)

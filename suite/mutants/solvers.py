@@ -70,7 +70,7 @@ def _late_drift(field: Any, t0: Any, t1: Any, dt: Any, dW: Any) -> Any:
 
 
 def _correction(factor: float) -> Change:
-    """What the step has beyond Euler's, times a factor."""
+    """A step whose terms beyond Euler's are multiplied by a factor."""
 
     def change(step: Any) -> Any:
         def changed(field: Any, state: Any, t0: Any, t1: Any, dt: Any, dW: Any) -> Any:

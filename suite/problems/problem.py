@@ -1,4 +1,4 @@
-"""What a problem is: written once, it serves every framework, and what is known exactly comes with it."""
+"""The class of test problems: written once for all frameworks, with the exact solution where it is known."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -24,7 +24,7 @@ def diffusion(xp, t, y, params):
 
 
 def told(y: np.ndarray, t: float, k: float) -> np.ndarray:
-    """What X_2 must be where the state at t is y [paths, 2]."""
+    """The exact X_2 where the state at t is y [paths, 2]."""
     return (1 + t) ** 0.5 * np.sin(k * y[..., 0])
 
 

@@ -24,8 +24,8 @@ OURS = ("sdegrad_torch", "sdegrad_jax", "diffrax_sdegrad")
 
 @dataclass(frozen=True)
 class Rule:
-    """What counts as a change: more than `relative`, and more than `absolute`; values up to `floor` are alike. signed:
-    an error in either direction."""
+    """The tolerance of a figure: a change is more than `relative`, and more than `absolute`; values up to `floor` are
+    alike. signed: an error in either direction."""
 
     relative: float = 0.0
     absolute: float = 0.0

@@ -1,4 +1,4 @@
-"""What was measured, a line of JSON each, on the disk as soon as it is known; an interrupted comparison goes on."""
+"""The journal of a comparison: a line of JSON for each measurement, on the disk at once, so that it can go on."""
 
 import json
 from collections.abc import Mapping

@@ -115,7 +115,7 @@ class Two:
                 yield from (_line(t, found[t.what]) for t in of_case)
 
     def _measured(self, case: int, timed: Sequence[Timed], delays: Sequence[float]) -> Mapping[What, Readings]:
-        """Of compilation and, if asked for, of the calls."""
+        """The readings of compilation and, if asked for, of the calls."""
         prepared = self._both("prepare", timed[0].implementation, case)
         compiled = _once([first for first, _ in prepared], delays)
         seconds = min(later for _, later in prepared)
@@ -145,7 +145,7 @@ class Two:
 
 
 def _once(seconds: Sequence[float], delays: Sequence[float]) -> Readings:
-    """Of what happens once in a process: there a delay is planted by arithmetic."""
+    """The readings of an event that happens once in a process, where a delay is planted by arithmetic."""
     base, head = seconds
     return [([base], [head * (1 + delay)]) for delay in delays]
 

@@ -1,4 +1,4 @@
-"""How often the gate raises an alarm, from a recording of pairs: pure functions of its log ratios.
+"""The rate of alarms of the gate, from a recording of pairs: pure functions of its log ratios.
 
 logs [pairs, benchmarks, delays]: of HEAD to itself, and to itself with each delay planted; the first delay is none.
 """
@@ -15,7 +15,7 @@ WHOLE = "whole run"
 
 
 class Alarms(NamedTuple):
-    """Of `runs` comparisons, how many called this benchmark slower; of the whole run: any."""
+    """The number of `runs` comparisons that called this benchmark slower or, for the whole run, any."""
 
     benchmark: str
     delay: float

@@ -24,7 +24,7 @@ WARM = 3  # calls before the time of a call is told
 
 
 class Lost(RuntimeError):
-    """What was asked cannot be had; the message says why."""
+    """Raised where a commit or a library lacks what is measured; the message says why."""
 
 
 class Process:
@@ -156,7 +156,7 @@ def serve(core: str) -> None:
 
 
 def calls_for(seconds: float, least: float) -> int:
-    """How many calls of so many seconds fill a reading."""
+    """The number of calls, each of so many seconds, that fill a reading of `least` seconds."""
     return max(1, math.ceil(least / seconds))
 
 

@@ -27,12 +27,12 @@ HEADS = ("verdict", "benchmark", "base", "HEAD", "HEAD / base, or why")
 
 
 def sort(findings: Sequence[Finding]) -> list[Finding]:
-    """What must be seen first, first; what is the same last."""
+    """The findings in order of importance: red ones first, unchanged ones last."""
     return sorted(findings, key=lambda f: ORDER.index(f.verdict) if f.verdict in ORDER else len(ORDER))
 
 
 def sentence(base: str, findings: Sequence[Finding]) -> str:
-    """What came out, in a sentence."""
+    """The outcome of the comparison, in a sentence."""
     code, red = exit_code(findings), [f for f in findings if f.red]
     compared = sum(f.told for f in findings)
     if code == 1:

@@ -1,4 +1,4 @@
-"""What a comparison finds, and how sure it is: pure functions, the same for a comparison and for its calibration.
+"""Verdicts of a comparison, with their error rate: pure functions, the same for a comparison and for its calibration.
 
 Times. The logarithms of the ratios HEAD / BASE, one a pair of fresh processes, are independent, and which process of a
 pair measures first is drawn by lot: if nothing has changed they are symmetric about 0, whatever their distribution.
@@ -26,7 +26,8 @@ UNTOLD = ("failed", "measures nothing", CANNOT_TELL)
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """Of one benchmark. base, head: values or seconds. ratio: of HEAD to BASE with the interval, of times."""
+    """The comparison of one benchmark. base, head: values or seconds. ratio: of HEAD to BASE with the interval, of
+    times."""
 
     benchmark: str
     verdict: str

@@ -68,7 +68,7 @@ def _samples(name: str, mode: Any, entries: int, seed: int) -> tuple[np.ndarray,
 
 
 def _lengths() -> np.ndarray:
-    """Of the queries, against samples."""
+    """The lengths of the queries, with axes for the samples."""
     return np.diff(QUERIES, axis=1)[:, :, None, None]
 
 
@@ -78,7 +78,7 @@ def mean(W: np.ndarray, H: np.ndarray) -> np.ndarray:
 
 
 def deviation(mode: str, H: np.ndarray) -> np.ndarray:
-    """Of A given H."""
+    """The standard deviation of A given H."""
     h, (i, j) = _lengths(), PAIRS
     if mode == "davie":
         return np.broadcast_to(h / 12**0.5, H.shape)

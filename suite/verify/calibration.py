@@ -162,7 +162,7 @@ def uniform(rows: Sequence[Row]) -> tuple[float, int]:
 
 
 def summary(rows: Sequence[Row]) -> list[str]:
-    """What the run says, in lines; the last one only if all is well."""
+    """The summary of the run, in lines; the last one only if all is well."""
     controls = [row for row in rows if row["kind"].endswith("control") and row["verdict"] != "unsupported"]
     mutated = [row for row in rows if row["kind"] == "mutant"]
     by_check = Counter(row["check"] for row in mutated if not misjudged(row))

@@ -1,4 +1,4 @@
-"""What a claim is, and who says it.
+"""The class of claims, and the kinds of those who make them.
 
 A claim is a quotation (`quotations`), with its place. Theory stands in where a library claims nothing, or less than is
 known: of third parties too. A negative control is false by construction, and the check must reject it; a positive one

@@ -1,4 +1,4 @@
-"""What a check measured of a claim, and what the claim is worth."""
+"""Findings: the measurement that belongs to a claim, and its verdict."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class Unsupported(Exception):
 
 @dataclass(frozen=True)
 class Effort:
-    """How hard a check looks. level: the significance of each statistical row. seed: of all that is random.
+    """The effort of a check. level: the significance of each statistical row. seed: of all that is random.
 
     more: how many times its usual number of samples it takes, at least 1. quick: whether time is short.
     """
@@ -27,8 +27,8 @@ class Effort:
 
 
 class Curve(NamedTuple):
-    """What a number rests on, for a plot: y against x, both logarithmic and in words; the ends of an interval of each y
-    are its own value where there is none. slope: the order that is claimed, NaN where the claim is not of one."""
+    """The data behind a number, for a plot: y against x, both logarithmic and in words; the ends of an interval of each
+    y are its own value where there is none. slope: the order that is claimed, NaN where the claim is not of one."""
 
     x_label: str
     y_label: str

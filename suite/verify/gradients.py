@@ -106,7 +106,7 @@ def _own(name: str) -> Iterator[Claim]:
 
 
 def _checkpointed(name: str) -> Iterator[Claim]:
-    """Of every method, with the least special noise that it is for."""
+    """Claims about every method, with the most general noise that it is for."""
     stated = said(quotations.checkpointed_gradients(name), GRIEWANK)
     for method, facts in METHODS.items():
         noise: NoiseType = next(n for n in ("general", "diagonal", "additive") if n in facts.order)

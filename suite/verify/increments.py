@@ -1,4 +1,4 @@
-"""What increments must be whatever their law: those of the parts of an interval join to that of the whole, and there
+"""Identities of increments, whatever their law: those of the parts of an interval join to that of the whole, and there
 are none beyond the end of a motion. Nothing is random but the intervals.
 """
 

@@ -30,7 +30,7 @@ def dyadic(rng: np.random.Generator) -> Queries:
 
 
 def cells(count: int) -> Callable[[np.random.Generator], Queries]:
-    """Of so many cells on [0, 1]: single ones and neighbours, first and last ones, several, and pieces of some."""
+    """Intervals on a grid of [0, 1]: single cells and neighbours, the first and the last, several, pieces of some."""
 
     def made(rng: np.random.Generator) -> Queries:
         j, k, m = (int(x) for x in np.sort(rng.permutation(np.arange(1, count // 16 - 1))[:3]) * 16)

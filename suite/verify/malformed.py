@@ -147,7 +147,7 @@ MALFORMED: Mapping[str, Malformed] = {
 
 
 def text_of(library: str, case: str) -> str | None:
-    """What is changed of the call of this library; None where there is nothing to change."""
+    """The changes to the call of this library; None where there is nothing to change."""
     malformed = MALFORMED[case]
     column = {"diffrax": malformed.diffrax, "sdegrad_jax": malformed.jax}
     return column.get(library, malformed.torch) if library in PROGRAMS else None

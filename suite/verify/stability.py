@@ -1,4 +1,4 @@
-"""What becomes of linear equations over many steps, against the step matrix of each method, and of a mild one for long.
+"""Linear equations over many steps against the step matrix of each method, and a mild one over a long time.
 
 Growth: of y' = a y with complex a, a plane that turns, per step, against the spectral radius of the step matrix at
 x = a dt (paper and derivation with the method). Mean squares: of dX = a X dt + b X o dW over a few steps, against the

@@ -47,7 +47,7 @@ AREAS = {
 
 
 def levy_area(task: Task) -> type:
-    """What the task asks for, or else what its solver needs."""
+    """The Levy area that the task asks for, or the one that its solver needs."""
     return AREAS["space-time" if task.method in ADDITIVE else task.levy_area]
 
 

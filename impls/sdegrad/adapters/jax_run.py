@@ -1,4 +1,4 @@
-"""What every JAX library shares behind the contract: arrays, compilation, given noise, gradients, counts."""
+"""The part that JAX libraries share behind the contract: arrays, compilation, given noise, gradients, counts."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -205,7 +205,7 @@ def no_motion(task: BrownianTask, library: str, kinds: tuple[str, ...]) -> str |
 
 
 AREAS = {"none": "W", "space-time": "WH", "space-time-time": "WHK", "davie": "WHA", "foster": "WHA"}
-"""What an increment consists of, by Levy area."""
+"""The parts of an increment, by Levy area."""
 
 
 class JaxBrownianRun:

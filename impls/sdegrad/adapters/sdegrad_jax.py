@@ -14,7 +14,7 @@ from sdegrad.methods import METHODS
 
 
 def levy_area(task: Task) -> str:
-    """What the task asks for, or else what its method needs."""
+    """The Levy area that the task asks for, or the one that its method needs."""
     solver = make_method(task.method, task.problem.sde_type, task.problem.noise_type, task.options)
     return solver.levy_area if task.levy_area == "none" else task.levy_area
 

@@ -16,7 +16,7 @@ from sdegrad.torch.methods import SOLVERS, make_scheme
 
 
 def levy_area(task: Task) -> LevyArea:
-    """What the task asks for, or else what its method needs."""
+    """The Levy area that the task asks for, or the one that its method needs."""
     scheme = make_scheme(task.method, task.problem.sde_type, task.problem.noise_type, task.options)
     return scheme.levy_area if task.levy_area == "none" else task.levy_area
 

@@ -1,4 +1,4 @@
-"""What a gradient by reversible Heun cannot do without, in PyTorch: evaluations, their pull-backs, and normals.
+"""The least work of a gradient by reversible Heun in PyTorch: evaluations, their pull-backs, and normals.
 
 A step forward is one evaluation of drift and diffusion and one draw of its noise; a step backward one evaluation,
 one vector-Jacobian product, and the same draw. No solver is here, and no time stepping: the numbers mean nothing, the

@@ -1,4 +1,4 @@
-"""What every PyTorch library shares behind the contract: the SDE as a module, given noise, gradients, counts."""
+"""The part that PyTorch libraries share behind the contract: the SDE as a module, given noise, gradients, counts."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence

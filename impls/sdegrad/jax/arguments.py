@@ -1,4 +1,4 @@
-"""What a single argument may be: a number, a name, a flag, a dtype; known when traced, or only when run."""
+"""Checks of single arguments (a number, a name, a flag, a dtype), known when traced or only when run."""
 
 import numbers
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What is refused, and what to do instead. Decided when a solve is traced, but for what
+"""Arguments that are refused, and the remedies. Decided when a solve is traced, but for what
 is known only at run time."""
 
 import inspect

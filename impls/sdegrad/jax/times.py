@@ -59,7 +59,7 @@ def as_given(t: Float[Array, "*times"]) -> Fine:
 
 
 def _summands(grid: AnyGrid, k: Int[Array, "*times"]) -> tuple[Fine, ...]:
-    """What sums up to grid time k, except the last one: entries of two tables, not t0 + k dt."""
+    """Two entries of tables whose sum is grid time k (not the last one), in place of t0 + k dt."""
     if isinstance(grid, OneCell):
         return (as_given(grid.t0),)
     if grid.steps == 1:

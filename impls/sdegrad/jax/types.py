@@ -190,7 +190,7 @@ class Made(NamedTuple):
 
 
 class Stats(NamedTuple):
-    """What a forward solve did: steps, evaluations of drift and diffusion, and, where the steps are adaptive, how
+    """Counts of a forward solve: steps, evaluations of drift and diffusion, and, where the steps are adaptive, how
     often the error was too large; all then traced. parted: for a method that carries two copies of the solution, which
     the reversible ones are, how far these are from each other at the end, relative to the solution. Where it is 1 or
     more they have come apart: the solution is as wrong as L dt times this. NaN if it is not finite.

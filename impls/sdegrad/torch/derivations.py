@@ -14,8 +14,8 @@ from sdegrad.torch.types import Form, Noise, State, Time
 
 
 class _Noise(NamedTuple):
-    """What a derivation knows of the noise: product(g, dW); fill(y, value), the dW whose entries are `value`; and
-    matrix(g dW), which is g for a dW of ones, if the noise is diagonal or scalar."""
+    """The operations on the noise that a derivation may use: product(g, dW); fill(y, value), the dW whose entries are
+    `value`; and matrix(g dW), which is g for a dW of ones, if the noise is diagonal or scalar."""
 
     product: Callable[..., Tensor]
     fill: Callable[[State, float], Noise]

@@ -102,7 +102,7 @@ CALLED = ("f_and_g", "increment", "drift", "noise", "g", "entries")
 
 @dataclass
 class Counts:
-    """How often drift and diffusion were evaluated so far."""
+    """The numbers of evaluations of drift and diffusion so far."""
 
     drift: int = 0
     diffusion: int = 0

@@ -54,8 +54,8 @@ Progress = Callable[[int, int], None]
 
 
 class Stats(NamedTuple):
-    """What a forward solve did: its steps (half steps, if adaptive), all evaluations of drift and of diffusion, and the
-    rejected steps."""
+    """Counts of a forward solve: its steps (half steps, if adaptive), all evaluations of drift and of diffusion, and
+    the rejected steps."""
 
     num_steps: int
     drift_evaluations: int
@@ -64,12 +64,13 @@ class Stats(NamedTuple):
 
 
 SolverState = tuple[Any, ...]
-"""What a method carries from step to step; the first entry is the solution."""
+"""The state of a method, from step to step; the first entry is the solution."""
 
 
 @dataclass(frozen=True)
 class Reversal:
-    """How a method undoes its step, and takes the adjoint back over it. The adjoint has the layout of the state.
+    """The inverse of the step of a method, and the pull-back of the adjoint over it. The adjoint has the layout of the
+    state.
 
     resume(field, t, state) -> the state at the end, with what the first pull needs; in `field`, f_and_g records.
     pull(field, vjp, state, adjoint, t0, t1, dt, dW) -> (state, adjoint) at t0, from those at t1, overwritten.

@@ -17,7 +17,8 @@ _MOST_OF_32_BITS = 29  # levels
 
 
 def most_levels() -> int:
-    """How often a cell may be halved: by then there are 2^-5 ulps of its end in a leaf of single precision."""
+    """The largest number of halvings of a cell: by then there are 2^-5 ulps of its end in a leaf of single
+    precision."""
     return 52 if time_dtype() == np.float64 else _MOST_OF_32_BITS
 
 

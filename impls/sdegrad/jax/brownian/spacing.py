@@ -1,4 +1,4 @@
-"""How a path is cut into cells, and a cell into leaves: from what the user says."""
+"""The cells of a path and the leaves of a cell, from the arguments of the user."""
 
 import math
 
@@ -37,7 +37,7 @@ def grid_of(t0: Number, t1: Number, dt: Number | None) -> AnyGrid:
 
 
 def levels_of(grid: AnyGrid, tol: Number | None) -> int:
-    """How often a cell is halved until it is no longer than tol."""
+    """The number of halvings after which a cell is no longer than tol."""
     double = time_dtype() == np.float64
     if isinstance(grid, OneCell):
         if tol is not None:

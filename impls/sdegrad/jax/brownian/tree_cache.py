@@ -84,12 +84,12 @@ def gathered(
 
 
 def _rows(cells: Cells) -> int:
-    """How many rows a descent has: one of the cell, those of the nodes that are halved, and one of the leaf."""
+    """The number of rows of a descent: one of the cell, those of the halved nodes, and one of the leaf."""
     return cells.levels + 2
 
 
 def _pass(cells: Cells) -> int:
-    """How many rows are drawn in one pass."""
+    """The number of rows that are drawn in one pass."""
     return max(1, min(_rows(cells), _AT_ONCE // max(1, *(s.size for s in cells.structs))))
 
 

@@ -25,7 +25,7 @@ from sdegrad.jax.types import Arrays, Y
 
 
 class Last(NamedTuple):
-    """What the forward pass leaves: the state at the last time, the times, and what was saved."""
+    """The residuals of the forward pass: the state at the last time, the times, and the saved values."""
 
     y: Y
     hat: Y

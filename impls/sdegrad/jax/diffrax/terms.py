@@ -42,7 +42,7 @@ class HoistedTerm(diffrax.AbstractTerm):
         return self.interaction(vf, control)
 
     def start(self) -> list:
-        """What `advance` carries from step to step."""
+        """The carry of `advance` from step to step."""
         return [path.start() if self.cached else None for path in self.brownian]
 
     def advance(self, caches: list, t0: ArrayLike, t1: ArrayLike) -> tuple[Control, list]:

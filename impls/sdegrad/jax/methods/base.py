@@ -1,4 +1,4 @@
-"""What the one-step methods share that carry nothing but the solution, and the arithmetic of states."""
+"""One-step methods whose state is the solution alone, and the arithmetic of states."""
 
 from abc import abstractmethod
 from collections.abc import Callable

@@ -101,7 +101,7 @@ def middle(a: Array, b: Array) -> Array:
 
 
 class Solved(NamedTuple):
-    """What the solve made: the solution at the outputs, and the last state of the method."""
+    """The solution at the outputs, and the last state of the method."""
 
     ys: Y
     state: Carried

@@ -36,7 +36,7 @@ class Steps(eqx.Module):
     levy_area: str = eqx.field(static=True, default="none")
 
     def start(self) -> None:
-        """What the loops over the steps carry along the path: nothing."""
+        """The carry of the loops over the steps along the path: nothing."""
 
     def each(self, first: Index, last: Index, step: Callable, carry: Carry) -> Carry:
         """carry = (None, step(k, dW, carry)) for every step k from `first` to `last` - 1; dW is the increment over
@@ -70,7 +70,8 @@ class Steps(eqx.Module):
         return loop(0, (last - first + size - 1) // size, block, carry, backwards)
 
     def _draws(self) -> int:
-        """How many increments are drawn at once: one, unless they are the path's own cells, small but not tiny."""
+        """The number of increments that are drawn at once: one, unless they are the path's own cells, small but not
+        tiny."""
         normals = max((leaf.size for leaf in jax.tree.leaves(jax.eval_shape(self.noise, 0))), default=0)
         if self.cells is None or normals < _LEAST_NORMALS:
             return 1

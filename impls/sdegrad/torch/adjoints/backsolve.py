@@ -25,8 +25,8 @@ MIRRORED = ("ees25", "ees27", "euler_heun", "heun", "midpoint")
 
 
 class BacksolveOptions(NamedTuple):
-    """How the adjoint SDE is solved: by `scheme`, over the steps of the forward pass, or, if there are tolerances, over
-    steps of its own, the first of length dt.
+    """Options of the solve of the adjoint SDE: by `scheme`, over the steps of the forward pass, or, if there are
+    tolerances, over steps of its own, the first of length dt.
 
     predictions: how often the state at the left end of a step is predicted before the step is transposed there; 0 for
     the methods that know f dt + g dW alone and are Stratonovich, which take the adjoint SDE itself.

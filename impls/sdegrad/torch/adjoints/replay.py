@@ -22,8 +22,8 @@ REMEDY = 'call backward() first, or use adjoint="backprop", which does not run t
 
 
 class Kept:
-    """What an SDE is made of. Made before the forward pass, and settled after it: what the SDE itself writes in that
-    pass (a count of its calls, running statistics) is left as it is."""
+    """The parts of an SDE: parameters, buffers, attributes. Made before the forward pass, and settled after it: what
+    the SDE itself writes in that pass (a count of its calls, running statistics) is left as it is."""
 
     def __init__(self, sde: SDE) -> None:
         self._name = type(sde).__name__

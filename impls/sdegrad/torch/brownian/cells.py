@@ -25,7 +25,7 @@ _BLOCK_BYTES = 2**20  # a longer block is memory new from the system, which cost
 
 
 def kept_cells(nbytes: int) -> int:
-    """How many cells of samples of so many bytes are kept."""
+    """The number of cells that are kept, from the bytes of a sample."""
     return max(2, min(_KEPT_CELLS, _KEPT_BYTES // max(nbytes, 1)))
 
 
