@@ -146,6 +146,6 @@ def at_sight(grid: Grid, times: Array, eps: float) -> tuple[Int[Array, "times"],
     return k, (jnp.abs(times - at) <= 2 * eps * jnp.maximum(jnp.abs(at), abs(grid.t0))).all()
 
 
-def inside(grid: AnyGrid, t: Number, eps: float) -> Bool[Array, "..."] | bool | np.bool:
+def inside(grid: AnyGrid, t: Number, eps: float) -> Bool[Array, "..."] | bool | np.bool_:
     """Whether t is in [t0, t1], or cannot be told from one of the ends."""
     return covers(grid.t0, grid.t1, t, eps)
