@@ -15,7 +15,7 @@ from suite.regress.__main__ import say
 from suite.regress.builds import Unusable, check_clean
 from suite.run import ASV, OUT
 
-OURS = "sdegrad_torch|sdegrad_jax|diffrax_sdegrad"
+OURS = r"\W(sdegrad_torch|sdegrad_jax|diffrax_sdegrad)\W.*\Wcpu\W"  # implementation and device
 DETERMINISTIC = r"track_(?!compile|import)"
 
 
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         if not options.page_only:
-            _measure_all(options.commits, rf"{options.bench}.*({OURS})")
+            _measure_all(options.commits, rf"{options.bench}.*{OURS}")
     except Unusable as error:
         say(f"error: {error}")
         return 2
