@@ -4,6 +4,7 @@ cases.
 The same at every run. For asv smaller is better; of an order it is not, so `nox -s regress` judges, not asv.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
@@ -12,8 +13,9 @@ from suite.results import EXACT_TO, Row
 
 
 def _largest(measure: Callable[[Any, Any], Iterator[Row]], trial: Any, name: str) -> float:
-    """The largest magnitude of a measure over the step sizes."""
-    return max(abs(float(row["value"])) for row in measure(trial, asv_cases.quiet) if row["measure"] == name)
+    """The largest magnitude of a measure over the step sizes; NaN, asv's n/a, where a commit cannot tell it yet."""
+    found = [abs(float(row["value"])) for row in measure(trial, asv_cases.quiet) if row["measure"] == name]
+    return max(found, default=math.nan)
 
 
 class GradientError(asv_cases.OfCases):
