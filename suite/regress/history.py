@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from suite.provenance import ROOT, environment, git
-from suite.regress.__main__ import say
+from suite.regress.__main__ import pattern_of, say
 from suite.regress.builds import Unusable, check_clean
 from suite.run import ASV, OUT
 
@@ -49,7 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=OUT / "history")
     options = parser.parse_args(arguments)
     try:
+        if options.commits < 1:
+            raise Unusable(f"--commits must be at least 1, got {options.commits}.")
         if not options.page_only:
+            pattern_of(options.bench)
             _measure_all(options.commits, rf"{options.bench}.*{OURS}")
     except Unusable as error:
         say(f"error: {error}")

@@ -255,7 +255,10 @@ def repository(tmp_path, monkeypatch):
         (["nowhere"], "'nowhere' is no commit of this repository; name one that `git log` shows."),
         (["--help-me"], "unrecognized arguments"),
         (["HEAD"], "'HEAD' is HEAD itself; name an earlier commit"),
-        (["HEAD~1", "--bench", "nothing like it"], "no benchmark matches --bench 'nothing like it'; try"),
+        (
+            ["HEAD~1", "--bench", "nothing like it"],
+            "no benchmark matches --bench 'nothing like it'; try --bench nfe_drift or ",
+        ),
         (["HEAD~1", "--bench", "("], "is no regular expression"),
         (["HEAD~1"], "does not build ("),
         (["HEAD~1", "--minutes", "nan"], "--minutes must be a positive number"),
