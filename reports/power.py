@@ -116,6 +116,7 @@ def figure(found: Frame, caption: Sequence[str]) -> Plot:
     (axes,) = plotting.draw(
         plot.theme(plotting.THEME), canvas, x="slowdown planted in HEAD, %", y="comparisons with an alarm"
     )
+    axes.set_xticks(sorted(shown["delay"].unique()))
     axes.axhline(TARGET, color="#888888", linewidth=0.8, linestyle=":")
     axes.axhline(ALPHA, color="#888888", linewidth=0.8, linestyle=":")
     axes.set_ylim(-0.02, 1.04)
