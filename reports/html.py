@@ -7,7 +7,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports import figures, labels, plotting, tables, verification
+from reports import agreement, figures, labels, plotting, tables, verification
 from reports.claims import Claims, summary
 from reports.data import Frame, groups, settings
 from suite import results
@@ -23,6 +23,8 @@ def write(frame: Frame, out: Path, claims: Claims) -> Path:
     """
     files: dict[str, bytes] = {}
     parts = [_part(part, "" if k == 1 else f"-{k}", files) for k, part in enumerate(settings(frame), start=1)]
+    if frame["tool"].nunique() > 1:
+        parts[0]["plots"].extend(_agreement(frame, files))
     page = _page(frame, parts, claims)
     (out / "figures").mkdir(parents=True, exist_ok=True)
     for old in (out / "figures").glob("*"):
@@ -37,14 +39,24 @@ def write(frame: Frame, out: Path, claims: Claims) -> Path:
     return index
 
 
+def _agreement(frame: Frame, files: dict[str, bytes]) -> list[Mapping[str, str]]:
+    """The figure of the tools beside each other, if two have measured the same; it is added to `files`."""
+    try:
+        return [_placed("tools", agreement.figure(frame), files)]
+    except plotting.NoData:
+        return []
+
+
+def _placed(name: str, plot: plotting.Plot, files: dict[str, bytes]) -> Mapping[str, str]:
+    svg = plot.svg()
+    files |= {f"{name}.svg": svg, f"{name}.png": plot.png()}
+    return {"name": name, "caption": plot.caption, "svg": plotting.embedded(plot)}
+
+
 def _part(frame: Frame, suffix: str, files: dict[str, bytes]) -> Mapping[str, Any]:
     """What the page says of one setting; its figures are added to `files`."""
     drawn, left_out = figures.draw(frame)
-    plots = []
-    for name, plot in drawn.items():
-        svg = plot.svg()
-        files |= {f"{name}{suffix}.svg": svg, f"{name}{suffix}.png": plot.png()}
-        plots.append({"name": name + suffix, "caption": plot.caption, "svg": plotting.embedded(plot)})
+    plots = [_placed(name + suffix, plot, files) for name, plot in drawn.items()]
     return {
         "place": labels.place(frame),
         "versions": _versions(frame),

@@ -1,8 +1,9 @@
 """How often does the gate raise an alarm? A figure from the recording that `nox -s regress -- --calibrate` makes.
 
-    python -m reports.power reports/reference/regress/pairs.csv
+    python -m reports.power reports/reference/cpu/pairs.csv
 
-The figure is put beside the file.
+The figure and its numbers, power.png and power.csv, are put beside the file; `python -m reports --readme README.md` has
+them from there.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import pandas as pd
 import seaborn.objects as so
 from matplotlib.ticker import PercentFormatter
 
-from reports import checks, plotting
+from reports import checks, labels, plotting
 from reports.data import Frame
 from reports.plotting import Plot
 from suite.regress import power
@@ -27,6 +28,7 @@ from suite.results import ResultsError
 RUNS = 1000  # comparisons drawn from the recording
 TARGET = 0.95
 REMEDY = "record it again: nox -s regress -- --calibrate"
+FOUND = (*power.Alarms._fields, "pairs")  # the columns of power.csv
 _LOGS = [column for column in COLUMNS if column.startswith("log_")]
 
 
@@ -52,12 +54,36 @@ def alarms(frame: Frame, most: int) -> Frame:
     names = list(dict.fromkeys(frame["benchmark"]))
     parts = [frame[frame["benchmark"] == name].sort_values("pair")[_LOGS].to_numpy() for name in names]
     found = power.alarms(np.stack(parts, axis=1), names, DELAYS, most, RUNS)
-    return pd.DataFrame(found).assign(share=lambda rows: rows["alarms"] / rows["runs"])
+    return _shared(pd.DataFrame(found).assign(pairs=most))
 
 
-def sentences(frame: Frame, found: Frame, most: int) -> list[str]:
+def _shared(found: Frame) -> Frame:
+    return found.assign(share=found["alarms"] / found["runs"])
+
+
+def block(recording: Path) -> str:
+    """For the README: figure, table and sentences, as they are beside the recording."""
+    frame, file = load(recording), recording.with_name("power.csv")
+    remedy = f"make it again: python -m reports.power {recording}"
+    found: Any = pd.DataFrame(checks.table(file, FOUND, remedy))
+    for column in FOUND[1:]:
+        found[column] = pd.to_numeric(found[column], errors="coerce")
+        if found[column].isna().any():
+            raise ResultsError(f"{file}, column {column}: expected numbers; {remedy}.")
+    found = _shared(found)
+    shares = found.pivot(index="benchmark", columns="delay", values="share").loc[
+        list(dict.fromkeys(found["benchmark"]))
+    ]
+    lines = [f"| called slower | {' | '.join(f'{100 * d:g} % planted' if d else 'nothing' for d in shares)} |"]
+    lines += [f"| --- |{' --- |' * shares.shape[1]}"]
+    lines += [f"| {name} | {' | '.join(f'{100 * x:.1f} %' for x in row)} |" for name, row in shares.iterrows()]
+    image = f"![Alarms of the gate against the slowdown that was planted]({file.with_suffix('.png').as_posix()})"
+    return "\n".join([image, "", *lines, "", *map(labels.markdown, sentences(frame, found))])
+
+
+def sentences(frame: Frame, found: Frame) -> list[str]:
     """What was recorded, and what it supports."""
-    pairs = frame["pair"].nunique()
+    pairs, most = frame["pair"].nunique(), int(found["pairs"].iloc[0])
     whole = found[found["benchmark"] == power.WHOLE].set_index("delay")
     windows, machine = pairs // most, frame["machine"].iloc[0]
     false = int(whole["alarms"].iloc[0])
@@ -90,6 +116,7 @@ def figure(found: Frame, caption: Sequence[str]) -> Plot:
     (axes,) = plotting.draw(
         plot.theme(plotting.THEME), canvas, x="slowdown planted in HEAD, %", y="comparisons with an alarm"
     )
+    axes.set_xticks(sorted(shown["delay"].unique()))
     axes.axhline(TARGET, color="#888888", linewidth=0.8, linestyle=":")
     axes.axhline(ALPHA, color="#888888", linewidth=0.8, linestyle=":")
     axes.set_ylim(-0.02, 1.04)
@@ -117,9 +144,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     found = alarms(frame, options.pairs)
-    caption = sentences(frame, found, options.pairs)
+    caption = sentences(frame, found)
     target = options.recording.with_name("power.png")
     target.write_bytes(figure(found, caption).png())
+    found.to_csv(target.with_suffix(".csv"), columns=FOUND, index=False, lineterminator="\n")
     print("\n".join([*caption, f"figure: {target}"]))
     return 0
 

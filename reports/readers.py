@@ -94,7 +94,8 @@ def _asv_benchmark(
         given |= _of_case(given.pop("work")) if given.get("work") in WORKS else {}
         work = {c: v for c, v in given.items() if c in results.COLUMNS}
         rest = [f"{c}={v}" for c, v in given.items() if c not in results.COLUMNS]
-        work["problem"] = ", ".join([str(work.get("problem") or name.rpartition(".")[0]), *rest])
+        if not work.get("access"):  # rows of Brownian motion alone have no problem
+            work["problem"] = ", ".join([str(work.get("problem") or name.rpartition(".")[0]), *rest])
         row = {"measure": measure, "unit": results.MEASURES[measure]}
         if value is not None and not math.isnan(_is(value, (int, float), where, "a result")):
             row |= {"status": "ok", "value": value, "low": low, "high": high}
@@ -111,10 +112,13 @@ def _of_case(words: str) -> dict[str, Any]:
     case = WORKS[words]
     found = {"method": case.method, "access": case.access, "dtype": case.dtype, "seed": case.seed}
     found |= {"problem": case.problem, "compiled": "compiled" if case.compiled else None}
-    if case.problem:
+    if not case.problem:
+        found |= {"batch": case.sizes["paths"], "steps": round(case.t1 / case.dts[0])}
+    else:
         problem = case.make()
         found |= {"noise_type": problem.noise_type, "batch": len(problem.y0), "dim": problem.y0.shape[1]}
         found |= {"noise_dim": problem.noise_dim, "hidden": problem.hidden, "outputs": case.outputs}
+        found |= {"noise_source": case.noise_source}
     if case.kind == "time":
         found |= {"dt": case.dts[0], "steps": round(case.t1 / case.dts[0])}
     return found

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from reports import checks, figures, labels, long_times, tables
+from reports import checks, figures, labels, long_times, power, tables
 from reports import claims as verified
 from reports.data import SIZE, Frame, groups, measured, settings
 from suite.results import ResultsError
 
-PLOT, CLAIMS, LONG = "headline.png", "verification.csv", "long_times.csv"  # beside the results file
+# beside the results file
+PLOT, CLAIMS, LONG, PAIRS = "headline.png", "verification.csv", "long_times.csv", "pairs.csv"
 
 
 def marks(name: str) -> tuple[str, str]:
@@ -16,12 +17,15 @@ def marks(name: str) -> tuple[str, str]:
 
 
 def embedded(text: str, frame: Frame, file: Path) -> str:
-    """The README `text` with the current headline, and with the claims and the long solves if there are any.
+    """The README `text` with the current headline, and with the claims, the gate's power and the long solves if there
+    are any.
     ResultsError unless the marks of each are there once, in order."""
     text = _between(text, marks("headline"), headline(frame, file))
-    checked, long = file.with_name(CLAIMS), file.with_name(LONG)
+    checked, long, pairs = (file.with_name(name) for name in (CLAIMS, LONG, PAIRS))
     if checked.exists():
         text = _between(text, marks("claims"), claims(verified.read(checked), checked))
+    if pairs.exists():
+        text = _between(text, marks("power"), power.block(pairs))
     return _between(text, marks("long-times"), long_times.block(long)) if long.exists() else text
 
 

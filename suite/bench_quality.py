@@ -4,6 +4,7 @@ cases.
 The same at every run. For asv smaller is better; of an order it is not, so `nox -s regress` judges, not asv.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
@@ -11,13 +12,10 @@ from suite import asv_cases
 from suite.results import EXACT_TO, Row
 
 
-def _quiet(implementation: str, what: str) -> None:
-    """No one listens to the progress of a benchmark."""
-
-
 def _largest(measure: Callable[[Any, Any], Iterator[Row]], trial: Any, name: str) -> float:
-    """The largest magnitude of a measure over the step sizes."""
-    return max(abs(float(row["value"])) for row in measure(trial, _quiet) if row["measure"] == name)
+    """The largest magnitude of a measure over the step sizes; NaN, asv's n/a, where a commit cannot tell it yet."""
+    found = [abs(float(row["value"])) for row in measure(trial, asv_cases.quiet) if row["measure"] == name]
+    return max(found, default=math.nan)
 
 
 class GradientError(asv_cases.OfCases):
@@ -69,16 +67,29 @@ class Evaluations(asv_cases.OfCases):
 
     params: ClassVar = asv_cases.params("nfe")
 
-    def _value(self, name: str) -> float:
-        from suite.measuring import nfe
-
-        return _largest(nfe, self.trial, name)
-
     def track_nfe_drift(self, implementation: str, device: str, work: str) -> float:
-        return self._value("nfe_drift")
+        return _evaluations(self.trial, "nfe_drift")
 
     def track_nfe_diffusion(self, implementation: str, device: str, work: str) -> float:
-        return self._value("nfe_diffusion")
+        return _evaluations(self.trial, "nfe_diffusion")
 
     def track_operations(self, implementation: str, device: str, work: str) -> float:
-        return self._value("operations")
+        return _evaluations(self.trial, "operations")
+
+
+class Products(asv_cases.OfCases):
+    """Vector-Jacobian products a step, of gradients."""
+
+    params: ClassVar = asv_cases.params("nfe", gradient=True)
+
+    def track_nfe_drift_vjp(self, implementation: str, device: str, work: str) -> float:
+        return _evaluations(self.trial, "nfe_drift_vjp")
+
+    def track_nfe_diffusion_vjp(self, implementation: str, device: str, work: str) -> float:
+        return _evaluations(self.trial, "nfe_diffusion_vjp")
+
+
+def _evaluations(trial: Any, name: str) -> float:
+    from suite.measuring import nfe
+
+    return _largest(nfe, trial, name)

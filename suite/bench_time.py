@@ -3,39 +3,39 @@
 import subprocess
 import sys
 import time
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from suite import asv_cases
+from suite.provenance import ROOT
 
 TIME_IMPORT = "import sys, time; sys.path[:] = {path!r}; from suite.harness import load; b = time.perf_counter(); "
 TIME_IMPORT += "load({name!r}); print(time.perf_counter() - b)"
 
 
-class Gradient(asv_cases.OfCases):
+class Gradient(asv_cases.OfTimes):
     """Forward and gradient."""
 
     params: ClassVar = asv_cases.params("time", gradient=True)
-    repeat = (6, 30, 3.0)
-    rounds = 2
-
-    def setup(self, implementation: str, device: str, work: str) -> None:
-        self.run: Any = asv_cases.prepared(implementation, device, work)
 
     def time_gradient(self, implementation: str, device: str, work: str) -> None:
         self.run()
 
 
-class Solve(asv_cases.OfCases):
+class Solve(asv_cases.OfTimes):
     """The solve alone."""
 
     params: ClassVar = asv_cases.params("time", gradient=False)
-    repeat = (6, 30, 3.0)
-    rounds = 2
-
-    def setup(self, implementation: str, device: str, work: str) -> None:
-        self.run: Any = asv_cases.prepared(implementation, device, work)
 
     def time_solve(self, implementation: str, device: str, work: str) -> None:
+        self.run()
+
+
+class Brownian(asv_cases.OfTimes):
+    """All queries of an access pattern, on a Brownian motion made for them."""
+
+    params: ClassVar = asv_cases.params("brownian")
+
+    def time_brownian(self, implementation: str, device: str, work: str) -> None:
         self.run()
 
 
@@ -55,12 +55,16 @@ class Compile(asv_cases.OfCases):
 class Import:
     """Import time of an implementation with its framework, in seconds, in a process of its own."""
 
-    params: ClassVar = [asv_cases.IMPLEMENTATIONS]
+    params: ClassVar = [asv_cases.LIBRARIES]
     param_names: ClassVar = ["implementation"]
-    version = "3"
+    version = "4"
+
+    def setup(self, implementation: str) -> None:
+        asv_cases.check_here(implementation, "cpu")
 
     def track_import_time(self, implementation: str) -> float:
-        program = TIME_IMPORT.format(path=sys.path, name=implementation)
+        # asv finds the suite without a place in the path
+        program = TIME_IMPORT.format(path=[*sys.path, str(ROOT)], name=implementation)
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
         return float(done.stdout)
 

@@ -70,6 +70,13 @@ class Case:
         return self.kind in ("time", "brownian")
 
     @property
+    def noise_source(self) -> str:
+        """Whose noise: the library's own, made how, or a path that is given to all."""
+        if self.kind in ("gradient_error", "strong_error"):
+            return "given"
+        return "own" + ", told dt" * self.told_dt + ", one pass" * self.one_pass
+
+    @property
     def ts(self) -> tuple[float, ...]:
         last = self.outputs - 1
         return tuple(self.t1 * i / last for i in range(self.outputs))

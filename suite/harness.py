@@ -107,7 +107,7 @@ def work_row(case: Case, device: str, name: str, measure: str, dt: float | None 
         work |= {
             "problem_version": problem.version,
             "noise_type": problem.noise_type,
-            "noise_source": noise_source(case),
+            "noise_source": case.noise_source,
             "batch": problem.y0.shape[0],
             "dim": problem.y0.shape[1],
             "noise_dim": problem.noise_dim,
@@ -139,12 +139,6 @@ def missing_row(case: Case, device: str, name: str, status: str, reason: str) ->
 def main_dt(case: Case) -> float | None:
     """The step size at which times are compared; None where there is not one."""
     return case.dts[0] if case.kind == "time" else None
-
-
-def noise_source(case: Case) -> str:
-    if case.kind in ("gradient_error", "strong_error"):
-        return "given"
-    return "own" + ", told dt" * case.told_dt + ", one pass" * case.one_pass
 
 
 def main_measure(case: Case) -> str:

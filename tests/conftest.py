@@ -14,5 +14,5 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: a second 
 
 
 def pytest_addoption(parser):
-    parser.addoption("--plants", action="store_true", help="all planted regressions of test_regress, ten minutes")
+    parser.addoption("--plants", action="store_true", help="all planted regressions, and the three tools side by side")
     parser.addoption("--kills", type=int, default=3, help="how often the bench is killed in test_store (long: 100)")

@@ -11,6 +11,7 @@ every other (scalar: noise = 1); outputs [outputs, paths, dim].
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -24,7 +25,8 @@ Motion = Literal["interval", "tree", "dyadic", "points", "path", "reversed", "gi
 
 
 class Problem(Protocol):
-    """An SDE, written once. `xp` is an array namespace (array API, and `sigmoid`, `silu`) of the caller's framework."""
+    """An SDE, written once. `xp` is an array namespace (array API, and `sigmoid`, `silu`) of the caller's framework;
+    that of NumPy is `NUMPY`."""
 
     @property
     def name(self) -> str: ...
@@ -56,6 +58,13 @@ class Path(Protocol):
     def W(self) -> np.ndarray: ...
     @property
     def integral(self) -> np.ndarray: ...
+
+
+def _sigmoid(x: Any) -> Any:
+    return 0.5 * (1 + np.tanh(0.5 * x))
+
+
+NUMPY: Any = SimpleNamespace(**vars(np) | {"sigmoid": _sigmoid, "silu": lambda x: x * _sigmoid(x)})
 
 
 def sum_of_squares(xp: Any, ys: Any) -> Any:
@@ -181,7 +190,8 @@ class Run(Protocol):
 
 @runtime_checkable
 class Implementation(Protocol):
-    """A library behind the contract. framework: "torch" or "jax"; libraries of one framework are compared first."""
+    """A library behind the contract. framework: "torch", "jax" or another, such as "numpy"; libraries of one
+    framework are compared first."""
 
     @property
     def name(self) -> str: ...

@@ -23,6 +23,7 @@ from suite.store import locked
 
 MINUTES = 15.0
 PRINTED = CACHE / "printed.txt"
+_MEASURES = dict.fromkeys([*deterministic.RULES, *(str(t).partition(" ")[0] for t in paired.TIMED)])
 TRAILER = "Accept-regression"
 
 
@@ -47,11 +48,11 @@ def say(what: str) -> None:
 
 def compare(options: argparse.Namespace) -> int:
     end = time.monotonic() + 60 * _minutes(options)
-    pattern = _pattern(options.bench)
+    pattern = pattern_of(options.bench)
     work = [] if options.times else deterministic.works("smoke" if options.quick else "bench", pattern)
     timed = [] if options.deterministic else paired.chosen(pattern)
     if not work and not timed:
-        raise Unusable(f"no benchmark matches --bench {options.bench!r}; try --bench {paired.TIMED[-1]!s:.12}.")
+        raise Unusable(f"no benchmark matches --bench {options.bench!r}; try --bench {' or '.join(_MEASURES)}.")
     commits = resolve(options.base)
     with locked(CACHE):
         say(f"building {commits[0][:8]} and {commits[1][:8]}")
@@ -62,7 +63,7 @@ def compare(options: argparse.Namespace) -> int:
             findings += [f for f in deterministic.compare(*rows) if pattern.search(f.benchmark)]
         if timed:
             findings += times(commits, builds, timed, end)
-    accepted = [_pattern(line) for line in _accepted(*commits)]
+    accepted = [pattern_of(line) for line in _accepted(*commits)]
     findings = [replace(f, accepted=f.red and any(a.search(f.benchmark) for a in accepted)) for f in findings]
     page = report.write(options.out, options.base, findings)
     print(report.text(options.base, findings))
@@ -82,7 +83,7 @@ def _minutes(options: argparse.Namespace) -> float:
     return options.minutes
 
 
-def _pattern(text: str) -> re.Pattern[str]:
+def pattern_of(text: str) -> re.Pattern[str]:
     try:
         return re.compile(text)
     except re.error as error:
@@ -109,7 +110,7 @@ def times(commits: tuple[str, str], builds: Sequence[Path], timed: Sequence[pair
 
 
 def record(options: argparse.Namespace) -> int:
-    timed = paired.chosen(_pattern(options.bench))
+    timed = paired.chosen(pattern_of(options.bench))
     if not timed:
         raise Unusable(
             f"no benchmark of times matches --bench {options.bench!r}; there are: {', '.join(map(str, paired.TIMED))}."

@@ -10,13 +10,22 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from suite.provenance import ROOT, git
-from suite.regress.__main__ import say
+from suite.provenance import ROOT, environment, git
+from suite.regress.__main__ import pattern_of, say
 from suite.regress.builds import Unusable, check_clean
 from suite.run import ASV, OUT
 
-OURS = "sdegrad_torch|sdegrad_jax|diffrax_sdegrad"
+OURS = r"\W(sdegrad_torch|sdegrad_jax|diffrax_sdegrad)\W.*\Wcpu\W"  # implementation and device
 DETERMINISTIC = r"track_(?!compile|import)"
+
+
+def spread(commits: Sequence[str]) -> list[str]:
+    """The ends first, then what halves the gaps: wherever it is interrupted, what there is spans all."""
+    order, gap = [0, len(commits) - 1], 1 << len(commits).bit_length()
+    while gap > 1:
+        gap //= 2
+        order += range(0, len(commits), gap)
+    return [commits[k] for k in dict.fromkeys(order)]
 
 
 def commits(most: int) -> list[str]:
@@ -24,10 +33,11 @@ def commits(most: int) -> list[str]:
     return git("log", "--first-parent", f"--max-count={most}", "--format=%H", "--", "impls").split()
 
 
-def measure(commit: str, pattern: str) -> int:
+def measure(wanted: Sequence[str], pattern: str) -> int:
     """asv's exit code; what it has already is not measured again."""
-    options = ("--skip-existing-commits", "--bench", pattern, f"{commit}^!")
-    return subprocess.run([sys.executable, "-m", "asv", "run", *options], cwd=ROOT).returncode
+    options = ("--skip-existing", "--bench", pattern, "HASHFILE:-")
+    asv = [sys.executable, "-m", "asv", "run", *options]
+    return subprocess.run(asv, cwd=ROOT, env=environment(), input="\n".join(wanted), text=True).returncode
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,8 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=OUT / "history")
     options = parser.parse_args(arguments)
     try:
+        if options.commits < 1:
+            raise Unusable(f"--commits must be at least 1, got {options.commits}.")
         if not options.page_only:
-            _measure_all(options.commits, rf"{options.bench}.*({OURS})")
+            pattern_of(options.bench)
+            _measure_all(options.commits, rf"{options.bench}.*{OURS}")
     except Unusable as error:
         say(f"error: {error}")
         return 2
@@ -57,10 +70,9 @@ def _measure_all(most: int, pattern: str) -> None:
     if not wanted:
         raise Unusable(f"{ROOT} has no commits of impls; run this in a clone of the repository.")
     subprocess.run([sys.executable, "-m", "asv", "machine", "--yes"], cwd=ROOT, stdout=subprocess.DEVNULL)
-    for number, commit in enumerate(wanted, start=1):
-        say(f"[{number}/{len(wanted)}] {commit[:8]}")
-        if measure(commit, pattern):
-            say(f"  {commit[:8]} was not measured, or not all of it: asv says why above.")
+    say(f"{len(wanted)} commits, the ends first; an interrupt loses the commit at work alone.")
+    if measure(spread(wanted), pattern):
+        say("not all was measured; asv says why above.")
 
 
 if __name__ == "__main__":

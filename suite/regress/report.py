@@ -39,11 +39,11 @@ def sentence(base: str, findings: Sequence[Finding]) -> str:
         return (
             f"HEAD is worse than {base} in {len(red)} of {compared + len(red) - sum(f.told for f in red)} benchmarks."
         )
-    if not compared:
-        return f"Nothing could be compared with {base}; the reasons are above."
     untold = [f for f in findings if f.verdict in UNTOLD]
+    more = "; the same command with more --minutes goes on" if any("cannot" in f.verdict for f in untold) else ""
+    if not compared:
+        return f"Nothing could be compared with {base}, the table says why{more}."
     if untold:
-        more = "; the same command with more --minutes goes on" if any("cannot" in f.verdict for f in untold) else ""
         return f"Nothing is known to be worse than {base}, but {len(untold)} benchmarks tell nothing{more}."
     return f"HEAD is no worse than {base} in {compared} benchmarks."
 

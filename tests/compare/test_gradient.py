@@ -8,21 +8,21 @@ extra_info, with the columns of the results table; the report reads them. Among 
 run once, to see that it works, and with run-time checks of shapes that would slow our code and no other.
 """
 
+from dataclasses import replace
+
 import pytest
 
-from suite.asv_cases import IMPLEMENTATIONS, WORKS, works
+from suite.asv_cases import WORKS, quiet, works
 from suite.harness import Trial, choose, main_measure, taking_part, why_not
-from suite.measuring import gradient_error, peak_memory
+from suite.measuring import gradient_error, nfe, peak_memory
 from suite.results import IMPLEMENTATION, WORK
 
 
 def pairs():
     """Each case with each implementation that takes part in it."""
     for work in works("time"):
-        case = WORKS[work]
-        for name in IMPLEMENTATIONS:
-            if name in taking_part(case):
-                yield pytest.param(work, name, id=f"{work}-{name}")
+        for name in taking_part(WORKS[work]):
+            yield pytest.param(work, name, id=f"{work}-{name}")
 
 
 @pytest.mark.parametrize(("work", "name"), list(pairs()))
@@ -45,10 +45,11 @@ def test_time(benchmark, work, name):
 
 def beside(trial, run):
     """What stands beside the time, by the names of the measures: evaluations a step, memory, error of the gradient."""
-    counts, memory = run.count(), run.memory()
-    found = {"nfe_drift": counts.drift / counts.steps, "nfe_diffusion": counts.diffusion / counts.steps}
+    (dt,), memory = trial.case.dts, run.memory()
+    counted = nfe(replace(trial, case=replace(trial.case, dts=(2 * dt, dt))), quiet)
+    found = {row["measure"]: float(row["value"]) for row in counted}
     found["gradient_memory" if trial.adjoint else "solve_memory"] = peak_memory(run) if memory is None else memory
     if trial.adjoint and "smoke" in trial.case.presets:  # else the path to be given takes gigabytes
-        (error,) = [r for r in gradient_error(trial, lambda *_: None) if r["measure"] == "gradient_error"]
+        (error,) = [r for r in gradient_error(trial, quiet) if r["measure"] == "gradient_error"]
         found["gradient_error"] = float(error["value"])
     return found

@@ -35,6 +35,11 @@ def test_the_figure_tells_the_quiet_from_the_loud(recording, monkeypatch, capsys
     told = capsys.readouterr().out
     assert "40 pairs of processes of one commit on a machine; 50 comparisons of 28" in told
     assert "10 % planted: 100.0 % of runs raise the alarm" in told
+    block = report.block(recording)
+    assert "| called slower | nothing | 2 % planted | 5 % planted | 10 % planted | 20 % planted |" in block
+    assert "| quiet | 0.0 % |" in block
+    assert f"]({recording.with_name('power.png')})" in block
+    assert "40 pairs of processes of one commit" in block
 
 
 @pytest.mark.parametrize(

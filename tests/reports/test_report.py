@@ -17,7 +17,7 @@ from reports.plotting import NoData
 from suite import results
 from suite.cases import CASES
 from suite.goals import GOALS, goal
-from suite.harness import main_measure, noise_source, taking_part
+from suite.harness import main_measure, taking_part
 from tests.reports.synthetic import DTS, FRAMEWORKS, METHODS, bench, row
 
 START, END = readme.marks("headline")
@@ -281,7 +281,7 @@ def _column(case, column):
         "rtol": case.rtol,
         "dt": case.dts[0],
     }
-    columns |= {"noise_source": noise_source(case), "compiled": "compiled" if case.compiled else ""}
+    columns |= {"noise_source": case.noise_source, "compiled": "compiled" if case.compiled else ""}
     return columns[column] if column in columns else round(case.t1 / case.dts[0])
 
 

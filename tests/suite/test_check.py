@@ -2,14 +2,19 @@
 
 import csv
 import json
+import os
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 
 import pytest
 
 import suite.__main__ as check
 from suite import results
+from suite.provenance import ROOT
 from suite.verify.run import COLUMNS
 from tests.reports.synthetic import row
+from tests.suite.toy import install
 
 
 @pytest.fixture
@@ -71,3 +76,17 @@ def test_a_failure_is_one_in_the_file(found, tmp_path):
     suites = ET.parse(tmp_path / "a" / "j.xml").getroot()
     assert [s.get("failures") for s in suites] == ["1", "1"]
     assert "fails <&" in suites[0][0].get("name")
+
+
+@pytest.mark.slow
+def test_a_library_in_a_folder_is_verified_by_its_entry_point(tmp_path):
+    """In a process of its own, as by `nox -s check`; here by one check, of one that is right and one that is not."""
+    install(tmp_path / "libraries", "alpha", "bad_raise")
+    path = os.pathsep.join((str(tmp_path / "libraries"), str(ROOT / "impls"), str(ROOT)))
+    command = [sys.executable, "-m", "suite.verify", "--check", "count", "--method", "euler"]
+    names = ["--implementation", "alpha", "--implementation", "bad_raise", "--out", str(tmp_path)]
+    environment = os.environ | {"PYTHONPATH": path}
+    subprocess.run([*command, *names], cwd=ROOT, env=environment, capture_output=True)
+    with (tmp_path / "verification.csv").open(newline="") as file:
+        rows = [r for r in csv.DictReader(file) if "control" not in r["kind"] and r["verdict"] != "unsupported"]
+    assert {(r["implementation"], r["verdict"]) for r in rows} == {("alpha", "holds"), ("bad_raise", "fails")}, rows

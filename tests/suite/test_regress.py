@@ -8,7 +8,7 @@ import pytest
 
 from suite import provenance
 from suite.regress import __main__ as gate
-from suite.regress import builds, deterministic, paired, power, report, verdicts
+from suite.regress import builds, calibrate, deterministic, paired, power, report, verdicts
 from suite.regress.journal import Journal
 from suite.regress.process import Lost
 from suite.regress.verdicts import CANNOT_TELL, Finding, exit_code, interval, judge
@@ -178,6 +178,20 @@ def seconds(start=0.1):
 TIMED = [t for t in paired.TIMED if t.implementation == "sdegrad_jax"]
 
 
+def test_a_recording_has_whole_pairs_alone():
+    """A pair in which something failed or was interrupted is left out, and so is a benchmark that was not asked for."""
+    good = [line for k in range(2) for line in ({**lines([0.1], n)[0], "pair": k} for n in ("a", "b", "other"))]
+    failed = [{**lines([0.1], "a")[0], "pair": 2}, {"pair": 2, "benchmark": "b", "HEAD": "it died"}]
+    half = [{**lines([0.1], "a")[0], "pair": 3}]
+    said = []
+    found = list(calibrate.whole([*good, *failed, *half], {"a", "b"}, said.append))
+    assert [(line["pair"], line["benchmark"]) for line in found] == [(0, "a"), (0, "b"), (1, "a"), (1, "b")]
+    assert "2 of 4 pairs are left out" in said[0]
+    assert "it died" in said[0]
+    with pytest.raises(ValueError, match="no pair has all benchmarks"):
+        calibrate.whole(half, {"a", "b"}, said.append)
+
+
 def test_a_delay_is_planted_in_head_alone():
     two = paired.Two((Fake(seconds()), Fake(seconds())), (0, 1))
     for line in two.lines("sdegrad_jax", TIMED, (0.0, 0.1)):
@@ -241,7 +255,10 @@ def repository(tmp_path, monkeypatch):
         (["nowhere"], "'nowhere' is no commit of this repository; name one that `git log` shows."),
         (["--help-me"], "unrecognized arguments"),
         (["HEAD"], "'HEAD' is HEAD itself; name an earlier commit"),
-        (["HEAD~1", "--bench", "nothing like it"], "no benchmark matches --bench 'nothing like it'; try"),
+        (
+            ["HEAD~1", "--bench", "nothing like it"],
+            "no benchmark matches --bench 'nothing like it'; try --bench nfe_drift or ",
+        ),
         (["HEAD~1", "--bench", "("], "is no regular expression"),
         (["HEAD~1"], "does not build ("),
         (["HEAD~1", "--minutes", "nan"], "--minutes must be a positive number"),
