@@ -1,5 +1,7 @@
 """From a results file to tables, figures, page and README. All values are synthetic, see synthetic.py."""
 
+import contextlib
+import io
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -29,8 +31,20 @@ def frame(rows):
 
 
 @pytest.fixture(scope="module")
-def drawn(frame):
-    return figures.draw(frame)
+def written(rows, tmp_path_factory):
+    """The folder of a report of everything, what the command printed, and what `figures.draw` returned to it."""
+    folder, drawn, draw = tmp_path_factory.mktemp("report"), [], figures.draw
+    results.write(folder / "results.csv", rows)
+    with pytest.MonkeyPatch.context() as m, contextlib.redirect_stdout(io.StringIO()) as printed:
+        m.setattr(figures, "draw", lambda frame: drawn.append(draw(frame)) or drawn[-1])
+        assert main([str(folder / "results.csv"), "--out", str(folder)]) == 0
+    (only,) = drawn
+    return folder, printed.getvalue(), only
+
+
+@pytest.fixture(scope="module")
+def drawn(written):
+    return written[2]
 
 
 # Frame
@@ -177,12 +191,13 @@ def test_rows_of_several_commits_name_them_all():
 
 
 @pytest.mark.parametrize("name", figures.FIGURES)
-def test_figure_is_a_picture_with_a_caption(drawn, name):
-    plot = drawn[0][name]
-    png = plot.png()
+def test_figure_is_a_picture_with_a_caption(written, name):
+    folder, _, (plots, _) = written
+    plot = plots[name]
+    png, svg = ((folder / "figures" / f"{name}.{kind}").read_bytes() for kind in ("png", "svg"))
     assert png.startswith(b"\x89PNG")
     assert len(png) > 20_000
-    assert plot.svg().endswith(b"</svg>\n")
+    assert svg.endswith(b"</svg>\n")
     assert re.search(r"\d.*\.$", plot.caption)
     assert plot.figure.dpi >= 150
     assert any("commit 01234567" in text.get_text() for text in plot.figure.texts)
@@ -339,9 +354,8 @@ class _Page(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_report_is_one_self_contained_page(file, tmp_path, capsys, rows):
-    out = tmp_path / "out"
-    assert main([str(file), "--out", str(out)]) == 0
+def test_report_is_one_self_contained_page(written, rows):
+    out, printed, _ = written
     text = (out / "index.html").read_text(encoding="utf-8")
     page = _Page(text)
     assert page.open == []
@@ -355,7 +369,6 @@ def test_report_is_one_self_contained_page(file, tmp_path, capsys, rows):
     for name in figures.FIGURES:
         assert (out / "figures" / f"{name}.png").is_file()
         assert (out / "figures" / f"{name}.svg").is_file()
-    printed = capsys.readouterr().out
     assert "drift evaluations per step" in printed
     assert str(out / "index.html") in printed
 

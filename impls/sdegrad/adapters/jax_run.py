@@ -118,7 +118,7 @@ def planned_memory(compiled: Any) -> int:
 
 
 class JaxRun:
-    """`solve(drift, diffusion, y0, params, key)` is the library's call, compiled once, by who first needs it. It returns
+    """`solve(drift, diffusion, y0, params, key)` is the library's call, compiled once, when first needed. It returns
     the outputs and the number of its steps, as in `Counts`.
 
     by_path: whether `solve` evaluates the fields path by path, under vmap.
