@@ -165,7 +165,7 @@ class Counts:
 
 
 class Run(Protocol):
-    """The prepared work. Only `__call__` is timed."""
+    """The prepared work. Only `__call__` is timed, and never the first one, which may compile."""
 
     def __call__(self) -> Any:
         """Do the work once. Returns the framework's own arrays, when the device is idle."""

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -118,8 +118,8 @@ def planned_memory(compiled: Any) -> int:
 
 
 class JaxRun:
-    """`solve(drift, diffusion, y0, params, key)` is the library's call, compiled here, once. It returns the outputs
-    and the number of its steps, as in `Counts`.
+    """`solve(drift, diffusion, y0, params, key)` is the library's call, compiled once, when first needed. It returns
+    the outputs and the number of its steps, as in `Counts`.
 
     by_path: whether `solve` evaluates the fields path by path, under vmap.
     """
@@ -133,8 +133,12 @@ class JaxRun:
                 {name: jnp.asarray(value, task.dtype) for name, value in task.problem.params.items()},
                 jax.random.key(task.seed),
             )
-            problem = task.problem
-            self._compiled = self._compile(
+
+    @cached_property
+    def _compiled(self) -> Any:
+        problem = self.task.problem
+        with jax.enable_x64(self.task.dtype == "float64"), jax.default_device(self._device):
+            return self._compile(
                 lambda t, y, p: problem.drift(XP, t, y, p),
                 lambda t, y, p: problem.diffusion(XP, t, y, p),
                 self._arguments,

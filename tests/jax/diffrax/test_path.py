@@ -1,5 +1,7 @@
 """`BrownianInterval` as the control of diffrax's solvers."""
 
+import functools
+
 import diffrax
 import equinox as eqx
 import jax
@@ -160,15 +162,27 @@ def test_backwards_in_time_it_is_the_same_path():
     assert np.max(np.abs(other - 1.0)) > 0.1
 
 
+def adaptive_gradient(adjoint, t0, t1, dt, max_steps=64):
+    """(gradient, number of rejected steps) over adaptive steps along our own path."""
+    terms = terms_of("diagonal", own_path((DIM,), min(t0, t1), max(t0, t1)))
+    options = {"t0": t0, "t1": t1, "dt": dt, "stepsize_controller": diffrax.PIDController(1e-2, 1e-2)}
+
+    def value(at):
+        solution = solve(terms, adjoint, *at, max_steps=max_steps, **options)
+        return jnp.sum(solution.ys**2), solution.stats["num_rejected_steps"]
+
+    return jax.jit(jax.grad(value, has_aux=True))(parameters())
+
+
+asked_one_by_one = functools.cache(functools.partial(adaptive_gradient, CHECKPOINT))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("case", ["forwards", "backwards in time", "wrong walk"])
 def test_adaptive_steps_walk_along_it(case, monkeypatch):
     """`ReversibleAdjoint` walks along the path, in both passes; diffrax's own adjoint asks every interval by itself."""
     advance = BrownianInterval.advance
-    t0, t1, dt = (1.3, 0.3, -0.3) if case == "backwards in time" else (0.0, 1.0, 0.3)
-    terms = terms_of("diagonal", own_path((DIM,), min(t0, t1), max(t0, t1)))
-    options = {"t0": t0, "t1": t1, "dt": dt, "stepsize_controller": diffrax.PIDController(1e-2, 1e-2)}
-    options["max_steps"] = 64 + (case == "wrong walk")  # diffrax would not trace the same solve anew
+    span = (1.3, 0.3, -0.3) if case == "backwards in time" else (0.0, 1.0, 0.3)
     walked = []
 
     def counted(self, walk, s, t):
@@ -176,16 +190,10 @@ def test_adaptive_steps_walk_along_it(case, monkeypatch):
         increment, walk = advance(self, walk, s, t)
         return increment * (1 + 1e-9 * (case == "wrong walk")), walk
 
-    def gradient(adjoint):
-        def value(at):
-            solution = solve(terms, adjoint, *at, **options)
-            return jnp.sum(solution.ys**2), solution.stats["num_rejected_steps"]
-
-        return jax.jit(jax.grad(value, has_aux=True))(parameters())
-
-    expected, _ = gradient(CHECKPOINT)
+    expected, _ = asked_one_by_one(*span)
     monkeypatch.setattr(BrownianInterval, "advance", counted)
-    made, rejected = gradient(REVERSIBLE)
+    # diffrax would not trace the same solve anew
+    made, rejected = adaptive_gradient(REVERSIBLE, *span, max_steps=64 + (case == "wrong walk"))
     assert walked
     assert rejected >= 1
     assert (distance(made, expected) < EXACT) == (case != "wrong walk")
