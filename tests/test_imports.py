@@ -21,6 +21,8 @@ FORBIDDEN = {
     | {"suite", "reports", "tests", "sdegrad.torch", "sdegrad.jax", "sdegrad.adapters"},
     "impls/sdegrad/methods.py": FRAMEWORKS
     | {"suite", "reports", "tests", "sdegrad.torch", "sdegrad.jax", "sdegrad.adapters"},
+    "impls/sdegrad/networks.py": FRAMEWORKS
+    | {"suite", "reports", "tests", "sdegrad.torch", "sdegrad.jax", "sdegrad.adapters"},
     "impls/sdegrad/tableaux.py": FRAMEWORKS
     | {"suite", "reports", "tests", "sdegrad.torch", "sdegrad.jax", "sdegrad.adapters"},
     "impls/sdegrad/torch": {

@@ -25,9 +25,9 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
 def test_there_is_code_for_both_frameworks_and_diffrax():
-    assert ["sdegrad.torch" in block for block in BLOCKS] == [True, False, False]
-    assert ["sdegrad.jax" in block for block in BLOCKS] == [False, True, True]
-    assert ["diffrax" in block for block in BLOCKS] == [False, False, True]
+    assert ["sdegrad.torch" in block for block in BLOCKS] == [True, False, False, True]
+    assert ["sdegrad.jax" in block for block in BLOCKS] == [False, True, True, False]
+    assert ["diffrax" in block for block in BLOCKS] == [False, False, True, False]
 
 
 def test_the_pytorch_example():
@@ -51,6 +51,13 @@ def test_the_diffrax_example():
     exec(BLOCKS[2].replace("adjoint=ReversibleAdjoint()", "adjoint=diffrax.RecursiveCheckpointAdjoint()"), own := {})
     assert names["gradient"] < 0
     np.testing.assert_allclose(names["gradient"], own["gradient"], rtol=1e-5)
+
+
+def test_the_training_example():
+    names = {}
+    exec(BLOCKS[3], names)
+    assert all(p.grad is not None and p.grad.isfinite().all() for D in (names["G"], names["D"]) for p in D.parameters())
+    assert all((p.abs() <= 1 / p.shape[1]).all() for p in names["D"].parameters() if p.dim() == 2)
 
 
 def test_the_headline_is_that_of_the_reference_run():

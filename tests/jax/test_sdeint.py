@@ -53,6 +53,19 @@ def test_agrees_with_diffrax_on_a_given_path(method):
         np.testing.assert_allclose(solve(path.W * (1 + 1e-9)), theirs, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("ts", [(0, 0.25, 0.3, 1), (0, 0.1, 0.9, 1)])
+def test_an_output_is_interpolated_whatever_the_other_outputs_are(ts):
+    """Of the first ts the grid times before and after 0.3 are those of other outputs."""
+    path, grid = TablePath.sample((PATHS, DIM)), np.linspace(0, 1, 5)
+
+    def solve(ts):
+        return own("reversible_heun", "diagonal", initial(), ts, 0.25, path)
+
+    at = np.asarray(solve(grid))
+    expected = [[np.interp(t, grid, at[:, i, j]) for i, j in np.ndindex(PATHS, DIM)] for t in ts]
+    np.testing.assert_allclose(solve(ts), np.reshape(expected, (len(ts), PATHS, DIM)), rtol=1e-13)
+
+
 def test_outputs_between_grid_times_are_interpolated():
     path = TablePath.sample((PATHS, DIM))
     on_grid = own("reversible_heun", "diagonal", initial(), (0, 0.25, 0.5, 1), 0.25, path)

@@ -203,7 +203,7 @@ def _dtype(y0: Y) -> np.dtype:
 
 
 def _interpolate(zs: Y, nodes: tuple[int, ...], outputs: tuple[tuple[int, float], ...]) -> Y:
-    if [k for k, _ in outputs] == list(nodes):
+    if outputs == tuple((k, 1.0) for k in nodes):
         return zs
     at = {k: i for i, k in enumerate(nodes)}
     right = np.asarray([at[k] for k, _ in outputs])
