@@ -77,6 +77,7 @@ class Task:
     compiled: compile the solve, where the library offers to (in JAX it is compiled anyway).
     prior: the drift (xp, t, y, params) of another SDE with the same diffusion, whose log-ratio is wanted too.
     dt and ts are in the time units of the problem; ts includes start and end.
+    dtype: the least precision; a library that has float64 alone does a task of float32 in it.
     """
 
     problem: Problem
@@ -181,7 +182,8 @@ class Run(Protocol):
 
 @runtime_checkable
 class Implementation(Protocol):
-    """A library behind the contract. framework: "torch" or "jax"; libraries of one framework are compared first."""
+    """A library behind the contract. framework: "torch", "jax" or "numpy"; libraries of one framework are compared
+    first, and framework "numpy" is of those that need neither of the others."""
 
     @property
     def name(self) -> str: ...
@@ -203,3 +205,6 @@ class Implementation(Protocol):
     def prepare(self, task: Task) -> Run: ...
 
     def brownian(self, task: BrownianTask) -> Run: ...
+
+    # And, where a library has methods that `sdegrad.methods.METHODS` does not know, `methods: Mapping[str, Method]`:
+    # what it says of them, by the names by which tasks ask for them.
