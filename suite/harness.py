@@ -14,6 +14,7 @@ from sdegrad.methods import METHODS, Method
 from sdegrad.registry import GROUP, compared, known, load
 from suite import statistics
 from suite.cases import Case
+from suite.given import given_path, noise_source
 from suite.paths import Path
 from suite.provenance import package_digest
 from suite.results import MEASURES, Row, row
@@ -141,12 +142,6 @@ def main_dt(case: Case) -> float | None:
     return case.dts[0] if case.kind == "time" else None
 
 
-def noise_source(case: Case) -> str:
-    if case.kind in ("gradient_error", "strong_error"):
-        return "given"
-    return "own" + ", told dt" * case.told_dt + ", one pass" * case.one_pass
-
-
 def main_measure(case: Case) -> str:
     """The measure that a case is about, under which skips and failures are filed."""
     gradient = case.adjoints != (None,)
@@ -181,12 +176,12 @@ def choose(name: str, case: Case, device: str) -> Trial | str:
 
     Or, as a sentence, why it supports none.
     """
-    implementation = load(name)
+    implementation, noise = load(name), given_path(case)
     reasons: list[str] = []
     for variant in _alternatives(case, METHODS | own_methods(name)):
         for choice in _CHOICES if case.kind == "brownian" else [{"adjoint": adjoint} for adjoint in case.adjoints]:
             trial = Trial(implementation, variant, device, **choice)
-            work = trial.brownian_task() if trial.brownian else trial.task(case.dts[0])
+            work = trial.brownian_task() if trial.brownian else trial.task(case.dts[0], noise)
             reason = implementation.unsupported(work)
             if reason is None:
                 return trial

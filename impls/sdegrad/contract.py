@@ -168,7 +168,8 @@ class Run(Protocol):
         ...
 
     def count(self) -> Counts:
-        """Do the work once more with counting vector fields, untimed."""
+        """Do the work once more with counting vector fields, untimed. NotImplementedError, with the reason as a
+        sentence, where nobody can count them."""
         ...
 
     def memory(self) -> int | None:

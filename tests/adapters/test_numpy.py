@@ -113,3 +113,15 @@ def test_a_library_is_measured_with_a_method_of_its_own(monkeypatch):
     assert (chosen.case.method, chosen.case.sde_type) == ("own_scheme", "ito")
     assert chosen.task(0.5).problem.sde_type == "ito"
     assert harness.choose("own", Case(kind="time", sizes={"paths": 2}), "cpu") == "it has no 'reversible_heun'."
+
+
+def test_a_library_that_draws_its_own_noise_is_not_measured_on_a_path(monkeypatch):
+    """It is asked with the path that it would get, not before."""
+
+    class OwnNoise(OwnMethod):
+        def unsupported(self, t):
+            return None if t.noise is None else "it draws its own noise."
+
+    monkeypatch.setattr(harness, "load", lambda name: OwnNoise())
+    case = Case(kind="strong_error", problem="gbm", sizes={"paths": 2}, dts=(0.5, 0.25))
+    assert harness.choose("own", case, "cpu") == "it draws its own noise."
