@@ -2,6 +2,7 @@
 
 All but lint and tests_lowest share one environment, .nox/suite: it takes a minute and two gigabytes. It is made from
 the dependency groups of pyproject.toml under constraints.txt, and again when one of the two or the version changes.
+With --third-party it is .nox/third that a command runs in: that one, and the libraries of impls/third_party over it.
 """
 
 import hashlib
@@ -18,7 +19,9 @@ nox.options.sessions = ["lint", "typecheck", "tests"]
 
 ROOT = Path(__file__).parent
 SHARED = ROOT / ".nox" / "suite"
-PYTHON = SHARED / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+THIRD = ROOT / ".nox" / "third"
+INTERPRETER = "Scripts/python.exe" if os.name == "nt" else "bin/python"
+PYTHON = SHARED / INTERPRETER
 SCHEMAS = {
     "vendor.github-workflows": ".github/workflows/*.yml",
     "vendor.github-issue-forms": ".github/ISSUE_TEMPLATE/[!c]*.yml",
@@ -27,13 +30,13 @@ SCHEMAS = {
 }
 # Tests of one file stay together, since they share what they compile, until a process has none left.
 PARALLEL = ("-n", "auto", "--dist", "worksteal")
+OPTION = "--third-party"
 CONSTRAINED = {"PIP_CONSTRAINT": str(ROOT / "constraints.txt")}
 
 
 def run(session: nox.Session, *command: str, success_codes: tuple[int, ...] = (0,)) -> None:
     """`python -m command` in the shared environment, which is made or renewed if need be."""
-    sources = ("pyproject.toml", "constraints.txt", "impls/sdegrad/__init__.py")
-    wanted = hashlib.sha256(b"".join((ROOT / f).read_bytes() for f in sources)).hexdigest()
+    wanted = digest("pyproject.toml", "constraints.txt", "impls/sdegrad/__init__.py")
     stamp = SHARED / "made-from"
     if not stamp.exists() or stamp.read_text() != wanted:
         session.log("making the environment .nox/suite (about a minute, once)")
@@ -43,7 +46,29 @@ def run(session: nox.Session, *command: str, success_codes: tuple[int, ...] = (0
         session.run(*pip, *groups, env=CONSTRAINED, external=True)
         session.run(*pip, "--no-deps", "--editable", str(ROOT), env=CONSTRAINED, external=True)
         stamp.write_text(wanted)
-    session.run(str(PYTHON), "-m", *command, env=CONSTRAINED, external=True, success_codes=success_codes)
+    python = third_party(session, wanted) if OPTION in command else PYTHON
+    rest = [argument for argument in command if argument != OPTION]
+    session.run(str(python), "-m", *rest, env=CONSTRAINED, external=True, success_codes=success_codes)
+
+
+def digest(*files: str) -> str:
+    return hashlib.sha256(b"".join((ROOT / file).read_bytes() for file in files)).hexdigest()
+
+
+def third_party(session: nox.Session, below: str) -> Path:
+    """The interpreter of .nox/third, which is made or renewed if need be. It sees the shared environment, of digest
+    `below`, and what is installed in itself before that; so their pins may differ."""
+    wanted, stamp, python = below + digest("impls/third_party/pyproject.toml"), THIRD / "made-from", THIRD / INTERPRETER
+    if not stamp.exists() or stamp.read_text() != wanted:
+        session.log("making the environment .nox/third (half a minute, once)")
+        session.run(sys.executable, "-m", "virtualenv", "--quiet", "--clear", str(THIRD), external=True)
+        where = "import sysconfig; print(sysconfig.get_path('purelib'))"
+        shared, own = (session.run(str(p), "-c", where, silent=True, external=True).strip() for p in (PYTHON, python))
+        (Path(own) / "shared.pth").write_text(f"import site; site.addsitedir({shared!r})\n")
+        folder = str(ROOT / "impls" / "third_party")
+        session.run(str(python), "-m", "pip", "install", "--quiet", "-e", folder, env=CONSTRAINED, external=True)
+        stamp.write_text(wanted)
+    return python
 
 
 @nox.session(venv_backend="none")
@@ -66,13 +91,15 @@ def tests_lowest(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def bench(session: nox.Session) -> None:
-    """The main job: measure every implementation on the same work, write the report, print the headline table."""
+    """The main job: measure every implementation on the same work, write the report, print the headline table.
+    `-- --third-party`: the libraries of impls/third_party too."""
     run(session, "suite.run", *session.posargs)
 
 
 @nox.session(venv_backend="none")
 def verify(session: nox.Session) -> None:
-    """Check what libraries claim and theory says, and write reports/out/verification.csv; `-- --quick` is for CI."""
+    """Check what libraries claim and theory says, and write reports/out/verification.csv; `-- --quick` is for CI, and
+    `-- --third-party` for the libraries of impls/third_party too."""
     run(session, "suite.verify", *session.posargs)
 
 

@@ -27,7 +27,7 @@ NUMBERS = ("threads", *SIZE, *STEPPING, "outputs", "seed", "samples", "value", "
 # The order in which implementations are shown; others follow in order of appearance.
 ORDER = ("sdegrad_torch", "torchsde", "sdegrad_jax", "diffrax", "diffrax_sdegrad")
 # Bounds to compare the solvers with: in the figures and the page, not in the headline.
-BOUNDS = ("torch_floor", "jax_by_hand", "torch_tree")
+BOUNDS = ("torch_floor", "jax_by_hand", "numpy_by_hand", "torch_tree")
 
 
 def tidy(rows: Iterable[Mapping[str, str]]) -> Frame:

@@ -146,6 +146,12 @@ def _solve_time() -> Iterator[Case]:
     # The smallest vector field: what is left is what the solver itself costs.
     trivial: dict[str, Any] = {"sizes": {"paths": 1, "dim": 1, "noise_dim": 1}, "sde_type": "ito", "method": "euler"}
     yield Case(kind="time", problem="ou", **trivial, implementations=JAX, yardsticks=("jax_by_hand",))
+    # What everybody can do: an ensemble of scalar paths, by Euler's method, or a better one where a library lacks it.
+    plain: dict[str, Any] = {"problem": "gbm", "sde_type": "ito", "method": "euler", "dts": (1 / 256,)}
+    by_hand = ("jax_by_hand", "numpy_by_hand")
+    for paths, presets in ((256, ALWAYS), (16384, FULL)):
+        sizes = {"paths": paths, "dim": 1}
+        yield Case(kind="time", **plain, sizes=sizes, any_method=True, yardsticks=by_hand, presets=presets)
 
 
 def _memory() -> Iterator[Case]:

@@ -1,6 +1,6 @@
 """The one place where the suite meets sdegrad: which implementation does what of a case, and the rows it gives."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -10,10 +10,11 @@ from typing import Any
 
 from sdegrad.contract import BrownianTask, Counts, Implementation, Run, Task, sum_of_squares
 from sdegrad.grid import make_grid
-from sdegrad.methods import METHODS
+from sdegrad.methods import METHODS, Method
 from sdegrad.registry import GROUP, compared, known, load
 from suite import statistics
 from suite.cases import Case
+from suite.given import given_path, noise_source
 from suite.paths import Path
 from suite.provenance import package_digest
 from suite.results import MEASURES, Row, row
@@ -175,12 +176,12 @@ def choose(name: str, case: Case, device: str) -> Trial | str:
 
     Or, as a sentence, why it supports none.
     """
-    implementation = load(name)
+    implementation, noise = load(name), given_path(case)
     reasons: list[str] = []
-    for variant in _alternatives(case):
+    for variant in _alternatives(case, METHODS | own_methods(name)):
         for choice in _CHOICES if case.kind == "brownian" else [{"adjoint": adjoint} for adjoint in case.adjoints]:
             trial = Trial(implementation, variant, device, **choice)
-            work = trial.brownian_task() if trial.brownian else trial.task(case.dts[0])
+            work = trial.brownian_task() if trial.brownian else trial.task(case.dts[0], noise)
             reason = implementation.unsupported(work)
             if reason is None:
                 return trial
@@ -189,7 +190,12 @@ def choose(name: str, case: Case, device: str) -> Trial | str:
     return " ".join(dict.fromkeys(reasons))
 
 
-def _alternatives(case: Case) -> Iterator[Case]:
+def own_methods(name: str) -> Mapping[str, Method]:
+    """What an implementation says of the methods that it alone has."""
+    return getattr(load(name), "methods", {})  # the contract has it only since lately
+
+
+def _alternatives(case: Case, methods: Mapping[str, Method]) -> Iterator[Case]:
     """The case; then, if any method will do, the case with each other method, the best first.
 
     The best have at least the order of the one named, and of these the fewest evaluations.
@@ -197,10 +203,10 @@ def _alternatives(case: Case) -> Iterator[Case]:
     yield case
     if case.any_method:
         noise = case.make().noise_type
-        wanted = METHODS[case.method].order[noise]
-        others = [method for method in METHODS if method != case.method and noise in METHODS[method].order]
-        for method in sorted(others, key=lambda m: (METHODS[m].order[noise] < wanted, sum(METHODS[m].nfe))):
-            for sde_type in METHODS[method].sde_types:
+        wanted = methods[case.method].order[noise]
+        others = [method for method in methods if method != case.method and noise in methods[method].order]
+        for method in sorted(others, key=lambda m: (methods[m].order[noise] < wanted, sum(methods[m].nfe))):
+            for sde_type in methods[method].sde_types:
                 yield replace(case, method=method, sde_type=sde_type)
 
 

@@ -14,13 +14,22 @@ import numpy as np
 
 from suite import statistics
 from suite.cases import Case
-from suite.harness import Counts, Run, Trial, choose, describe, main_dt, main_measure, make_grid, missing_row, why_not
-from suite.paths import Path, make_path
+from suite.given import given_path
+from suite.harness import (
+    Counts,
+    Run,
+    Trial,
+    choose,
+    describe,
+    main_dt,
+    main_measure,
+    missing_row,
+    why_not,
+)
 from suite.results import Row
 from suite.timing import MIN_ROUNDS, Budget, OnProgress, rounds, short_time
 
 BASELINE = {"torch": "sdegrad_torch", "jax": "sdegrad_jax"}
-REFINE = 4  # the given path is this much finer than the smallest step, for exact solutions that integrate it
 
 
 def measure(case: Case, names: Sequence[str], device: str, budget: Budget, on_progress: OnProgress) -> Iterator[Row]:
@@ -134,7 +143,12 @@ def nfe(trial: Trial, on_progress: OnProgress) -> Iterator[Row]:
     """Evaluations per step, from two step sizes, so that what a solver does once is not counted."""
     on_progress(trial.name, "counting")
     coarse, fine = (trial.implementation.prepare(trial.task(dt)) for dt in trial.case.dts)
-    yield from _nfe_rows(trial, coarse.count(), fine.count())
+    try:
+        counts = coarse.count(), fine.count()
+    except NotImplementedError as uncounted:  # the contract allows it, with the reason
+        yield trial.row(main_measure(trial.case), status="skipped", reason=str(uncounted))
+        return
+    yield from _nfe_rows(trial, *counts)
     count = getattr(fine, "operations", None)  # the contract has it only since lately
     found = count() if count else None
     if found is not None:
@@ -146,13 +160,6 @@ def _nfe_rows(trial: Trial, coarse: Counts, fine: Counts) -> Iterator[Row]:
     for what in ("drift", "diffusion", "drift_vjp", "diffusion_vjp"):
         if trial.adjoint is not None or not what.endswith("vjp"):
             yield trial.row(f"nfe_{what}", (getattr(fine, what) - getattr(coarse, what)) / steps)
-
-
-def given_path(case: Case) -> Path:
-    """The Brownian path that every implementation gets in this case."""
-    problem = case.make()
-    steps = REFINE * make_grid(0.0, case.t1, min(case.dts)).steps
-    return make_path(0.0, case.t1, steps, problem.y0.shape[0], problem.noise_dim, seed=case.seed + 1)
 
 
 def gradient_error(trial: Trial, on_progress: OnProgress) -> Iterator[Row]:
@@ -173,6 +180,7 @@ def strong_error(trial: Trial, on_progress: OnProgress) -> Iterator[Row]:
     problem = case.make()
     if problem.exact is None:
         raise ValueError(f"the problem {case.problem!r} has no exact solution to measure a strong error against.")
+    assert path is not None  # of an error
     exact = problem.exact(path, problem.y0, problem.params)
     squares, counts = [], []
     for dt in case.dts:

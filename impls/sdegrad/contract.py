@@ -86,6 +86,7 @@ class Task:
     compiled: compile the solve, where the library offers to (in JAX it is compiled anyway).
     prior: the drift (xp, t, y, params) of another SDE with the same diffusion, whose log-ratio is wanted too.
     dt and ts are in the time units of the problem; ts includes start and end.
+    dtype: the least precision; a library that has float64 alone does a task of float32 in it.
     """
 
     problem: Problem
@@ -176,7 +177,8 @@ class Run(Protocol):
         ...
 
     def count(self) -> Counts:
-        """Do the work once more with counting vector fields, untimed."""
+        """Do the work once more with counting vector fields, untimed. NotImplementedError, with the reason as a
+        sentence, where nobody can count them."""
         ...
 
     def memory(self) -> int | None:
@@ -213,3 +215,6 @@ class Implementation(Protocol):
     def prepare(self, task: Task) -> Run: ...
 
     def brownian(self, task: BrownianTask) -> Run: ...
+
+    # And, where a library has methods that `sdegrad.methods.METHODS` does not know, `methods: Mapping[str, Method]`:
+    # what it says of them, by the names by which tasks ask for them.

@@ -23,6 +23,7 @@ YARDSTICKS: dict[str, str] = {
     "torch_tree": "sdegrad.adapters.torch_tree:implementation",
     "torch_floor": "sdegrad.adapters.torch_floor:implementation",
     "jax_by_hand": "sdegrad.adapters.jax_by_hand:implementation",
+    "numpy_by_hand": "sdegrad.adapters.numpy_by_hand:implementation",
 }
 
 

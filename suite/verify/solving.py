@@ -1,6 +1,6 @@
 """An implementation at work on a task, for the checks, which share what was measured."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, ParamSpec, TypeVar
 
@@ -29,6 +29,11 @@ def forget() -> None:
 def implementation(name: str) -> Any:
     """The implementation, or mutant, of this name."""
     return mutants.load(name) if name in mutants.MUTANTS else load(name)
+
+
+def own_methods(name: str) -> Mapping[str, Any]:
+    """What an implementation, or mutant, says of the methods that it alone has."""
+    return getattr(implementation(name), "methods", {})
 
 
 def prepared(name: str, task: Any) -> Any:

@@ -121,11 +121,19 @@ class JaxRun:
     """`solve(drift, diffusion, y0, params, key)` is the library's call, compiled once, when first needed. It returns
     the outputs and the number of its steps, as in `Counts`.
 
-    by_path: whether `solve` evaluates the fields path by path, under vmap.
+    by_path: whether `solve` evaluates the fields path by path, under vmap. forwards: whether it differentiates them
+    forwards; by default as the methods of that name do in sdegrad and diffrax.
     """
 
-    def __init__(self, task: Task, solve: Callable[..., tuple[jax.Array, Any]], by_path: bool = False) -> None:
+    def __init__(
+        self,
+        task: Task,
+        solve: Callable[..., tuple[jax.Array, Any]],
+        by_path: bool = False,
+        forwards: bool | None = None,
+    ) -> None:
         self.task, self._solve, self._by_path = task, solve, by_path
+        self._forwards = task.method in DIFFERENTIATE if forwards is None else forwards
         self._device = jax.devices(task.device)[0]
         with jax.enable_x64(task.dtype == "float64"), jax.default_device(self._device):
             self._arguments = (
@@ -177,7 +185,7 @@ class JaxRun:
 
     def count(self) -> Counts:
         counter: Counter = Counter()
-        problem, forwards = self.task.problem, self.task.method in DIFFERENTIATE
+        problem, forwards = self.task.problem, self._forwards
         y0, *rest = self._arguments
         # A callback under vmap is called for every path: one path will do.
         arguments = (y0[:1] if self._by_path else y0, *rest)
