@@ -14,7 +14,7 @@ from sdegrad.methods import METHODS, Method
 from sdegrad.registry import GROUP, compared, known, load
 from suite import statistics
 from suite.cases import Case
-from suite.given import given_path, noise_source
+from suite.given import given_path
 from suite.paths import Path
 from suite.provenance import package_digest
 from suite.results import MEASURES, Row, row
