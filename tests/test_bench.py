@@ -251,7 +251,7 @@ DIED, BAD_DAY = "the process died (exit code 11)", "ArithmeticError: a bad day"
     [
         ("time", "crash", DIED),
         ("nfe", "crash", DIED),
-        ("time", "hang", "no sign of life for 10 s; the process was ended"),
+        pytest.param("time", "hang", "no sign of life for 10 s; the process was ended", marks=pytest.mark.slow),
         ("time", "raise", BAD_DAY),
         ("nfe", "raise", BAD_DAY),
         ("time", "raiselate", BAD_DAY),

@@ -44,6 +44,7 @@ def test_the_jax_example():
     assert all(np.abs(v).sum() > 0 for v in names["gradients"].values())
 
 
+@pytest.mark.slow
 def test_the_diffrax_example():
     """The gradient is that of diffrax's own adjoint, on the same path, to the rounding of float32."""
     names = {}

@@ -129,7 +129,9 @@ def test_continuous_adjoint_is_near_and_not_exact(name):
     assert 1e-8 < error < 0.1
 
 
-@pytest.mark.parametrize("name", IMPLEMENTATIONS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name == "diffrax" else []) for name in IMPLEMENTATIONS]
+)
 def test_own_noise_is_a_function_of_the_seed(name):
     same = [run(name, task("diagonal", "heun", noise=None, seed=3)).ys for _ in range(2)]
     np.testing.assert_array_equal(*same)

@@ -38,6 +38,7 @@ def test_they_are_behind_the_contract_and_measured(name):
     assert set(BOUNDS) < set(YARDSTICKS)
 
 
+@pytest.mark.slow
 def test_diffrax_with_our_parts_has_the_gradient_of_our_solver():
     path = make_path(0.0, 1.0, STEPS, 3, 16, seed=5)
     ours, theirs = (run(name, task(noise=path)) for name in ("sdegrad_torch", "diffrax_sdegrad"))

@@ -315,6 +315,7 @@ def test_a_cell_that_there_is_not_is_refused(k):
             traced(k)
 
 
+@pytest.mark.slow
 def test_the_ends_may_be_traced_where_there_is_one_cell():
     """An array of times is traced under jit and vmap, even one that is made inside."""
     key, ts = jax.random.key(1), jnp.linspace(0.2, 1.7, 4)
