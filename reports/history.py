@@ -73,7 +73,9 @@ def load(rows: Sequence[results.Row]) -> Frame:
     frame = measured(frame, *results.MEASURES)
     if frame.empty:
         raise ResultsError("there is no value; run `nox -s history` first.")
-    return frame.sort_values("time", kind="stable", ignore_index=True)
+    ancestors = {commit: int(_git("rev-list", "--count", commit) or 0) for commit in frame["commit"].unique()}
+    frame["ancestors"] = frame["commit"].map(ancestors)  # merges may be of the same second
+    return frame.sort_values(["time", "ancestors"], kind="stable", ignore_index=True)
 
 
 def name(series: dict[str, str]) -> str:
