@@ -62,10 +62,12 @@ def figure(frame: Frame) -> Plot:
         part = part.assign(work=_words(work), **{c: part[c] / unit for c in ("value", "low", "high")})
         drawn += [part] if number <= MOST else []
     shown = pd.concat(drawn)
-    canvas = plotting.canvas("The same work by three tools", 9.0, 0.9 + 0.27 * shown["work"].nunique())
+    canvas = plotting.canvas("The same work by three tools", 9.0, 0.9 + 0.27 * min(number, MOST))
     plot = so.Plot(shown, x="value", y="work", color="tool", marker="tool").add(so.Dot(pointsize=5), so.Dodge())
     plot = plot.add(so.Range(linewidth=1.2), so.Dodge(), xmin="low", xmax="high", legend=False)
+    plot = plot.scale(color=so.Nominal(plotting.COLOURBLIND[: shown["tool"].nunique()]))
     (axes,) = plotting.draw(plot.theme(plotting.THEME), canvas, "x", x="time, in units of the median tool's", y="")
+    axes.set_xlim(min(0.4, 0.9 * shown["low"].min()), max(2.5, 1.1 * shown["high"].max()))
     ticks.log_axis(axes.xaxis)
     counted = len(rows.drop_duplicates(_SAME)) - number
     agreed = f"the tools agree in all: counts are equal, and intervals of times, widened by {SPREAD:g}, meet"

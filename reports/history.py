@@ -1,6 +1,8 @@
 """Figures over the commits, from asv's results, with the steps in them: a page that needs nothing else.
 
-python -m reports.history .asv/results --out reports/out/history
+    python -m reports.history .asv/results --out reports/out/history
+
+The page stands beside history.csv, the values in the columns of the results table, from which it can be drawn again.
 """
 
 import argparse
@@ -21,17 +23,20 @@ from reports import labels, plotting, readers
 from reports.data import Frame, groups, measured, work_columns
 from reports.plotting import Plot
 from suite import results
-from suite.results import EXACT_TO, ResultsError
+from suite.regress.rules import RULES, Rule
+from suite.results import ResultsError
 
-SMALLEST = {"": 1e-6, "s": 0.05}  # of a step, relative; of times more
+SMALLEST = 0.05  # of a step of a time, relative
 SERIES = ["machine", "device", "implementation", "measure", *work_columns("adjoint", "brownian")]
 
 
 @dataclass(frozen=True)
 class Step:
-    """A change of a series at `commit`; error: how far values lie from their level."""
+    """A change of a series at `commit`, or at one after `since`, the commit that was measured before; error: how far
+    values lie from their level."""
 
     series: str
+    since: str
     commit: str
     before: float
     after: float
@@ -46,16 +51,31 @@ class Step:
     def spread(self) -> float:
         return self.error / abs(self.before) if self.before else 0.0
 
+    def words(self) -> tuple[str, ...]:
+        """Commit, what it says, series, before, after, ratio."""
+        between = _git("rev-list", "--count", "--first-parent", f"{self.since}..{self.commit}", "--", "impls")
+        others = f"one of {between} commits after {self.since[:8]}, the last: " if between not in ("", "0", "1") else ""
+        ratio = f"{self.ratio:.4g}x" + f" ± {self.spread:.1g}" * (self.spread > 0)
+        values = (f"{self.before:.6g} {self.unit}", f"{self.after:.6g} {self.unit}", ratio)
+        return self.commit[:8], others + _git("log", "-1", "--format=%s", self.commit), self.series, *values
 
-def load(folder: Path) -> Frame:
-    """All rows of asv with a value, the oldest commit first. ResultsError if there are none."""
-    rows = readers.from_asv(folder)
+
+def rows_of(path: Path) -> list[results.Row]:
+    """All rows with a value, of a folder of asv or of a history.csv."""
+    rows = readers.from_results(path) if path.is_file() else readers.from_asv(path)
+    return [row for row in rows if row["status"] == "ok"]
+
+
+def load(rows: Sequence[results.Row]) -> Frame:
+    """The rows with a value, the oldest commit first. ResultsError if there are none."""
     frame: Any = pd.DataFrame(rows, columns=list(results.COLUMNS), dtype=str)
     frame["value"] = pd.to_numeric(frame["value"], errors="coerce")
     frame = measured(frame, *results.MEASURES)
     if frame.empty:
-        raise ResultsError(f"asv has no values in {folder}; run `nox -s history` first.")
-    return frame.sort_values("time", kind="stable", ignore_index=True)
+        raise ResultsError("there is no value; run `nox -s history` first.")
+    ancestors = {commit: int(_git("rev-list", "--count", commit) or 0) for commit in frame["commit"].unique()}
+    frame["ancestors"] = frame["commit"].map(ancestors)  # merges may be of the same second
+    return frame.sort_values(["time", "ancestors"], kind="stable", ignore_index=True)
 
 
 def name(series: dict[str, str]) -> str:
@@ -69,18 +89,18 @@ def steps(series: str, values: Frame) -> Iterator[Step]:
     """The steps of one series [commits], found by asv.step_detect."""
     from asv import step_detect
 
-    y = values["value"].tolist()
-    unit = values["unit"].iloc[0]
+    y, commits = values["value"].tolist(), values["commit"].tolist()
+    measure, unit = values["measure"].iloc[0], values["unit"].iloc[0]
+    rule = RULES.get(measure, Rule(relative=SMALLEST))
     found = step_detect.detect_steps(y)
     for (_, _, before, _, error), (left, _, after, _, error_after) in itertools.pairwise(found):
-        if abs(after - before) > SMALLEST.get(unit, SMALLEST[""]) * max(abs(before), EXACT_TO):
-            yield Step(series, values["commit"].iloc[left], before, after, max(error, error_after), unit)
+        if rule.verdict(before, after) != "same":
+            yield Step(series, commits[left - 1], commits[left], before, after, max(error, error_after), unit)
 
 
-def subject(commit: str) -> str:
-    """The first line of a commit's message; empty where there is none."""
-    done = subprocess.run(["git", "log", "-1", "--format=%s", commit], capture_output=True, text=True)
-    return done.stdout.strip()
+def _git(*command: str) -> str:
+    """What git says; empty where it does not know the commit."""
+    return subprocess.run(["git", *command], capture_output=True, text=True).stdout.strip()
 
 
 @plotting.in_style
@@ -108,15 +128,8 @@ def page(frame: Frame) -> str:
         if changes:
             svg = b64encode(figure(name(key), values, changes).svg()).decode("ascii")
             drawn.append(f'<img alt="{html.escape(name(key))}" src="data:image/svg+xml;base64,{svg}">')
-    cells = [
-        (
-            *(step.commit[:8], subject(step.commit), step.series, f"{step.before:.4g}"),
-            *(f"{step.after:.4g} {step.unit}", f"{step.ratio:.3f}x ± {step.spread:.1g}"),
-        )
-        for step in found
-    ]
     heads = ("commit", "what it says", "figure", "before", "after", "ratio")
-    rows = "".join(f"<tr>{''.join(f'<td>{html.escape(c)}</td>' for c in row)}</tr>" for row in cells)
+    rows = "".join(f"<tr>{''.join(f'<td>{html.escape(c)}</td>' for c in step.words())}</tr>" for step in found)
     commits = frame["commit"].nunique()
     said = f"Steps: {len(found)}, in {len(list(groups(frame, SERIES)))} series over {commits} commits."
     head = "".join(f"<th>{h}</th>" for h in heads)
@@ -134,8 +147,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
     try:
-        text = page(load(options.results))
+        rows = rows_of(options.results)
+        text = page(load(rows))
         options.out.mkdir(parents=True, exist_ok=True)
+        results.write(options.out / "history.csv", rows)
         (options.out / "index.html").write_text(text, encoding="utf-8")
     except ResultsError as error:
         print(f"error: {error}", file=sys.stderr)

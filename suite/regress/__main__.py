@@ -16,6 +16,7 @@ from suite.provenance import git, yardstick
 from suite.regress import calibrate, deterministic, paired, report, verdicts
 from suite.regress.builds import CACHE, NoBase, Unusable, build, check_clean, resolve
 from suite.regress.journal import Journal
+from suite.regress.rules import RULES
 from suite.regress.verdicts import Finding
 from suite.results import ResultsError, printable
 from suite.run import OUT
@@ -23,7 +24,7 @@ from suite.store import locked
 
 MINUTES = 15.0
 PRINTED = CACHE / "printed.txt"
-_MEASURES = dict.fromkeys([*deterministic.RULES, *(str(t).partition(" ")[0] for t in paired.TIMED)])
+_MEASURES = dict.fromkeys([*RULES, *(str(t).partition(" ")[0] for t in paired.TIMED)])
 TRAILER = "Accept-regression"
 
 

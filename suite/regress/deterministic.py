@@ -1,12 +1,11 @@
 """Figures that are the same at every run: errors, orders, evaluations, operations, memory. HEAD must not be worse.
 
-Each has a tolerance of rounding, stated in RULES, and nothing more: what goes beyond it is a change.
+Each has a tolerance of rounding, stated in `rules.RULES`, and nothing more: what goes beyond it is a change.
 """
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from suite.cases import CASES, Case, Preset, select
@@ -16,44 +15,12 @@ from suite.provenance import yardstick
 from suite.regress.builds import CACHE
 from suite.regress.journal import Journal
 from suite.regress.process import Lost, Process
+from suite.regress.rules import RULES
 from suite.regress.verdicts import Finding
-from suite.results import EXACT_TO, Row
+from suite.results import Row
 
 OURS = ("sdegrad_torch", "sdegrad_jax", "diffrax_sdegrad")
 
-
-@dataclass(frozen=True)
-class Rule:
-    """The tolerance of a figure: a change is more than `relative`, and more than `absolute`; values up to `floor` are
-    alike. signed: an error in either direction."""
-
-    relative: float = 0.0
-    absolute: float = 0.0
-    floor: float = 0.0
-    smaller_is_better: bool = True
-    signed: bool = False
-
-    def verdict(self, base: float, head: float) -> str:
-        a, b = (max(abs(x) if self.signed else x, self.floor) for x in (base, head))
-        if abs(b - a) <= max(self.absolute, self.relative * abs(a)):
-            return "same"
-        return "worse" if (b > a) == self.smaller_is_better else "better"
-
-
-EXACTLY = Rule(relative=1e-12)  # whole numbers, or quotients of them
-RULES: Mapping[str, Rule] = {
-    "nfe_drift": EXACTLY,
-    "nfe_diffusion": EXACTLY,
-    "nfe_drift_vjp": EXACTLY,
-    "nfe_diffusion_vjp": EXACTLY,
-    "operations": Rule(relative=0.01),  # what a compiler makes of the same thing written otherwise
-    "solve_memory": Rule(absolute=2048),  # bytes: a few objects of Python more or less, but no further copy of a state
-    "gradient_memory": Rule(absolute=2048),
-    "strong_error": Rule(relative=1e-6),  # in float64, some thousand roundings
-    "weak_error": Rule(relative=1e-6, absolute=1e-12, signed=True),
-    "strong_order": Rule(absolute=1e-6, smaller_is_better=False),
-    "gradient_error": Rule(relative=1e-6, floor=EXACT_TO),
-}
 
 Key = tuple[str, str]  # implementation, id of the case
 Rows = Mapping[str, Row]  # name of the benchmark -> row

@@ -5,6 +5,7 @@ asv builds, measures and stores: a commit that it has at this machine is not mea
 """
 
 import argparse
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -70,6 +71,8 @@ def _measure_all(most: int, pattern: str) -> None:
     if not wanted:
         raise Unusable(f"{ROOT} has no commits of impls; run this in a clone of the repository.")
     subprocess.run([sys.executable, "-m", "asv", "machine", "--yes"], cwd=ROOT, stdout=subprocess.DEVNULL)
+    for cache in (ROOT / ".asv" / "env").glob("*/asv-build-cache"):
+        shutil.rmtree(cache)  # what a killed build leaves in it stops asv
     say(f"{len(wanted)} commits, the ends first; an interrupt loses the commit at work alone.")
     if measure(spread(wanted), pattern):
         say("not all was measured; asv says why above.")

@@ -6,6 +6,7 @@ import pytest
 
 from reports import history as report
 from suite.asv_cases import works
+from tests.reports.synthetic import row
 
 NAME, WORK = "bench_quality.Evaluations.track_nfe_drift", works("nfe")[0]
 
@@ -27,11 +28,11 @@ def asv(tmp_path):
 
 
 def test_a_step_has_its_commit_and_size(asv):
-    frame = report.load(asv)
+    frame = report.load(report.rows_of(asv))
     assert set(frame["method"]) == {"reversible_heun"}
     series = frame[frame["implementation"] == "sdegrad_torch"]
     (step,) = report.steps("x", series)
-    assert (step.commit, step.before, step.after, step.ratio) == ("3" * 40, 1.0, 2.0, 2.0)
+    assert (step.since, step.commit, step.before, step.after, step.ratio) == ("2" * 40, "3" * 40, 1.0, 2.0, 2.0)
     assert not list(report.steps("x", frame[frame["implementation"] == "sdegrad_jax"]))
 
 
@@ -40,6 +41,19 @@ def test_the_page_has_a_figure_of_each_series_with_a_step(asv, tmp_path):
     page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     assert page.count("<img") == 1
     assert "Steps: 1, in 2 series over 6 commits." in page
+
+
+def test_the_page_is_drawn_again_from_its_values(asv, tmp_path):
+    assert report.main([str(asv), "--out", str(tmp_path / "a")]) == 0
+    assert report.main([str(tmp_path / "a" / "history.csv"), "--out", str(tmp_path / "b")]) == 0
+    assert (tmp_path / "a" / "index.html").read_bytes() == (tmp_path / "b" / "index.html").read_bytes()
+
+
+@pytest.mark.parametrize(("change", "number"), [(100.0, 0), (16384.0, 1)])
+def test_a_step_is_what_the_gate_calls_a_change(change, number):
+    values = [8e5, 8e5, 8e5, *[8e5 + change] * 3]
+    rows = [row("sdegrad_torch", "gradient_memory", v, commit=str(k) * 40) for k, v in enumerate(values)]
+    assert len(list(report.steps("x", report.load(rows)))) == number
 
 
 def test_without_results(tmp_path, capsys):
