@@ -178,7 +178,7 @@ def choose(name: str, case: Case, device: str) -> Trial | str:
     """
     implementation, noise = load(name), given_path(case)
     reasons: list[str] = []
-    for variant in _alternatives(case, METHODS | own_methods(name)):
+    for variant in _alternatives(case, {**METHODS, **own_methods(name)}):
         for choice in _CHOICES if case.kind == "brownian" else [{"adjoint": adjoint} for adjoint in case.adjoints]:
             trial = Trial(implementation, variant, device, **choice)
             work = trial.brownian_task() if trial.brownian else trial.task(case.dts[0], noise)
