@@ -113,8 +113,8 @@ def looked_at(claim: Claim, effort: Effort) -> Finding:
     if claim.control or first.verdict in GOOD:
         return first
     if not claim.statistical:
-        solving.forget()
-        again = measure(claim, effort)
+        with solving.second_look():
+            again = measure(claim, effort)
         if again[:5] == first[:5]:
             return again
         reason = f"not deterministic: {first.value:.3g}, and {again.value:.3g} when measured once more"
