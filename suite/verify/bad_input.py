@@ -18,8 +18,9 @@ from suite.verify.claims import CONSTRUCTED, NEGATIVE, OURS, POSITIVE, ZEN, Clai
 from suite.verify.findings import Effort, Finding, Unsupported, at_most
 from suite.verify.malformed import MALFORMED, PROGRAMS, text_of
 
-# Seconds: for a call that takes one or two if it is right, and for the first one, which imports a framework.
-PATIENCE, FIRST = 20.0, 300.0
+FIRST = 300.0  # seconds for the right call, which comes first and imports a framework
+# For each other one: so many times what the right one took on this machine now, and so many seconds at least.
+PATIENCE, LEAST = 10.0, 3.0
 OUTCOMES = ("an error", "an error that names nothing", "an error later", "a warning", "a result", "no end")
 RIGHT = ""  # the case of the right call
 _SOON = 2  # evaluations of the drift, with which a library looks at what it returns
@@ -34,7 +35,9 @@ for name, text in cases:
         try:
             exec(program, scope)
             exec(text, scope)
+            started = time.monotonic()
             scope["call"]()
+            found["seconds"] = time.monotonic() - started
         except Exception as error:
             bases = [c.__name__ for c in type(error).__mro__]
             found.update(error=bases[0], bases=bases, message=str(error))
@@ -84,7 +87,9 @@ def _outcomes(name: str) -> Mapping[str, Outcome]:
             break
         left = [(case, text) for case, text in left if case not in outcomes]
         if left:
-            outcomes[left.pop(0)[0]] = Outcome("no end", f"nothing within {PATIENCE:.0f} s")
+            outcomes[left.pop(0)[0]] = Outcome(
+                "no end", f"nothing within {PATIENCE:.0f} times what the right call takes"
+            )
     return outcomes
 
 
@@ -114,8 +119,10 @@ def _answers(program: str, cases: list[tuple[str, str]]) -> Iterator[dict[str, A
         reader.start()
         patience = FIRST
         while line := lines.get(timeout=patience):
-            yield json.loads(line)
-            patience = PATIENCE
+            found = json.loads(line)
+            yield found
+            if found["name"] == RIGHT:
+                patience = max(LEAST, PATIENCE * found.get("seconds", LEAST))
     except Empty:
         return
     finally:
@@ -154,9 +161,9 @@ def script(claim: Claim) -> str | None:
         return None
     return f"""# {claim.implementation}: {claim.subject}
 import faulthandler, sys
-faulthandler.dump_traceback_later(60, exit=True)  # a call without an end exits 1, too
 {PROGRAMS[claim.implementation].strip()}
 {text}
+faulthandler.dump_traceback_later(20, exit=True)  # a call without an end exits 1, too
 try:
     print("accepted:", call())
 except Exception as error:

@@ -1,7 +1,8 @@
 """An implementation at work on a task, for the checks, which share what was measured."""
 
-from collections.abc import Callable, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache, wraps
 from typing import Any, ParamSpec, TypeVar
 
 from suite import mutants
@@ -11,13 +12,29 @@ from suite.verify.findings import Unsupported
 P = ParamSpec("P")
 R = TypeVar("R")
 _memories: list[Any] = []
+_looks = [0]
 
 
 def remembered(measure: Callable[P, R]) -> Callable[P, R]:
-    """A measurement that claims share: the last two are kept, until `forget`."""
-    memory = lru_cache(maxsize=2)(measure)
-    _memories.append(memory)
-    return memory  # pyright: ignore[reportReturnType]
+    """A measurement that claims share: the last two are kept, of each of two looks, until `forget`."""
+
+    @lru_cache(maxsize=4)
+    def of_look(look: int, *args: P.args, **kwargs: P.kwargs) -> R:
+        del look
+        return measure(*args, **kwargs)
+
+    _memories.append(of_look)
+    return wraps(measure)(lambda *args, **kwargs: of_look(_looks[-1], *args, **kwargs))
+
+
+@contextmanager
+def second_look() -> Iterator[None]:
+    """What is measured in it was not measured outside; claims that share a measurement share its repetition, too."""
+    _looks.append(1)
+    try:
+        yield
+    finally:
+        _looks.pop()
 
 
 def forget() -> None:

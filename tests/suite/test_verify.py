@@ -354,3 +354,21 @@ def test_statistical_rows_share_one_false_alarm():
     statistical = [c for c in claims if c.statistical and not c.control]
     assert len(statistical) * run.level_of(claims) == pytest.approx(run.ALPHA)
     assert 0 < len(statistical) < len([c for c in claims if not c.control])
+
+
+def test_claims_that_share_a_measurement_share_its_repetition():
+    measured = []
+
+    @solving.remembered
+    def measure(name):
+        measured.append(name)
+        return len(measured)
+
+    seen = []
+    for _ in range(2):
+        seen.append(measure("toy"))
+        with solving.second_look():
+            seen.append(measure("toy"))
+    assert seen == [1, 2, 1, 2]
+    solving.forget()
+    assert measure("toy") == 3

@@ -85,7 +85,7 @@ def test_a_call_without_an_end_costs_no_other_call(monkeypatch):
     cases = {"dt is NaN": "wait = 60", "dt is negative": "raise ValueError('dt=-0.1')"}
     monkeypatch.setitem(PROGRAMS, "torchsde", program)
     monkeypatch.setattr(bad_input, "text_of", lambda name, case: cases.get(case))
-    monkeypatch.setattr(bad_input, "PATIENCE", 1.0)
+    monkeypatch.setattr(bad_input, "LEAST", 1.0)
     outcomes = bad_input._outcomes.__wrapped__("torchsde")
     assert outcomes["dt is NaN"].what == "no end"
     assert outcomes["dt is negative"] == ("an error", "ValueError: dt=-0.1")

@@ -52,7 +52,7 @@ def test_controls_have_the_power_to_be_rejected():
     # means made up have a standard deviation of a tenth, 2 % is 0.02
     assert laws.power_of_mean(stability.MEAN_PATHS, 0.02 / 0.1, LEVEL) > 0.99
     # a bias of order 1 for 2 with a deviation of its own size: the slope over steps of 1/2, 1/4, 1/8
-    deviation = (weak.PATHS * (np.log(weak.DTS) - np.log(weak.DTS).mean()) @ np.log(weak.DTS)) ** -0.5
+    deviation = (weak.PAIRS * (np.log(weak.DTS) - np.log(weak.DTS).mean()) @ np.log(weak.DTS)) ** -0.5
     assert laws.power_of_mean(1, (1 - weak.MARGIN) / deviation, LEVEL / 4) > 0.99
 
 
