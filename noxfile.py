@@ -104,6 +104,12 @@ def verify(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def train(session: nox.Session) -> None:
+    """Train an SDE-GAN by each experiment, three seeds each; prints how near it comes. `-- --preset tiny`: a look."""
+    run(session, "suite.train", *session.posargs)
+
+
+@nox.session(venv_backend="none")
 def report(session: nox.Session) -> None:
     """Write the report again from the results. Arguments: a results file, --out FOLDER."""
     run(session, "reports", *session.posargs)

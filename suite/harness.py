@@ -23,6 +23,11 @@ from suite.results import MEASURES, Row, row
 __all__ = ["METHODS", "BrownianTask", "Counts", "Run", "Task", "compared", "load", "make_grid", "sum_of_squares"]
 
 
+def training_parts(framework: str) -> Any:
+    """The module `nn` of sdegrad for this framework."""
+    return import_module(f"sdegrad.{framework}.nn")
+
+
 @dataclass(frozen=True)
 class Trial:
     """An implementation at work on a case: with which of the adjoints, or which kind of Brownian object."""

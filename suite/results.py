@@ -62,6 +62,10 @@ MEASURES: Mapping[str, str] = {
     "brownian_time_ratio": "1",
     "training_loss": "1",  # after `steps` steps of training
     "training_time": "s",  # of all `steps` of them
+    "marginal_distance": "1",  # Wasserstein, of generated marginals from the exact law, averaged over the times
+    "signature_distance": "1",  # of the mean truncated signatures of generated and of real paths
+    "step_time": "s",  # median, of a training step
+    "nfe_training": "1/step",  # evaluations of all vector fields, per training step
 }
 
 # Two rows with the same key are of the same measurement, made twice: with how many samples is no part of it.

@@ -42,7 +42,15 @@ FORBIDDEN = {
     "reports": FRAMEWORKS | {"sdegrad", "tests"},
 }
 ROOMS = ("brownian", "stepping", "adjoints", "sdeint")  # of a framework: each imports those before it only
-NUMPY_ONLY = ["suite/problems", "suite/paths.py", "suite/statistics.py", "suite/laws.py", "suite/verify/spoiled.py"]
+NUMPY_ONLY = [
+    "suite/problems",
+    "suite/paths.py",
+    "suite/statistics.py",
+    "suite/laws.py",
+    "suite/verify/spoiled.py",
+    "suite/training/ou.py",
+    "suite/training/measures.py",
+]
 
 
 def sources(top: str) -> list[Path]:

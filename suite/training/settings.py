@@ -1,0 +1,80 @@
+"""What is trained, and how long: one table of experiments, one of presets, and the settings of a run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+
+
+class SettingsError(ValueError):
+    """Settings that cannot be used; the message says which, and what to do."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """method, adjoint: of the solver. penalty: the discriminator is held by a gradient penalty, else by clipping."""
+
+    method: str
+    adjoint: str
+    penalty: bool = False
+
+
+# The rows of the paper's table of the SDE-GAN. A gradient penalty is differentiated twice: by backpropagation.
+EXPERIMENTS: Mapping[str, Experiment] = {
+    "midpoint-penalty": Experiment("midpoint", "backprop", penalty=True),
+    "midpoint-clipping": Experiment("midpoint", "backsolve"),
+    "reversible-clipping": Experiment("reversible_heun", "reversible"),
+    "reversible-penalty": Experiment("reversible_heun", "backprop", penalty=True),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """times: of the data, 0, 1, 2, ...; samples: paths of each measure; evaluations: how often it is measured;
+    interval: steps from one checkpoint to the next. The generator is averaged over the last half of the steps.
+    """
+
+    steps: int = 600
+    times: int = 16
+    batch: int = 256
+    hidden: int = 16
+    width: int = 16
+    noise: int = 3
+    samples: int = 2048
+    evaluations: int = 20
+    interval: int = 50
+    descent: float = 1e-3  # learning rate of the generator
+    ascent: float = 5e-3  # and of the discriminator
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value, least = getattr(self, field.name), {"times": 2, "samples": 100}.get(field.name, 1)
+            if field.type is int and (type(value) is not int or value < least):
+                raise SettingsError(f"{field.name} must be an integer, {least} or more, got {value!r}.")
+            if field.type is float and not 0 < value < 1:
+                raise SettingsError(f"{field.name} must be between 0 and 1, got {value!r}.")
+        if self.evaluations > self.steps:
+            raise SettingsError(f"evaluations={self.evaluations} is more than steps={self.steps}; make it less.")
+
+
+PRESETS: Mapping[str, Settings] = {
+    "cpu": Settings(),
+    "tiny": Settings(steps=6, times=4, batch=8, hidden=4, width=4, samples=100, evaluations=2, interval=2),
+}
+
+
+def changed(settings: Settings, changes: Sequence[str]) -> Settings:
+    """`settings` with "name=value" applied. SettingsError for an unknown name, or a value that does not fit."""
+    types = {field.name: field.type for field in fields(settings)}
+    for change in changes:
+        name, _, text = change.partition("=")
+        if name not in types:
+            raise SettingsError(f"unknown setting {name!r}; the settings are {', '.join(types)}, as in steps=100.")
+        kind = types[name]
+        assert isinstance(kind, type)
+        try:
+            settings = replace(settings, **{name: kind(text)})
+        except SettingsError:
+            raise
+        except ValueError:
+            usual = getattr(settings, name)
+            raise SettingsError(f"{name} must be a number like {usual}, got {text!r}; as in {name}={usual}.") from None
+    return settings

@@ -1,0 +1,138 @@
+"""Training: it goes on after a kill as if never stopped, and what cannot be trained is refused in a sentence."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from suite import results, train
+from suite.training import run
+from suite.training.run import Training, TrainingError, grown
+from suite.training.sde_gan import SDEGAN
+from suite.training.settings import EXPERIMENTS, PRESETS, SettingsError, changed
+
+ROOT = Path(__file__).parents[2]
+TINY = PRESETS["tiny"]
+
+
+def trained(training):
+    rows = list(run.train(training, lambda _: None))
+    return {(r["measure"], r["steps"], r.get("real")): r["value"] for r in rows if r["measure"] != "step_time"}
+
+
+def test_every_experiment_trains_and_is_measured(tmp_path, capsys):
+    assert train.main(["--preset", "tiny", "--seeds", "1", "--out", str(tmp_path)]) == 0
+    rows = results.read(tmp_path / "train.csv")
+    for name in EXPERIMENTS:
+        found = {(r["measure"], r["steps"]) for r in rows if r["problem"] == f"ou {name}"}
+        assert found >= {("marginal_distance", "0"), ("marginal_distance", "3"), ("marginal_distance", "6")}
+        assert found >= {("signature_distance", "6"), ("step_time", "6"), ("nfe_training", "6")}
+    printed = capsys.readouterr().out
+    assert "real paths" in printed
+    assert "reversible-clipping, untrained" in printed
+
+
+@pytest.mark.parametrize("name", ["reversible-clipping", "midpoint-penalty"])
+def test_a_training_that_is_stopped_goes_on_to_the_same_numbers(name, tmp_path):
+    settings = replace(TINY, steps=8, interval=3, evaluations=4)
+    straight = trained(Training(name, settings, 0, tmp_path / "straight"))
+    stopped = Training(name, settings, 0, tmp_path / "stopped")
+    steps = run.train(stopped, lambda _: None)
+    first = [next(steps) for _ in range(7)]  # until after step 4: a step beyond the checkpoint
+    assert first[-1]["steps"] > 3
+    steps.close()
+    rest = trained(stopped)
+    assert min(at for _, at, _ in rest) == 4
+    assert rest == {key: value for key, value in straight.items() if key in rest}
+    again = trained(stopped)  # once finished, the end is only measured
+    assert again == {key: value for key, value in straight.items() if key[1] == 8}
+
+
+@pytest.mark.slow
+def test_a_kill_costs_no_more_than_an_interval(tmp_path):
+    """The process is killed as soon as it has written a checkpoint; the same command ends with the same distances."""
+    command = [sys.executable, "-m", "suite.train", "--preset", "tiny", "--seeds", "1"]
+    command += ["--experiment", "reversible-clipping", "--set", "steps=40"]
+    begin = {"cwd": ROOT, "env": {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}}
+    subprocess.run([*command, "--out", str(tmp_path / "straight")], **begin, check=True, capture_output=True)
+    process = subprocess.Popen([*command, "--out", str(tmp_path / "killed")], **begin, stdout=subprocess.DEVNULL)
+    while not list(tmp_path.glob("killed/train/*/*.pt")):
+        assert process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    subprocess.run([*command, "--out", str(tmp_path / "killed")], **begin, check=True, capture_output=True)
+    found = [
+        {results.key(r): r["value"] for r in results.read(tmp_path / name / "train.csv") if r["measure"] != "step_time"}
+        for name in ("straight", "killed")
+    ]
+    assert found[0] == found[1]
+
+
+def test_seeds_differ(tmp_path):
+    a, b = (trained(Training("reversible-clipping", TINY, seed, tmp_path)) for seed in (0, 1))
+    assert all(a[key] != b[key] for key in a if key[0] == "marginal_distance" and not key[2])
+
+
+def test_evaluations_are_counted(tmp_path):
+    """4 times, 3 steps: reversible Heun evaluates 4 times forward and 4 back, drift and diffusion of the generator and
+    the field of the discriminator, the last for generated and for real paths.
+    """
+    found = trained(Training("reversible-clipping", TINY, 0, tmp_path))
+    assert found["nfe_training", TINY.steps, None] == 4 * 8
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tmp_path, monkeypatch):
+    training = Training("reversible-clipping", TINY, 0, tmp_path)
+    step = SDEGAN.step
+
+    def broken(model):
+        loss, norms = step(model)
+        if model.steps < 5:
+            return loss, norms
+        return float("nan"), {**norms, "generator.drift": 1e9}
+
+    monkeypatch.setattr(SDEGAN, "step", broken)
+    with pytest.raises(TrainingError, match=r"the loss is nan at step 5. The gradient of generator.drift grew first"):
+        trained(training)
+    monkeypatch.undo()
+    assert min(at for _, at, _ in trained(training)) == 6  # it goes on from step 4
+
+
+def test_which_norm_grew_first():
+    usual = [{"a": 1.0, "b": 2.0}] * 5
+    assert grown(usual) == "No gradient had grown."
+    assert "of b grew first, to 50, 1 steps before" in grown([*usual, {"a": 1.0, "b": 50.0}, {"a": 1e9, "b": 1e9}])
+    assert "of a grew first, to nan" in grown([*usual, {"a": float("nan"), "b": 2.0}])
+
+
+def test_a_checkpoint_of_another_configuration_or_none_at_all_is_refused(tmp_path):
+    training = Training("reversible-clipping", TINY, 0, tmp_path)
+    trained(training)
+    with pytest.raises(TrainingError, match=r"another configuration \(batch=8 there, 9 here\); delete it"):
+        trained(replace(training, settings=replace(TINY, batch=9)))
+    training.checkpoint.write_bytes(training.checkpoint.read_bytes()[:100])
+    with pytest.raises(TrainingError, match="is no checkpoint that can be read"):
+        trained(training)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("step=3", "unknown setting 'step'; the settings are steps, times"),
+        ("steps=many", "steps must be a number like 6, got 'many'"),
+        ("steps=0", "steps must be an integer, 1 or more, got 0"),
+        ("times=1", "times must be an integer, 2 or more, got 1"),
+        ("samples=99", "samples must be an integer, 100 or more, got 99"),
+        ("descent=-1", "descent must be between 0 and 1, got -1.0"),
+        ("evaluations=7", "evaluations=7 is more than steps=6"),
+    ],
+)
+def test_bad_settings(change, sentence, capsys, tmp_path):
+    with pytest.raises(SettingsError, match=sentence):
+        changed(TINY, [change])
+    assert train.main(["--preset", "tiny", "--set", change, "--out", str(tmp_path)]) == 2
+    assert sentence in capsys.readouterr().err
