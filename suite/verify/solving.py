@@ -23,8 +23,12 @@ def remembered(measure: Callable[P, R]) -> Callable[P, R]:
         del look
         return measure(*args, **kwargs)
 
+    @wraps(measure)
+    def of_this_look(*args: P.args, **kwargs: P.kwargs) -> R:
+        return of_look(_looks[-1], *args, **kwargs)
+
     _memories.append(of_look)
-    return wraps(measure)(lambda *args, **kwargs: of_look(_looks[-1], *args, **kwargs))
+    return of_this_look
 
 
 @contextmanager
