@@ -63,7 +63,9 @@ def third_party(session: nox.Session, below: str) -> Path:
         session.log("making the environment .nox/third (half a minute, once)")
         session.run(sys.executable, "-m", "virtualenv", "--quiet", "--clear", str(THIRD), external=True)
         where = "import sysconfig; print(sysconfig.get_path('purelib'))"
-        shared, own = (session.run(str(p), "-c", where, silent=True, external=True).strip() for p in (PYTHON, python))
+        shared, own = (
+            str(session.run(str(p), "-c", where, silent=True, external=True)).strip() for p in (PYTHON, python)
+        )
         (Path(own) / "shared.pth").write_text(f"import site; site.addsitedir({shared!r})\n")
         folder = str(ROOT / "impls" / "third_party")
         session.run(str(python), "-m", "pip", "install", "--quiet", "-e", folder, env=CONSTRAINED, external=True)

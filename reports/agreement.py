@@ -65,9 +65,9 @@ def figure(frame: Frame) -> Plot:
     canvas = plotting.canvas("The same work by three tools", 9.0, 0.9 + 0.27 * min(number, MOST))
     plot = so.Plot(shown, x="value", y="work", color="tool", marker="tool").add(so.Dot(pointsize=5), so.Dodge())
     plot = plot.add(so.Range(linewidth=1.2), so.Dodge(), xmin="low", xmax="high", legend=False)
-    plot = plot.scale(color=so.Nominal(plotting.COLOURBLIND[: shown["tool"].nunique()]))
+    plot = plot.scale(color=so.Nominal(plotting.COLOURBLIND[: len(shown["tool"].unique())]))
     (axes,) = plotting.draw(plot.theme(plotting.THEME), canvas, "x", x="time, in units of the median tool's", y="")
-    axes.set_xlim(min(0.4, 0.9 * shown["low"].min()), max(2.5, 1.1 * shown["high"].max()))
+    axes.set_xlim(0.9 * min(0.45, *shown["low"]), 1.1 * max(2.3, *shown["high"]))
     ticks.log_axis(axes.xaxis)
     counted = len(rows.drop_duplicates(_SAME)) - number
     agreed = f"the tools agree in all: counts are equal, and intervals of times, widened by {SPREAD:g}, meet"
