@@ -33,7 +33,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--experiment", action="append", choices=EXPERIMENTS, help="this one only (repeatable)")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each experiment (default: 3)")
     parser.add_argument("--out", type=Path, default=OUT, help="folder of train.csv, and of the checkpoints")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.seeds < 1:
+        parser.error(f"--seeds must be 1 or more, got {options.seeds}.")
+    return options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
