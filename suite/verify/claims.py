@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from suite.verify.quotations import Quotation
+from suite.verify.sources import Quotation
 
 Kind = str  # one of KINDS
 NEGATIVE, POSITIVE = "negative control", "positive control"

@@ -17,7 +17,7 @@ from suite.cases import dyadic
 from suite.harness import METHODS, Task
 from suite.paths import make_path
 from suite.problems import SDEType, make
-from suite.verify import quotations, solving
+from suite.verify import solving, sources
 from suite.verify.claims import (
     BURRAGE,
     CONSTRUCTED,
@@ -64,7 +64,7 @@ def claims(name: str) -> Iterator[Claim]:
                 yield from _controls(name, case)
     for method, order in NEAR.items() if name in OURS else ():
         case = {"method": method, "problem": "driven_general", "sde_type": "stratonovich", "adjoint": "reversible"}
-        words = str(quotations.page("impls/sdegrad/torch/DIFFERENCES.md", "at least like dt^2 and dt^3 with it"))
+        words = str(sources.page("impls/sdegrad/torch/DIFFERENCES.md", "at least like dt^2 and dt^3 with it"))
         yield _claim(name, case, order, words, preset="full" if slow else "default", kind="claim")
 
 

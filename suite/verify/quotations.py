@@ -1,61 +1,16 @@
-"""What libraries say of themselves, in their own words, and where.
+"""Who says what: the words of each library on each kind of claim.
 
 Read from the installed library where it says so there, else quoted from its documentation.
 """
 
 import importlib
 import inspect
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from pkgutil import resolve_name
 from types import SimpleNamespace
 from typing import Any
 
 from suite.harness import METHODS, diffrax_solver
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-@dataclass(frozen=True)
-class Quotation:
-    """words: as they stand at `place`. value: the number that they state, if they state one."""
-
-    place: str
-    words: str
-    value: float = float("nan")
-
-    def __str__(self) -> str:
-        return f"{self.place}: '{self.words}'"
-
-
-def docstring(of: str, words: str) -> Quotation:
-    """Words of the docstring of "module:attribute"; LookupError if they do not stand there."""
-    module, _, attribute = of.partition(":")
-    text = inspect.getdoc(resolve_name(of)) or ""
-    return _checked(f"docstring of {module}.{attribute}", text, words)
-
-
-def page(file: str, words: str) -> Quotation:
-    """Words of a text file of this repository; LookupError if they do not stand there."""
-    return _checked(file, (ROOT / file).read_text(encoding="utf-8"), words)
-
-
-def _checked(place: str, text: str, words: str) -> Quotation:
-    if " ".join(words.split()) not in " ".join(text.split()):
-        raise LookupError(f"the {place} does not say {words!r}; read it again and quote what it says now.")
-    return Quotation(place, words)
-
-
-def _line(cls: type, pattern: str) -> tuple[str, str]:
-    """Where a class, or the first of its bases that does, has a line that matches, and that line."""
-    for owner in cls.__mro__[:-1]:
-        lines, first = inspect.getsourcelines(owner)
-        for number, line in enumerate(lines, start=first):
-            if re.search(pattern, line):
-                return f"{owner.__module__.replace('.', '/')}.py, line {number}", line.strip()
-    raise LookupError(f"{cls} has no line with {pattern!r}.")
+from suite.verify.sources import Quotation, docstring, line, page
 
 
 def _sdegrad(method: str, sde_type: str, noise_type: str) -> list[Quotation]:
@@ -78,7 +33,7 @@ def _torchsde(method: str, sde_type: str, noise_type: str, attribute: str = "str
     sde = SimpleNamespace(sde_type=sde_type, noise_type=noise_type)
     bm = SimpleNamespace(levy_area_approximation="foster", shape=(1, 1))
     solver = cls(sde=sde, bm=bm, options={}, **dict.fromkeys(("dt", "adaptive", "rtol", "atol", "dt_min")))
-    return [Quotation(*_line(cls, rf"\b{attribute} ="), float(getattr(solver, attribute)))]
+    return [Quotation(*line(cls, rf"\b{attribute} ="), float(getattr(solver, attribute)))]
 
 
 # The strong orders of diffrax's table for developers, for commutative and for additive noise, weak order after the bar.

@@ -53,8 +53,11 @@ def implementation(name: str) -> Any:
 
 
 def own_methods(name: str) -> Mapping[str, Any]:
-    """What an implementation, or mutant, says of the methods that it alone has."""
-    return getattr(implementation(name), "methods", {})
+    """The methods that an implementation, or mutant, alone has, by its own words; none if it cannot be loaded."""
+    try:
+        return getattr(implementation(name), "methods", {})
+    except Exception:  # whatever a library raises when it is imported: each of its rows will say so
+        return {}
 
 
 def prepared(name: str, task: Any) -> Any:

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from suite.harness import METHODS, compared
-from suite.verify import quotations
+from suite.verify import sources
 from suite.verify.checks import CHECKS, claims_of
 from suite.verify.claims import CONSTRUCTED, OURS
 from suite.verify.orders import LIMIT, NOISES, THEORY
@@ -87,6 +87,6 @@ def test_theory_is_not_told_where_the_library_claims_as_much(claims):
 
 def test_words_that_no_longer_stand_there_are_an_error():
     with pytest.raises(LookupError, match="does not say 'three times as exact'"):
-        quotations.page("README.md", "three times as exact")
+        sources.page("README.md", "three times as exact")
     with pytest.raises(LookupError, match=r"docstring of sdegrad\.torch\.BrownianInterval"):
-        quotations.docstring("sdegrad.torch:BrownianInterval", "approximately right")
+        sources.docstring("sdegrad.torch:BrownianInterval", "approximately right")
