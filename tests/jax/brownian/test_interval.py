@@ -288,7 +288,7 @@ def test_outside_is_refused():
     with pytest.raises(ValueError, match=r"a time must be one number, got shape \(2,\)"):
         bm.evaluate(jnp.zeros(2), 1.0)
     with pytest.raises(RuntimeError, match=r"outside \[t0, t1\] = \[0\.0, 1\.0\] .*; make the path longer, or ask"):
-        jax.jit(lambda s, t: bm.evaluate(s, t))(jnp.asarray(0.0), jnp.asarray(1.1))
+        jax.block_until_ready(jax.jit(lambda s, t: bm.evaluate(s, t))(jnp.asarray(0.0), jnp.asarray(1.1)))
     assert np.all(np.isfinite(bm.evaluate(0.0, np.nextafter(1.0, 2.0))))
 
 
@@ -329,7 +329,7 @@ def test_the_ends_may_be_traced_where_there_is_one_cell():
     with pytest.raises(ValueError, match="the number of cells of length dt is not known; leave dt out"):
         jax.jit(lambda t: BrownianInterval(0, t, (3,), key, dt=0.1).cell(0))(1.0)
     with pytest.raises(RuntimeError, match=r"outside \[t0, t1\] of this"):
-        jax.jit(lambda t: BrownianInterval(0, t, (3,), key).evaluate(0.0, 1.1))(1.0)
+        jax.block_until_ready(jax.jit(lambda t: BrownianInterval(0, t, (3,), key).evaluate(0.0, 1.1))(1.0))
 
 
 @pytest.mark.parametrize("double", [True, False])

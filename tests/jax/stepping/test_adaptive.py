@@ -245,11 +245,11 @@ def test_bad_times_are_refused_when_traced_and_when_run():
         with pytest.raises(ValueError, match=words):
             solve(ts)
         with pytest.raises(RuntimeError, match=words):
-            jax.jit(solve)(jnp.asarray(ts))
+            jax.block_until_ready(jax.jit(solve)(jnp.asarray(ts)))
     with pytest.raises(ValueError, match=r"two times or more, got shape \(1,\)"):
         jax.jit(solve)(jnp.zeros(1))
     with pytest.raises(RuntimeError, match="ts, dt, rtol and atol of sdeint"):
-        jax.grad(lambda t1: jnp.sum(solve(jnp.stack([jnp.zeros(()), t1]))))(1.0)
+        jax.block_until_ready(jax.grad(lambda t1: jnp.sum(solve(jnp.stack([jnp.zeros(()), t1]))))(1.0))
 
 
 def geometric_at(ts, bm, **options):
@@ -271,6 +271,6 @@ def test_bad_control_is_refused():
         with pytest.raises(ValueError, match=words):
             geometric_at((0.0, 1.0), bm, **options)
     with pytest.raises(RuntimeError, match="dt must be finite and positive"):
-        jax.jit(lambda dt: geometric_at((0.0, 1.0), bm, dt=dt))(0.0)
+        jax.block_until_ready(jax.jit(lambda dt: geometric_at((0.0, 1.0), bm, dt=dt))(0.0))
     with pytest.warns(UserWarning, match="adaptive steps of euler need not converge .* for diagonal"):
         geometric_at((0.0, 1.0), bm, method="euler", sde_type="ito", rtol=0.1)
