@@ -50,7 +50,10 @@ class Plan:
         self._usual, self._minutes = usual, minutes
         seconds = 60 * minutes if minutes else math.inf
         self._end = time.time() + max(seconds - REPORT, seconds / 2)
-        self._started, self._spent, self._done = 0.0, 0.0, 0.0
+        # Of whole cases and of those that are shortened: seconds spent, and what was expected of them.
+        self._spent, self._done = [0.0, 0.0], [0.0, 0.0]
+        # Of the case at work: when it began, what is expected, and whether it is shortened.
+        self._at_work: tuple[float, float, bool] | None = None
 
     def left(self) -> float:
         """Seconds until the end, as far as is known."""
@@ -60,23 +63,28 @@ class Plan:
         """Seconds that all of the rest would take, at the speed so far."""
         return self._speed() * sum(map(expected, self.rest))
 
-    def _speed(self) -> float:
-        """Seconds for a second on the reference machine."""
-        return self._spent / self._done if self._done else 1.0
+    def _speed(self, short: bool = False) -> float:
+        """Seconds for a second on the reference machine, of whole cases or of shortened ones."""
+        if self._done[short]:
+            return self._spent[short] / self._done[short]
+        return self._speed() if short else 1.0
 
     def next(self) -> tuple[Work, Budget] | None:
         """The next case that there is time for, and how long it may be measured; None at the end."""
         now = time.time()
-        self._spent += now - self._started if self._started else 0.0
-        self._started = now
+        if self._at_work is not None:
+            (began, seconds, was_short), self._at_work = self._at_work, None
+            self._spent[was_short] += now - began
+            self._done[was_short] += seconds
         in_time = self.remaining() <= self._end - now
         for number, work in enumerate(self.rest):
-            if self._speed() * expected(work) <= self._end - now:
+            short = not in_time and work[0].compares_times
+            if self._speed(short) * expected(work) <= self._end - now:
                 del self.rest[number]
-                self._done += expected(work)
+                self._at_work = now, expected(work), short
                 if in_time:
                     return work, self._usual
-                self.short += [work[0]] * work[0].compares_times
+                self.short += [work[0]] * short
                 return work, replace(SHORT, until=self._end)
         return None
 
