@@ -93,6 +93,12 @@ def measured(row: Row) -> str:
     return labels.number(value) + ("" if low == high else labels.interval(low, high))
 
 
+def first_words(row: Row) -> str:
+    """The first line of the program that reproduces a failure, which says what is wrong; empty if there is none."""
+    parts = json.loads(row["script"]).split('"""') if row["script"] else []
+    return parts[1].strip().partition("\n")[0] if len(parts) > 1 else ""
+
+
 def summary(claims: Claims) -> str:
     """How many claims hold, in a sentence."""
     verdicts = [row["verdict"] for row in claims if not is_control(row) and row["verdict"] != "unsupported"]

@@ -1,15 +1,18 @@
 """The parts of the README that come from a results file and those beside it, written between marks and checked."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from reports import checks, figures, labels, long_times, power, tables
+from reports import checks, figures, labels, long_times, power, tables, verification
 from reports import claims as verified
+from reports.claims import Row
 from reports.data import SIZE, Frame, groups, measured, settings
 from suite.results import ResultsError
 
 # beside the results file
 PLOT, CLAIMS, LONG, PAIRS = "headline.png", "verification.csv", "long_times.csv", "pairs.csv"
+VERIFIED, DEFECT = "verified.png", "defect.png"
+YES = "yes: "  # before what a program printed that reproduced a failure
 
 
 def marks(name: str) -> tuple[str, str]:
@@ -23,7 +26,10 @@ def embedded(text: str, frame: Frame, file: Path) -> str:
     text = _between(text, marks("headline"), headline(frame, file))
     checked, long, pairs = (file.with_name(name) for name in (CLAIMS, LONG, PAIRS))
     if checked.exists():
-        text = _between(text, marks("claims"), claims(verified.read(checked), checked))
+        rows = verified.read(checked)
+        text = _between(
+            text, marks("claims"), "\n\n".join(filter(None, (claims(rows, checked), defect(rows, checked))))
+        )
     if pairs.exists():
         text = _between(text, marks("power"), power.block(pairs))
     return _between(text, marks("long-times"), long_times.block(long)) if long.exists() else text
@@ -77,7 +83,7 @@ def _torchsde(part: Frame) -> str:
     )
 
 
-def claims(rows: Sequence[Mapping[str, str]], file: Path) -> str:
+def claims(rows: Sequence[Row], file: Path) -> str:
     """A table of how many claims of each library hold and, apart, how much of what theory says beyond them."""
     lines = [
         "| library | its claims that hold | beyond its claims: theory that holds | what fails, and what was measured |",
@@ -86,66 +92,93 @@ def claims(rows: Sequence[Mapping[str, str]], file: Path) -> str:
     checked = [row for row in rows if not verified.is_control(row)]
     for name, version in dict.fromkeys((row["implementation"], row["version"]) for row in checked):
         own = [row for row in checked if row["implementation"] == name]
-        claimed, theory = ([row for row in own if _kind(row) == kind] for kind in ("claim", "theory"))
+        claimed, theory = ([row for row in own if verified.kind(row) == kind] for kind in ("claim", "theory"))
         failures = "<br>".join(filter(None, (_failures(own, kind) for kind in _KINDS)))
         lines.append(
             f"| {labels.markdown(f'{name} {version}')} | {_held(claimed)} | {_held(theory)} | {failures or '–'} |"
         )
     controls = [row for row in rows if verified.is_control(row) and row["verdict"] != "unsupported"]
     right = sum(not verified.misjudged(row) for row in controls)
+    failing = [row for row in checked if row["verdict"] == "fails"]
+    shown = sum(row["reproduced"].startswith(YES) for row in failing)
     note = (
         "A claim is what a library says itself, quoted in its row with the place; theory is what others have proved. "
         f"[ ]: of joint confidence 99.9 % over all rows. {right} of {len(controls)} controls, true or false by "
-        f"construction, were judged rightly. All rows: `{file.as_posix()}`."
+        f"construction, were judged rightly. {shown} of {len(failing)} failures were reproduced by a program with the "
+        f"library alone. All rows: `{file.as_posix()}`."
     )
-    unquoted = sum(_kind(row) == "unquoted" for row in rows)
-    if unquoted:
-        note += (
-            f" {unquoted} rows are of an older run, with joint confidence 95 %, which held every library to sdegrad's "
-            "own table of methods: they say what holds, and nothing of who claims it."
+    picture = f"![Claims that hold, by check and library]({file.with_name(VERIFIED).as_posix()})"
+    return "\n".join([*lines, "", picture, "", note])
+
+
+def defect(rows: Sequence[Row], file: Path) -> str:
+    """One failure explained: what was claimed where, what was measured, and what the program says that shows it."""
+    row = _explained(rows)
+    if row is None:
+        return ""
+    library, subject = (labels.markdown(text) for text in (f"{row['implementation']} {row['version']}", row["subject"]))
+    return "\n\n".join(
+        (
+            f"**One of the failures.** {library}, {subject}: *{labels.markdown(row['claim'])}*, by "
+            f"{labels.markdown(row['source'])}. Measured: {verified.measured(row)}.",
+            f"![Error against step size, with the claimed slope]({file.with_name(DEFECT).as_posix()})",
+            f"A program shows it with the library alone, and is run with the verification. What it is about: "
+            f"*{labels.markdown(verified.first_words(row))}* What it printed: "
+            f"*{labels.markdown(row['reproduced'].removeprefix(YES))}*.",
         )
-    return "\n".join([*lines, "", note])
+    )
+
+
+def _explained(rows: Sequence[Row]) -> Row | None:
+    """The first failure that a program reproduces and a curve shows; one of strong order, if there is any."""
+    found = [row for row in rows if row["verdict"] == "fails" and not verified.is_control(row) and row["curve"]]
+    found = [row for row in found if row["reproduced"].startswith(YES)]
+    return min(found, key=lambda row: row["check"] != "order", default=None)
 
 
 # The kinds of rows beside controls -> the words before one that fails.
-_KINDS = {"claim": "", "theory": "theory, not claimed: ", "unquoted": "not quoted: "}
+_KINDS = {"claim": "", "theory": "theory, not claimed: "}
 
 
-def _kind(row: Mapping[str, str]) -> str:
-    kind = verified.kind(row)
-    return kind if kind in (*_KINDS, *verified.CONTROLS) else "unquoted"
-
-
-def _held(rows: Sequence[Mapping[str, str]]) -> str:
+def _held(rows: Sequence[Row]) -> str:
     verdicts = [row["verdict"] for row in rows if row["verdict"] != "unsupported"]
     open_ones = verdicts.count("inconclusive")
     text = f"{verdicts.count('holds') + verdicts.count('exceeds')} of {len(verdicts)}" if verdicts else "–"
     return text + f", {open_ones} inconclusive" * (open_ones > 0)
 
 
-def _failures(rows: Sequence[Mapping[str, str]], kind: str) -> str:
+def _failures(rows: Sequence[Row], kind: str) -> str:
     """The rows of this kind that fail, claim by claim."""
     by_claim: dict[str, list[str]] = {}
     for row in rows:
-        if row["verdict"] == "fails" and _kind(row) == kind:
-            failure = labels.markdown(f"{row['subject']}: {_measured(row)}")
+        if row["verdict"] == "fails" and verified.kind(row) == kind:
+            failure = labels.markdown(_shown(row))
             by_claim.setdefault(labels.markdown(row["claim"]), []).append(failure)
     return "<br>".join(f"{_KINDS[kind]}*{claim}*: {'; '.join(subjects)}" for claim, subjects in by_claim.items())
 
 
-def _measured(row: Mapping[str, str]) -> str:
-    text = verified.measured(row)
-    return f"{text} ({row['reason']})" if row["measured"] and row["reason"] else text
+def _shown(row: Row) -> str:
+    """The subject, with its number where that has an interval, or why there is none."""
+    told = not row["measured"] or row["low"] != row["high"]
+    return f"{row['subject']}: {verified.measured(row)}" if told else row["subject"]
 
 
 def write(readme: Path, frame: Frame, file: Path) -> None:
-    """Put the headline into `readme`, its plot beside the results `file`; made before any is written."""
+    """Put the headline into `readme`, the plots beside the results `file`; all are made before any is written."""
     text = embedded(_read(readme), frame, file)
+    plots = {PLOT: lambda: figures.headline(settings(frame)[0])}
+    rows = verified.read(file.with_name(CLAIMS)) if file.with_name(CLAIMS).exists() else []
+    if rows:
+        plots[VERIFIED] = lambda: verification.overview(rows)
+    row = _explained(rows)
+    if row is not None:
+        plots[DEFECT] = lambda: verification.evidence(row)
     try:
-        plot = figures.headline(settings(frame)[0]).png()
+        made = {name: plot().png() for name, plot in plots.items()}
     except figures.NoData as reason:
         raise ResultsError(f"{file}: {reason}") from None
-    file.with_name(PLOT).write_bytes(plot)
+    for name, plot in made.items():
+        file.with_name(name).write_bytes(plot)
     readme.write_text(text, encoding="utf-8")
 
 

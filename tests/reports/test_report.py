@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -468,15 +469,38 @@ def test_readme_tells_the_claims_beside_the_results(file, tmp_path):
     theory = "theory, not claimed: *strong order 2*: a method: 0.503 [0.490, 0.510]; a fifth: KeyError: 'it broke'"
     assert f"| somebody 1 | 1 of 3, 1 inconclusive | 0 of 2 | {claims}<br>{theory} |" in block
     assert "1 of 2 controls, true or false by construction, were judged rightly" in block
-    assert "older run" not in block
     assert "scaled" not in block
     (tmp_path / readme.CLAIMS).write_text(VERIFICATION.replace("0.503", "0.603"))
     assert main([*arguments, "--check"]) == 1
-    (tmp_path / readme.CLAIMS).write_text(VERIFICATION.replace("claim: a page", "a table"))  # as of old
-    assert main(arguments) == 0
-    block = target.read_text().split(start)[1]
-    assert f"| somebody 1 | – | 0 of 2 | {theory}<br>not quoted: {claims} |" in block
-    assert "4 rows are of an older run" in block
+
+
+def test_readme_explains_a_failure_that_a_program_reproduces(file, tmp_path):
+    """Of two such failures that of a strong order; without a curve, or not reproduced, there is none."""
+    curve = json.dumps(
+        {"x": [0.1, 0.2], "y": [0.3, 0.4], "low": [0.3, 0.4], "high": [0.3, 0.4], "slope": 1.0}
+        | {"x_label": "dt", "y_label": "error"}
+    )
+    script = json.dumps('"""The corrector forgets a term.\n\nAs one step shows.\n"""\nimport sys\n')
+    common = {"implementation": "somebody", "version": "1", "source": "claim: a page", "measured": "0.5", "low": "0.4"}
+    common |= {
+        "high": "0.6",
+        "p": "",
+        "verdict": "fails",
+        "curve": curve,
+        "script": script,
+        "reproduced": "yes: off by 1",
+    }
+    rows = [
+        common | {"subject": "memory of it", "claim": "flat", "check": "memory"},
+        common | {"subject": "a method", "claim": "strong order 1", "check": "order"},
+    ]
+    text = readme.defect(rows, Path("here/verification.csv"))
+    assert "somebody 1, a method: *strong order 1*, by claim: a page. Measured: 0.500 [0.400, 0.600]." in text
+    assert "(here/defect.png)" in text
+    assert "*The corrector forgets a term.* What it printed: *off by 1*." in text
+    assert "memory of it" in readme.defect(rows[:1], Path("verification.csv"))
+    assert readme.defect([row | {"reproduced": "no"} for row in rows], Path("verification.csv")) == ""
+    assert readme.defect([row | {"curve": ""} for row in rows], Path("verification.csv")) == ""
 
 
 def test_readme_tells_what_the_ratio_to_torchsde_consists_of(frame):
