@@ -25,7 +25,7 @@ def controls(check):
     return [claim for claim in CHECKS[check].claims(OURS) if claim.control]
 
 
-@pytest.mark.parametrize("check", CHECKED)
+@pytest.mark.parametrize("check", [*CHECKED, "memory"])
 def test_controls_are_judged(check):
     found = [(claim, CHECKS[check].measure(claim, EFFORT)) for claim in controls(check)]
     assert {claim.kind for claim, _ in found} == {"negative control", "positive control"}
