@@ -81,7 +81,6 @@ THEORY: Mapping[str, tuple[Sequence[SDEType], Orders, str]] = {
     **dict.fromkeys(("heun", "midpoint", "euler_heun", "ees25", "ees27"), (("stratonovich",), _COMMUTATIVE, BURRAGE)),
 }
 
-OWN = "of a method of its own, as its adapter states it"
 LIMIT = "its error tends to zero with the step"
 SYNTHETIC = {POSITIVE: 0.0, NEGATIVE: 0.1}  # kind -> how much of the order errors made up lack
 _QUICK = {("srk", "diagonal")}
@@ -142,9 +141,6 @@ def _claim(name: str, method: str, sde_type: str, noise: str, *, kind: Kind, exp
 
 def _stated(name: str, method: str, sde_type: Any, noise: str) -> dict[float, tuple[Kind, str]]:
     """Every strong order that is stated of the method, by whom; theory where it says more than the library."""
-    own = solving.own_methods(name).get(method)
-    if own is not None:
-        return {own.order[noise]: ("claim", OWN)} if sde_type in own.sde_types and noise in own.order else {}
     quotes = quotations.strong_orders(name, method, sde_type, noise)
     sources: dict[float, tuple[Kind, str]] = {
         quote.value: ("claim", "; ".join(str(q) for q in quotes if q.value == quote.value)) for quote in quotes

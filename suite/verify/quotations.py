@@ -5,20 +5,25 @@ Read from the installed library where it says so there, else quoted from its doc
 
 import importlib
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 from suite.harness import METHODS, diffrax_solver
+from suite.verify import solving
 from suite.verify.sources import Quotation, docstring, line, page
 
 
-def _sdegrad(method: str, sde_type: str, noise_type: str) -> list[Quotation]:
-    facts = METHODS.get(method)
+def _tabled(place: str, methods: Mapping[str, Any], method: str, sde_type: str, noise_type: str) -> list[Quotation]:
+    """The order in a table of methods: that of sdegrad, or of methods that a library alone has."""
+    facts = methods.get(method)
     if facts is None or sde_type not in facts.sde_types or noise_type not in facts.order:
         return []
-    order = facts.order[noise_type]  # pyright: ignore[reportArgumentType]
-    return [Quotation(f"sdegrad/methods.py, order of {method!r}", repr(dict(facts.order)), order)]
+    return [Quotation(f"{place}, order of {method!r}", repr(dict(facts.order)), facts.order[noise_type])]
+
+
+_sdegrad = partial(_tabled, "sdegrad/methods.py", METHODS)
 
 
 def _torchsde(method: str, sde_type: str, noise_type: str, attribute: str = "strong_order") -> list[Quotation]:
@@ -88,7 +93,9 @@ def strong_orders(name: str, method: str, sde_type: str, noise_type: str) -> Seq
     noise_type: one of the library, or "commutative": general noise whose columns commute.
     """
     known = "general" if noise_type == "commutative" and name != "diffrax" else noise_type
-    return _ORDERS[name](method, sde_type, known) if name in _ORDERS else []
+    if name in _ORDERS:
+        return _ORDERS[name](method, sde_type, known)
+    return _tabled(f"adapter of {name}", solving.own_methods(name), method, sde_type, known)
 
 
 def weak_orders(name: str, method: str, sde_type: str, noise_type: str) -> Sequence[Quotation]:
