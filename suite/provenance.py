@@ -91,6 +91,11 @@ def environment() -> dict[str, str]:
     return rest | {"GIT_CEILING_DIRECTORIES": str(ROOT.parent)}
 
 
+def cores() -> int:
+    """The processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def git(*arguments: str) -> str:
     """The output of git for this repository; empty where there is none, even inside another repository."""
     command = ["git", *arguments]

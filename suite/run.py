@@ -5,7 +5,6 @@ runs are kept beside it, see `suite.store`.
 """
 
 import argparse
-import os
 import subprocess
 import sys
 import time
@@ -16,7 +15,7 @@ from suite import harness, measuring
 from suite.cases import METHOD_NAMES, PROBLEM_NAMES, Case, Preset, select
 from suite.harness import taking_part
 from suite.plan import Plan
-from suite.provenance import NO_COMMIT, ROOT, Context, context, environment
+from suite.provenance import NO_COMMIT, ROOT, Context, context, cores, environment
 from suite.results import ResultsError, printable
 from suite.store import Store, locked
 from suite.worker import Worker
@@ -39,16 +38,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--problem", **several, help=f"only these: {', '.join(PROBLEM_NAMES)}")
     parser.add_argument("--method", **several, help=f"only these: {', '.join(METHOD_NAMES)}")
     parser.add_argument("--device", **several, help="cpu (the default) or cuda; may be given twice")
-    parser.add_argument("--threads", type=int, default=_cores(), help="processor cores to use (default: all)")
+    parser.add_argument("--threads", type=int, default=cores(), help="processor cores to use (default: all)")
     minutes = {"type": float, "metavar": "MINUTES"}
     parser.add_argument("--budget", **minutes, help="end within so many (default: 10; --smoke and --full: no limit)")
     parser.add_argument("--retry", action="store_true", help="measure again what failed before")
     parser.add_argument("--out", type=Path, default=OUT, help="folder of results.csv and the report")
     return parser.parse_args(arguments)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check(options: argparse.Namespace) -> tuple[list[Case], list[str]]:
@@ -71,8 +66,8 @@ def check(options: argparse.Namespace) -> tuple[list[Case], list[str]]:
             raise ValueError(f"unknown device {device!r}; known are: {', '.join(DEVICES)}.")
     if options.budget is not None and not 0 < options.budget < float("inf"):
         raise ValueError(f"--budget must be a positive number of minutes, got {options.budget:g}.")
-    if not 1 <= options.threads <= _cores():
-        raise ValueError(f"--threads must be from 1 to {_cores()} on this machine, got {options.threads}.")
+    if not 1 <= options.threads <= cores():
+        raise ValueError(f"--threads must be from 1 to {cores()} on this machine, got {options.threads}.")
     return cases, devices
 
 

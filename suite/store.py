@@ -20,8 +20,8 @@ from suite.results import ResultsError, Row
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """The folder for this process alone; it is free again when the process ends, however it ends. ValueError if another
-    bench is at work there, ResultsError if nothing can be written."""
+    """The folder for this process alone; it is free again when the process ends, however it ends. ResultsError if
+    another run is at work there, or if nothing can be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / ".lock").open("a")
@@ -33,8 +33,8 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             _lock(file.fileno())
         except OSError as error:
-            raise ValueError(
-                f"another bench is at work in {folder} ({_why(error)}); wait for its end, or name another folder with "
+            raise ResultsError(
+                f"another run is at work in {folder} ({_why(error)}); wait for its end, or name another folder with "
                 "--out."
             ) from None
         yield

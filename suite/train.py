@@ -5,7 +5,6 @@ command goes on from the last checkpoints, and its final distances are the same.
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -15,12 +14,14 @@ from typing import Any
 
 from suite import results
 from suite.journal import append, repair
-from suite.provenance import ROOT, Context, context, installed
+from suite.provenance import ROOT, Context, context, cores, installed
 from suite.results import Row
+from suite.store import locked
 from suite.training.run import Training, TrainingError, train
-from suite.training.settings import EXPERIMENTS, PRESETS, SettingsError, changed
+from suite.training.settings import EXPERIMENTS, PRESETS, Settings, SettingsError, changed
 
 OUT = ROOT / "reports" / "out"
+KEPT = "Rows and checkpoints are kept; the same command goes on from the last ones."
 PRINTED = ("marginal_distance", "signature_distance", "step_time", "nfe_training")
 
 
@@ -40,17 +41,28 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0: all trained; 1: a training failed; 2: the input is wrong."""
+    """0: all trained; 1: a training failed; 2: the input is wrong, or nothing can be written; 130: interrupted."""
     options = _parse(arguments)
     try:
         settings = changed(PRESETS[options.preset], options.set)
-        path = options.out / "train.csv"
-        repair(path)
-        known = results.read(path) if path.exists() and path.stat().st_size else []
+        with locked(options.out / "train"):
+            return _train_all(options, settings)
     except (SettingsError, results.ResultsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    where, failed = context(len(os.sched_getaffinity(0))), False
+    except OSError as error:
+        print(f"error: {options.out} cannot be written ({error.strerror or error}). {KEPT} Make room.", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"interrupted. {KEPT}", file=sys.stderr)
+        return 130
+
+
+def _train_all(options: argparse.Namespace, settings: Settings) -> int:
+    path = options.out / "train.csv"
+    repair(path)
+    known = results.read(path) if path.exists() and path.stat().st_size else []
+    where, failed = context(cores()), False
     for seed in range(options.seeds):
         for name in options.experiment or EXPERIMENTS:
             training = Training(name, settings, seed, options.out / "train" / where.run)

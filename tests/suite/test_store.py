@@ -197,7 +197,7 @@ def test_two_benches_in_one_folder(tmp_path):
     command = [sys.executable, "-c", HOLD, str(tmp_path)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "here\n"
-        message = r"another bench is at work in .*; wait for its end, or name another folder"
+        message = r"another run is at work in .*; wait for its end, or name another folder"
         with pytest.raises(ValueError, match=message):
             locked(tmp_path).__enter__()
         process.kill()

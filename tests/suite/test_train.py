@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from suite import results, train
+from suite import journal, results, store, train
 from suite.training import run
 from suite.training.run import Training, TrainingError, grown
 from suite.training.sde_gan import SDEGAN
@@ -136,3 +136,47 @@ def test_bad_settings(change, sentence, capsys, tmp_path):
         changed(TINY, [change])
     assert train.main(["--preset", "tiny", "--set", change, "--out", str(tmp_path)]) == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_where_nothing_can_be_written_nothing_is_trained(tmp_path, capsys):
+    blocked = tmp_path / "a file"
+    blocked.write_text("")
+    assert train.main(["--preset", "tiny", "--out", str(blocked)]) == 2
+    assert "nothing can be written in" in capsys.readouterr().err
+    with store.locked(tmp_path / "train"):
+        assert train.main(["--preset", "tiny", "--out", str(tmp_path)]) == 2
+    assert "another run is at work in" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        train.main(["--seeds", "0"])
+    assert "--seeds must be 1 or more, got 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("stop", "code", "sentence"),
+    [
+        (
+            OSError(28, "No space left on device"),
+            2,
+            "cannot be written (No space left on device). Rows and checkpoints",
+        ),
+        (KeyboardInterrupt(), 130, "interrupted. Rows and checkpoints are kept"),
+    ],
+)
+def test_a_full_disk_and_an_interrupt_keep_what_there_is(stop, code, sentence, tmp_path, monkeypatch, capsys):
+    arguments = ["--preset", "tiny", "--seeds", "1", "--experiment", "reversible-clipping", "--out", str(tmp_path)]
+    written = []
+
+    def append(path, text):
+        if len(written) == 5:
+            raise stop
+        written.append(text)
+        journal.append(path, text)
+
+    monkeypatch.setattr(train, "append", append)
+    assert train.main(arguments) == code
+    assert sentence in capsys.readouterr().err
+    assert len(results.read(tmp_path / "train.csv")) == 5
+    monkeypatch.undo()
+    assert train.main(arguments) == 0
+    at_end = [r for r in results.latest(results.read(tmp_path / "train.csv")) if r["steps"] == "6"]
+    assert {r["measure"] for r in at_end} == {"marginal_distance", "signature_distance", "step_time", "nfe_training"}
