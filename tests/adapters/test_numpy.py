@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from sdegrad.adapters import numpy_run
-from sdegrad.adapters.numpy_run import XP, NumpyRun
-from sdegrad.contract import BrownianTask, Task
+from sdegrad.adapters.numpy_run import NumpyRun
+from sdegrad.contract import NUMPY, BrownianTask, Task
 from sdegrad.methods import METHODS, NOISE_TYPES, Method
 from sdegrad.registry import IMPLEMENTATIONS, load
 from suite import harness
@@ -35,7 +35,7 @@ def test_every_problem_is_written_for_numpy_too(problem, dtype):
     p = make(problem)
     y, params = p.y0.astype(dtype), {name: np.asarray(value, dtype) for name, value in p.params.items()}
     for field in (p.drift, p.diffusion):
-        every, one = field(XP, 0.3, y, params), field(XP, 0.3, y[1], params)
+        every, one = field(NUMPY, 0.3, y, params), field(NUMPY, 0.3, y[1], params)
         assert every.dtype == one.dtype == dtype
         np.testing.assert_allclose(every[1], one, rtol=1e-5 if dtype == "float32" else 1e-13)
 

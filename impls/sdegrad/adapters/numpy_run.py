@@ -3,22 +3,13 @@
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
-import array_api_compat.numpy as array_api
 import numpy as np
 
 from sdegrad.adapters.given import grid_index, path_grid
-from sdegrad.contract import BrownianTask, Counts, Outcome, Task
+from sdegrad.contract import NUMPY, BrownianTask, Counts, Outcome, Task
 from sdegrad.grid import Grid, make_grid
-
-
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    return 0.5 * np.tanh(0.5 * x) + 0.5
-
-
-XP = SimpleNamespace(**vars(array_api) | {"silu": lambda x: x * sigmoid(x), "sigmoid": sigmoid})
 
 Field = Callable[[float, np.ndarray], np.ndarray]
 Solve = Callable[[Field, Field, np.ndarray], np.ndarray]
@@ -93,8 +84,8 @@ class NumpyRun:
         self.task, self._solve, self._by_path, self._uncounted = task, solve, by_path, uncounted
         self.y0 = np.asarray(task.problem.y0, task.dtype)
         params = {name: np.asarray(value, task.dtype) for name, value in task.problem.params.items()}
-        self._drift: Field = lambda t, y: task.problem.drift(XP, t, y, params)
-        self._diffusion: Field = lambda t, y: task.problem.diffusion(XP, t, y, params)
+        self._drift: Field = lambda t, y: task.problem.drift(NUMPY, t, y, params)
+        self._diffusion: Field = lambda t, y: task.problem.diffusion(NUMPY, t, y, params)
 
     def __call__(self) -> np.ndarray:
         return self._solve(self._drift, self._diffusion, self.y0)

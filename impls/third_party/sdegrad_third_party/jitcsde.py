@@ -14,14 +14,14 @@ import numpy as np
 import symengine
 
 from sdegrad.adapters import numpy_run
-from sdegrad.contract import BrownianTask, Run, Task
+from sdegrad.contract import NUMPY, BrownianTask, Run, Task
 from sdegrad.methods import Method
 
 OWN = {"sriw1": Method(("ito", "stratonovich"), {"diagonal": 1.5}, (2, 4))}
 _BY_ELEMENT = ("asinh", "cos", "cosh", "exp", "log", "sin", "sinh", "sqrt", "tan", "tanh")
 _XP = {name: np.vectorize(getattr(symengine, name), otypes=[object]) for name in _BY_ELEMENT}
 _XP |= {"sigmoid": lambda x: 1 / (1 + _XP["exp"](-x)), "silu": lambda x: x / (1 + _XP["exp"](-x))}
-XP = SimpleNamespace(**vars(numpy_run.XP) | _XP)
+XP = SimpleNamespace(**vars(NUMPY) | _XP)
 
 
 def compiled(task: Task) -> jitcsde.jitcsde:
