@@ -3,7 +3,8 @@
 What varies most is not the call but the process, and what disturbs a machine lasts for seconds. So the two processes of
 a pair live at the same time, on one core, and take turns within tens of milliseconds (A B B A ...); each pair gives one
 number for each benchmark, and a comparison has as many numbers as pairs (Kalibera and Jones, Rigorous benchmarking in
-reasonable time, 2013). Import and compilation happen once a process; who is first is drawn by lot.
+reasonable time, 2013). Import and compilation happen once a process; who is first is drawn by lot. Seconds are those
+of `clock`: what other programs have of the core is none of them.
 """
 
 import math

@@ -17,6 +17,7 @@ from typing import Any
 
 from suite.cases import CASES
 from suite.provenance import ROOT
+from suite.regress import clock
 
 PATIENCE = 600.0  # seconds without an answer
 FRAMEWORKS = ("torch", "jax", "equinox")  # imported before the time of an import is taken: it is that of sdegrad alone
@@ -103,9 +104,9 @@ class Server:
         for framework in FRAMEWORKS[:1] if name.endswith("torch") else FRAMEWORKS[1:]:
             import_module(framework)
         harness = import_module("suite.harness")
-        begin = time.perf_counter()
+        begin = clock.now()
         harness.load(name)
-        return time.perf_counter() - begin
+        return clock.seconds(begin, clock.now())
 
     def rows(self, name: str, case: int) -> list[dict[str, str]]:
         """All rows of a case."""
@@ -118,20 +119,20 @@ class Server:
         trial = harness.why_not(name, "cpu") or harness.choose(name, CASES[case], "cpu")
         if isinstance(trial, str):
             raise LookupError(trial)
-        self._runs[case], seconds = measuring.prepare(trial, lambda *_: None)
-        return seconds, min(self.read(case, 1, 0.0) for _ in range(WARM))
+        begin = clock.now()
+        self._runs[case], _ = measuring.prepare(trial, lambda *_: None)
+        return clock.seconds(begin, clock.now()), min(self.read(case, 1, 0.0) for _ in range(WARM))
 
     def read(self, case: int, times: int, delay: float) -> float:
         """Seconds of so many calls, each with `delay` seconds of further work, which calibration plants."""
-        run, clock = self._runs[case], time.perf_counter
-        begin = clock()
+        run = self._runs[case]
+        begin = clock.now()
         for _ in range(times):
             run()
-            if delay:
-                end = clock() + delay
-                while clock() < end:
-                    pass
-        return clock() - begin
+            end = time.process_time() + delay
+            while delay and time.process_time() < end:
+                pass
+        return clock.seconds(begin, clock.now())
 
 
 def serve(core: str) -> None:
