@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -28,7 +29,7 @@ def compute():
 @pytest.fixture
 def crowd():
     """Two other programs on the one core of this process."""
-    if not hasattr(os, "sched_setaffinity") or not os.path.exists("/proc/self/schedstat"):
+    if not hasattr(os, "sched_setaffinity") or not Path("/proc/self/schedstat").exists():
         pytest.skip("needs Linux, which tells for how long a thread has waited for a core")
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, [min(before)])
