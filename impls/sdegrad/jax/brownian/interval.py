@@ -247,20 +247,22 @@ def _searched(bm: BrownianInterval, times: Fine, eps: float, beyond: str | None)
     cells = bm.cells
     ends, sign, valid = cell_tree.positions_of(cells, times, eps, beyond)
 
-    def whole() -> list[Span]:
-        return cell_tree.total(cells, cells.zeros(), cells.zeros(), ends)
-
-    def pieces() -> list[Span]:
-        of_s, of_t, _ = cell_tree.sides(cells, bm.start(), ends)
-        return cell_tree.total(cells, of_s, of_t, ends)
-
-    def one() -> list[Span]:
-        return cell_tree.cell(cells, ends.cell[0])
-
     on_grid, count = (ends.depth() == 0).all(), ends.cell[1] - ends.cell[0]
+
+    def nothing() -> tuple[list[Span], list[Span]]:
+        return cells.zeros(), cells.zeros()
+
+    def pieces() -> tuple[list[Span], list[Span]]:
+        return cell_tree.sides(cells, bm.start(), ends)[:2]
+
+    def whole() -> list[Span]:
+        return cell_tree.total(cells, *lax.cond(on_grid, nothing, pieces), ends)
+
     # What is left of the cells where most are seen at sight is not worth the time to compile this.
-    queries = pieces, whole, *[one] * (not _at_sight(cells.grid, eps))
-    spans = lax.switch(jnp.where(on_grid, jnp.where(count == 1, len(queries) - 1, 1), 0), queries)
+    if cells.grid.steps == 1 or _at_sight(cells.grid, eps):
+        spans = whole()
+    else:
+        spans = lax.cond(on_grid & (count == 1), lambda: cell_tree.cell(cells, ends.cell[0]), whole)
     return cell_tree.directed(spans, sign, valid)
 
 

@@ -7,6 +7,7 @@ step that uses them become one pass over the elements.
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import equinox.internal as eqxi
 import jax
@@ -19,6 +20,7 @@ _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = np.uint32(0x1BD11BDA)
 
 
+@partial(jax.jit, inline=True)
 def threefry(key: UInt32[Array, "2 ..."], high: UInt32[Array, "*n"], low: UInt32[Array, "*n"]) -> tuple[Array, Array]:
     """The two random words of counter (high, low)."""
     keys = (key[0], key[1], key[0] ^ key[1] ^ _PARITY)
@@ -32,6 +34,7 @@ def threefry(key: UInt32[Array, "2 ..."], high: UInt32[Array, "*n"], low: UInt32
     return a, b
 
 
+@partial(jax.jit, static_argnames=("shape", "dtype"), inline=True)
 def normal(
     key: UInt32[Array, "2"], counter: UInt32[Array, ""], shape: tuple[int, ...], dtype: np.dtype
 ) -> Float[Array, "..."]:
@@ -39,30 +42,37 @@ def normal(
     rounded.
     """
     made = dtype if dtype == np.float64 else np.dtype(np.float32)
+    bits = _once(partial(_bits, shape=shape, dtype=made), counter, key, counter)
+    return _once(partial(_quantile, dtype=made), counter, bits).astype(dtype)
+
+
+@partial(jax.jit, static_argnames=("shape", "dtype"), inline=True)
+def _bits(key: UInt32[Array, "2"], counter: UInt32[Array, ""], shape: tuple[int, ...], dtype: np.dtype) -> Array:
+    """As many random bits as numbers of this dtype have."""
     counters = lax.iota(jnp.uint32, math.prod(shape)).reshape(shape)
-
-    def bits(_: Array) -> Array:
-        a, b = threefry(key, jnp.full(shape, counter, jnp.uint32), counters)
-        return (a.astype(jnp.uint64) << np.uint64(32)) | b.astype(jnp.uint64) if made == np.float64 else a ^ b
-
-    def quantile(bits: Array) -> Array:
-        return 2**0.5 * lax.erf_inv(_symmetric(bits, made))
-
-    return _once(quantile, _once(bits, counter, counter), counter).astype(dtype)
+    a, b = threefry(key, jnp.full(shape, counter, jnp.uint32), counters)
+    return (a.astype(jnp.uint64) << np.uint64(32)) | b.astype(jnp.uint64) if dtype == np.float64 else a ^ b
 
 
-def _once(f: Callable[[Array], Array], x: Array, counter: Array) -> Array:
-    """f(x), made once. On the CPU XLA would copy f into every user of the result; but it does not copy a
+@partial(jax.jit, static_argnames="dtype", inline=True)
+def _quantile(bits: Array, dtype: np.dtype) -> Array:
+    return 2**0.5 * lax.erf_inv(_symmetric(bits, dtype))
+
+
+def _once(f: Callable[..., Array], counter: Array, *arguments: Array) -> Array:
+    """f of the arguments, made once. On the CPU XLA would copy f into every user of the result; but it does not copy a
     loop, even of one trip, provided that it cannot see that it is one: hence from `counter` to counter + 1; under
     vmap, from the greatest, so that the loop remains one loop.
     """
 
-    def loop(x: Array, counter: Array) -> Array:
-        result = jax.eval_shape(f, x)
+    def loop(counter: Array, *arguments: Array) -> Array:
+        result = jax.eval_shape(f, *arguments)
         start = (counter, jnp.zeros(result.shape, result.dtype))
-        return lax.while_loop(lambda c: c[0] != counter + 1, lambda c: (c[0] + 1, f(x)), start)[1]
+        return lax.while_loop(lambda c: c[0] != counter + 1, lambda c: (c[0] + 1, f(*arguments)), start)[1]
 
-    return lax.platform_dependent(x, eqxi.unvmap_max(counter), cpu=loop, default=lambda x, _: f(x))
+    return lax.platform_dependent(
+        eqxi.unvmap_max(counter), *arguments, cpu=loop, default=lambda _, *arguments: f(*arguments)
+    )
 
 
 def _symmetric(bits: Array, dtype: np.dtype) -> Array:
