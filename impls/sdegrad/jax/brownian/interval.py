@@ -6,25 +6,23 @@ cell.
 """
 
 import sys
-from typing import NoReturn, TypeGuard
+from typing import NoReturn
 
 import equinox as eqx
 import equinox.internal as eqxi
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jax.core import Tracer
 from jax.typing import DTypeLike
-from jaxtyping import Array, PyTree
+from jaxtyping import PyTree
 
-from sdegrad.grid import Grid
 from sdegrad.jax.arguments import check_index, check_number, eps_of
-from sdegrad.jax.brownian import cell_tree
+from sdegrad.jax.brownian import queries
 from sdegrad.jax.brownian.areas import PARTS, area_name, register
 from sdegrad.jax.brownian.cells import Cells, keys_of, structs_of
 from sdegrad.jax.brownian.levy import LevyIncrement, Span
-from sdegrad.jax.brownian.positions import at_sight, inside
+from sdegrad.jax.brownian.positions import inside
 from sdegrad.jax.brownian.spacing import NO_DERIVATIVE, grid_of, levels_of
 from sdegrad.jax.brownian.tree_cache import TreeCache, start
 from sdegrad.jax.times import AnyGrid, Fine, OneCell, as_given, time_dtype
@@ -129,7 +127,7 @@ class BrownianInterval(eqx.Module):
         """The increment over grid cell k, for 0 <= k < grid.steps: W, or a `LevyIncrement` if the path has a Levy area.
         ValueError for any other k; NaN instead, if it is traced.
         """
-        return _cell(self, check_index("k", k, self.grid.steps))
+        return self._packed(queries.cell(self.cells, check_index("k", k, self.grid.steps)))
 
     def start(self) -> TreeCache:
         """What `advance` carries from one query to the next: the descent to the last time asked for, some 26
@@ -146,11 +144,14 @@ class BrownianInterval(eqx.Module):
         it draws everything, and returns None. NaN for traced times outside [t0, t1].
         """
         asked = self._asked(s, t)
-        return (_increment(self, *asked), None) if cache is None else _advance(self, cache, *asked)
+        if cache is None:
+            return self._packed(queries.increment(self.cells, *asked)), None
+        spans, cache = queries.advance(self.cells, cache, *asked)
+        return self._packed(spans), cache
 
     def over(self, s: Fine, t: Fine) -> Increment:
         """The increment over [s, t], as `cell` returns it, for times with more digits than the time dtype has."""
-        return _increment(self, s, t, float(jnp.finfo(time_dtype()).eps))
+        return self._packed(queries.increment(self.cells, s, t, float(jnp.finfo(time_dtype()).eps)))
 
     def evaluate(self, t0: Number, t1: Number | None = None, left: bool = True, use_levy: bool = False) -> Increment:
         """W over [t0, t1], or over [self.t0, t0] if t1 is None; with use_levy a value of class `levy_area`: the
@@ -165,7 +166,7 @@ class BrownianInterval(eqx.Module):
         del left
         s, t = (self.t0, t0) if t1 is None else (t0, t1)
         asked = self._asked(s, t)
-        increment = _increment(self, *asked, self._beyond(s, t))
+        increment = self._packed(queries.increment(self.cells, *asked, self._beyond(s, t)))
         W, areas = (increment, {}) if self.area == "none" else (increment.W, increment._asdict())
         if not use_levy:
             return W
@@ -212,66 +213,3 @@ class BrownianInterval(eqx.Module):
             return parts[0]
         A = None if self.cells.area is None else treedef.unflatten([span.A for span in spans])
         return LevyIncrement(**dict(zip(("W", "H", "K"), parts, strict=False)), A=A)
-
-
-@eqx.filter_jit
-def _cell(bm: BrownianInterval, k: Array) -> Increment:
-    return bm._packed(cell_tree.directed(cell_tree.cell(bm.cells, k), jnp.int32(1), (k >= 0) & (k < bm.grid.steps)))
-
-
-@eqx.filter_jit
-def _increment(bm: BrownianInterval, s: Fine, t: Fine, eps: float, beyond: str | None = None) -> Increment:
-    """The increment over [s, t]. beyond: what a run-time error says where the path does not reach these; else it is
-    NaN.
-    """
-    cells, grid, times = bm.cells, bm.grid, _stacked(s, t)
-    if not _at_sight(grid, eps):
-        return bm._packed(_searched(bm, times, eps, beyond))
-    # So little for a cell that XLA on a CPU runs the loop of a solver around it without hand-overs between threads.
-    k, known = at_sight(grid, times.high, eps)
-    known &= jnp.abs(k[1] - k[0]) == 1
-
-    def one() -> list[Span]:
-        return cell_tree.directed(cell_tree.cell(cells, jnp.min(k)), k[1] - k[0], jnp.bool_(True))
-
-    return bm._packed(lax.cond(known, one, lambda: _searched(bm, times, eps, beyond)))
-
-
-def _at_sight(grid: AnyGrid, eps: float) -> TypeGuard[Grid]:
-    """Whether most queries of a solver are seen to be cells without a search."""
-    return isinstance(grid, Grid) and grid.steps > 1 and grid.is_coarse(eps)
-
-
-def _searched(bm: BrownianInterval, times: Fine, eps: float, beyond: str | None) -> list[Span]:
-    """The increment over any interval: no descent and no memory for it between grid times, one draw for a cell."""
-    cells = bm.cells
-    ends, sign, valid = cell_tree.positions_of(cells, times, eps, beyond)
-
-    on_grid, count = (ends.depth() == 0).all(), ends.cell[1] - ends.cell[0]
-
-    def nothing() -> tuple[list[Span], list[Span]]:
-        return cells.zeros(), cells.zeros()
-
-    def pieces() -> tuple[list[Span], list[Span]]:
-        return cell_tree.sides(cells, bm.start(), ends)[:2]
-
-    def whole() -> list[Span]:
-        return cell_tree.total(cells, *lax.cond(on_grid, nothing, pieces), ends)
-
-    # What is left of the cells where most are seen at sight is not worth the time to compile this.
-    if cells.grid.steps == 1 or _at_sight(cells.grid, eps):
-        spans = whole()
-    else:
-        spans = lax.cond(on_grid & (count == 1), lambda: cell_tree.cell(cells, ends.cell[0]), whole)
-    return cell_tree.directed(spans, sign, valid)
-
-
-@eqx.filter_jit
-def _advance(bm: BrownianInterval, cache: TreeCache, s: Fine, t: Fine, eps: float) -> tuple[Increment, TreeCache]:
-    ends, sign, valid = cell_tree.positions_of(bm.cells, _stacked(s, t), eps)
-    of_s, of_t, cache = cell_tree.sides(bm.cells, cache, ends)
-    return bm._packed(cell_tree.directed(cell_tree.total(bm.cells, of_s, of_t, ends), sign, valid)), cache
-
-
-def _stacked(s: Fine, t: Fine) -> Fine:
-    return jax.tree.map(lambda *x: jnp.stack(x), s, t)
