@@ -205,3 +205,13 @@ def test_jax_arrays_stay_on_the_device():
         bm = BrownianInterval(0.0, 1.0, (3, 2), jax.random.key(0), dt=0.1)
         ys = sdeint(lambda t, y, a: -y, lambda t, y, a: jnp.ones_like(y), jnp.zeros((3, 2)), (0.0, 1.0), bm=bm, dt=0.1)
     assert {d.platform for d in ys.devices()} == {"gpu"}
+
+
+def test_a_portable_path_is_that_of_the_cpu():
+    paths = [
+        sd.BrownianInterval(0, 1, (300, 7), device=device, entropy=3, dt=0.03, generator="portable")
+        for device in ("cpu", "cuda")
+    ]
+    for times in ((0.0, 0.03), (0.99, 1.0), (0.1, 0.455)):
+        here, there = (bm(*times).cpu() for bm in paths)
+        assert torch.equal(here, there)

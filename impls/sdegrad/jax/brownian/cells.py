@@ -11,7 +11,7 @@ from jaxtyping import Array, UInt32
 from sdegrad.grid import Grid
 from sdegrad.jax.arguments import check_dtype
 from sdegrad.jax.brownian.levy import VARIANCES, Span, levy_area
-from sdegrad.jax.brownian.rng import normal, threefry
+from sdegrad.jax.brownian.rng import normal, portable_normal, threefry
 from sdegrad.jax.times import AnyGrid, OneCell
 from sdegrad.jax.types import Index, Key, Shape, Structs
 
@@ -20,7 +20,8 @@ KEYS_PER_ARRAY = 7  # keys per array: of W, H, K over cells, of the three normal
 
 class Cells(eqx.Module):
     """The cells of the grid, for every array of the path. parts: 1 for W, 2 for W and H, 3 with K.
-    levels: how often a cell is halved in its tree. area: how A is approximated, if at all.
+    levels: how often a cell is halved in its tree. area: how A is approximated, if at all. portable: whether normals
+    are those of `sdegrad.normals`.
     """
 
     array_keys: UInt32[Array, "arrays keys 2"]
@@ -30,6 +31,7 @@ class Cells(eqx.Module):
     parts: int = eqx.field(static=True)
     levels: int = eqx.field(static=True)
     area: str | None = eqx.field(static=True)
+    portable: bool = eqx.field(static=True)
 
     @property
     def grid(self) -> AnyGrid:
@@ -44,7 +46,7 @@ class Cells(eqx.Module):
     def spans(self, k: Array) -> list[Span]:
         """The spans over cell k, without A. Each part is drawn alone, so that a compiler may drop unused ones."""
         draws = [
-            tuple(normal(key, k.astype(jnp.uint32), s.shape, s.dtype) for key in keys[: self.parts])
+            tuple(self._normal(key, k.astype(jnp.uint32), s.shape, s.dtype) for key in keys[: self.parts])
             for keys, s in zip(self.array_keys, self.structs, strict=True)
         ]
         return self.made(k, draws)
@@ -70,9 +72,12 @@ class Cells(eqx.Module):
         """Standard normals, a tuple for every array, drawn in one pass."""
 
         def one(keys: Array, shape: tuple[int, ...], dtype: np.dtype) -> tuple[Array, ...]:
-            return tuple(jax.vmap(lambda key: normal(key, counter, shape, dtype))(keys))
+            return tuple(jax.vmap(lambda key: self._normal(key, counter, shape, dtype))(keys))
 
         return [one(of_array, s.shape, s.dtype) for of_array, s in zip(keys, self.structs, strict=True)]
+
+    def _normal(self, key: Array, counter: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
+        return (portable_normal if self.portable else normal)(key, counter, shape, dtype)
 
     def zeros(self) -> list[Span]:
         """Spans of length zero, one for every array."""
@@ -88,14 +93,14 @@ class Cells(eqx.Module):
             key = keys[KEYS_PER_ARRAY - 1]
             for number in piece:
                 key = jnp.stack(threefry(key, number, jnp.uint32(0)))
-            normals = normal(key, jnp.uint32(0), (*struct.shape, struct.shape[-1]), struct.dtype)
+            normals = self._normal(key, jnp.uint32(0), (*struct.shape, struct.shape[-1]), struct.dtype)
             return levy_area(kind, span, normals)
 
         return [one(*each) for each in zip(spans, self.array_keys, self.structs, strict=True)]
 
 
-def keys_of(key: Key, arrays: int) -> Array:
-    """The keys of that many arrays."""
+def keys_of(key: Key, arrays: int, portable: bool) -> UInt32[Array, "arrays keys 2"]:
+    """The keys of that many arrays; the portable ones are the words of counters (i, 0) of the key itself."""
     typed = isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
     if not typed and not (isinstance(key, jax.Array) and key.dtype == np.uint32):
         raise ValueError(f"key must be a JAX random key, got {key!r}; pass e.g. jax.random.key(0).")
@@ -104,7 +109,15 @@ def keys_of(key: Key, arrays: int) -> Array:
             f"key must be one JAX random key, got keys of shape {key.shape}; use jax.vmap over the keys, or a batch "
             "axis in shape."
         )
-    return jr.bits(key, (arrays, KEYS_PER_ARRAY, 2), jnp.uint32)
+    if not portable:
+        return jr.bits(key, (arrays, KEYS_PER_ARRAY, 2), jnp.uint32)
+    words = jr.key_data(key) if typed else key
+    if words.shape != (2,):
+        raise ValueError(
+            f'generator="portable" needs a key of two words, got {key!r}; pass jax.random.key(0, impl="threefry2x32").'
+        )
+    numbers = jnp.arange(arrays * KEYS_PER_ARRAY, dtype=jnp.uint32)
+    return jnp.stack(threefry(words, numbers, jnp.zeros_like(numbers)), -1).reshape(arrays, KEYS_PER_ARRAY, 2)
 
 
 def structs_of(shape: Shape, dtype: DTypeLike | None) -> Structs:

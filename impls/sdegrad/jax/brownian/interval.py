@@ -46,6 +46,10 @@ class BrownianInterval(eqx.Module):
     with H and with K. A has the exact covariance with W and H over a cell, and the exact variance; over unions of
     cells it obeys Chen's relation; over a piece of a cell it is drawn given the W and H of the piece.
 
+    generator: "native", whose numbers may differ in the last digits from one kind of device to another; "portable": the
+    same on every device, bit for bit in single precision, and over the cells of the grid the W and H of
+    `sdegrad.torch.BrownianInterval(..., entropy=seed, generator="portable")` with jax.random.key(seed).
+
     On the grid the path is exact, and a cell costs one normal per element (and one more for each of H and K). A
     query that starts or ends inside a cell goes down a tree, log2(cell / tol) halvings of the cell and a cut at the
     point, each of as many normals; both ends share the upper part of the descent, and so do one query and the next with
@@ -74,6 +78,7 @@ class BrownianInterval(eqx.Module):
         dt: Number | None = None,
         tol: Number | None = None,
         levy_area: str | type | None = None,
+        generator: str = "native",
     ):
         if others:
             raise TypeError(
@@ -90,9 +95,11 @@ class BrownianInterval(eqx.Module):
                 f"levy_area={self.area!r} needs a last axis for the noise; give the path a shape like (1,)."
             )
         one_cell, known = (grid, None) if isinstance(grid, OneCell) else (None, grid)
-        self.cells = Cells(
-            keys_of(key, len(leaves)), one_cell, leaves, known, PARTS[self.area], levels_of(grid, tol), approximate
-        )
+        if generator not in ("native", "portable"):
+            raise ValueError(f'generator must be "native" or "portable", got {generator!r}; leave it out for "native".')
+        portable = generator == "portable"
+        keys, levels = keys_of(key, len(leaves), portable), levels_of(grid, tol)
+        self.cells = Cells(keys, one_cell, leaves, known, PARTS[self.area], levels, approximate, portable)
         if sys.modules.get("diffrax") is not None:
             register(BrownianInterval)
 

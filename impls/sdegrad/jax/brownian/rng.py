@@ -16,17 +16,16 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, UInt32
 
-_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
-_PARITY = np.uint32(0x1BD11BDA)
+from sdegrad.normals import PARITY, PIECES, ROTATIONS, STEPS, table
 
 
 @partial(jax.jit, inline=True)
 def threefry(key: UInt32[Array, "2 ..."], high: UInt32[Array, "*n"], low: UInt32[Array, "*n"]) -> tuple[Array, Array]:
     """The two random words of counter (high, low)."""
-    keys = (key[0], key[1], key[0] ^ key[1] ^ _PARITY)
+    keys = (key[0], key[1], key[0] ^ key[1] ^ np.uint32(PARITY))
     a, b = high + keys[0], low + keys[1]
     for group in range(5):
-        for rotation in _ROTATIONS[group % 2]:
+        for rotation in ROTATIONS[group % 2]:
             a = a + b
             b = a ^ ((b << np.uint32(rotation)) | (b >> np.uint32(32 - rotation)))
         a = a + keys[(group + 1) % 3]
@@ -52,6 +51,27 @@ def _bits(key: UInt32[Array, "2"], counter: UInt32[Array, ""], shape: tuple[int,
     counters = lax.iota(jnp.uint32, math.prod(shape)).reshape(shape)
     a, b = threefry(key, jnp.full(shape, counter, jnp.uint32), counters)
     return (a.astype(jnp.uint64) << np.uint64(32)) | b.astype(jnp.uint64) if dtype == np.float64 else a ^ b
+
+
+@partial(jax.jit, static_argnames=("shape", "dtype"), inline=True)
+def portable_normal(
+    key: UInt32[Array, "2"], counter: UInt32[Array, ""], shape: tuple[int, ...], dtype: np.dtype
+) -> Float[Array, "..."]:
+    """Those of the same counters by the table of `sdegrad.normals`: of 32 bits each, whatever the dtype."""
+    bits = _once(partial(_bits, shape=shape, dtype=np.dtype(np.float32)), counter, key, counter)
+    return _once(_from_table, counter, bits).astype(dtype)
+
+
+@partial(jax.jit, inline=True)
+def _from_table(bits: UInt32[Array, "*shape"]) -> Float[Array, "*shape"]:
+    entries, slopes = (jnp.asarray(x) for x in table())
+    odd = (bits << np.uint32(1)) | np.uint32(1)  # 2 v + 1
+    zeros = lax.clz(odd)
+    digits = odd << zeros
+    piece = (np.uint32(31) - zeros) * np.uint32(PIECES) + ((digits >> np.uint32(21)) & np.uint32(PIECES - 1))
+    rest = ((digits >> np.uint32(9)) & np.uint32(STEPS - 1)).astype(jnp.float32)
+    x = entries[piece] + slopes[piece] * rest
+    return jnp.where(bits >> np.uint32(31) == 1, -x, x)
 
 
 @partial(jax.jit, static_argnames="dtype", inline=True)

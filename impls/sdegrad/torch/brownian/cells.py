@@ -4,7 +4,6 @@ Cells are drawn in blocks: one call to the generator, seeded with the number of 
 pure function of (seed, shape, dtype, device, grid), and not of earlier queries; only the last blocks are kept.
 """
 
-import math
 from functools import reduce
 from itertools import chain, pairwise
 from typing import Any, NamedTuple
@@ -12,9 +11,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from sdegrad.grid import EPS64, Grid, same
+from sdegrad.grid import Grid
 from sdegrad.torch.brownian.levy import Increment, join
-from sdegrad.torch.brownian.rng import Normals, numbered
+from sdegrad.torch.brownian.rng import Normals
 
 # What is kept is bounded in cells, so that a hundred steps are drawn once and memory is flat from there on, and in
 # bytes, so that it stays within the processor's cache, or is small beside the states of a solver.
@@ -70,10 +69,7 @@ class GridCells:
     ) -> None:
         self._grid, self._normals, self._seed = grid, normals, seed
         self._sample = normals.sample
-        self._w_deviation = math.sqrt(grid.dt)
-        self._h_deviation = math.sqrt(grid.dt / 12) if tracks_h else None
-        full = same(grid.time(grid.steps - 1) + grid.dt, grid.t1, grid.t0, EPS64)
-        self._clipped = None if full else math.sqrt(grid.last / grid.dt)
+        self._parts = 1 + tracks_h
         nbytes = self._sample.nbytes
         self._length = block_length(nbytes, self._sample.dtype.itemsize, grid.steps)
         self._capacity = max(2, kept_cells(nbytes * (1 + tracks_h)) // self._length) if keeps else 0
@@ -147,18 +143,11 @@ class GridCells:
 
     def _draw(self, index: int) -> Block:
         start = index * self._length
-        grid, normals = self._grid, self._normals
-        cells = min(self._length, grid.steps - start)
-        shape = (cells, *self._sample.shape)
-        W = normals(numbered(self._seed, index), shape, self._w_deviation)
-        H = None if self._h_deviation is None else normals.more(shape, self._h_deviation)
-        if start + cells == grid.steps and self._clipped is not None:
-            W[-1].mul_(self._clipped)
-            if H is not None:
-                H[-1].mul_(self._clipped)
-        block = Block(start, W, H)
+        cells = range(start, min(start + self._length, self._grid.steps))
+        W, *areas = self._normals.cells(self._seed, index, cells, self._grid, self._parts)
+        block = Block(start, W, areas[0] if areas else None)
         if self._free is not None:
-            self._condition(block, self._free, cells)
+            self._condition(block, self._free, len(cells))
         return block
 
     def _condition(self, block: Block, free: Increment, cells: int) -> None:

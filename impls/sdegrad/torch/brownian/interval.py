@@ -5,18 +5,16 @@ structure: cells of a grid of step `dt`, each with its own counter-based seed, a
 for queries that are not on the grid.
 """
 
-import math
 from collections.abc import Sequence
 from functools import reduce
-from typing import Any, NamedTuple, SupportsIndex
+from typing import Any, SupportsIndex
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sdegrad.grid import EPS64, Grid, covers, make_grid
+from sdegrad.grid import Grid, make_grid
 from sdegrad.torch.brownian.base import (
-    QueryOrderError,
     SampledBrownian,
     TimeLike,
     check_interval,
@@ -27,17 +25,11 @@ from sdegrad.torch.brownian.base import (
 from sdegrad.torch.brownian.cell_tree import CellTree
 from sdegrad.torch.brownian.cells import GridCells
 from sdegrad.torch.brownian.levy import Increment, join, levy_area, space_time_integral
-from sdegrad.torch.brownian.rng import Lock, Normals, check_entropy, derive, root_seed, time_counter
+from sdegrad.torch.brownian.places import Place, located
+from sdegrad.torch.brownian.portable import normals_of
+from sdegrad.torch.brownian.rng import Lock, check_entropy, derive, root_seed, time_counter
 from sdegrad.torch.eager import eager
 from sdegrad.torch.warn import warn
-
-
-class _Place(NamedTuple):
-    """A query time t: grid time k if on_grid, else a time inside cell k."""
-
-    t: float
-    k: int
-    on_grid: bool
 
 
 class BrownianInterval(SampledBrownian):
@@ -70,6 +62,8 @@ class BrownianInterval(SampledBrownian):
         H: Float[Tensor, "*shape"] | None = None,
         *,
         outside: str = "error",
+        generator: str = "native",
+        rows: Sequence[SupportsIndex] | None = None,
     ) -> None:
         """
         t0, t1: the ends, finite, t0 <= t1.
@@ -95,6 +89,12 @@ class BrownianInterval(SampledBrownian):
             nothing is kept between queries, so that each has a graph of its own.
         outside: what is done about queries outside [t0, t1]: "error", or "clamp" them to the ends, and warn. W is
             constant there then, so such an increment is too small.
+        generator: "native", PyTorch's, whose numbers depend on the kind of device; "portable": the same path on every
+            device, for any block of memory and number of threads, and over the cells of the grid the W and H of
+            `sdegrad.jax.BrownianInterval(..., jax.random.key(entropy), generator="portable")`, bit for bit in single
+            precision. Fast on the CPU where numba is installed (pip install "sdegrad[portable]").
+        rows: (start, stop), these rows alone of a batch of `size`, drawn without the others: for batches that are
+            shared out over processes. With generator="portable", without W and H.
         pool_size, cache_size: no effect, as in torchsde's signature; memory is bounded by bytes (a few MiB).
 
         ValueError for anything else.
@@ -113,8 +113,9 @@ class BrownianInterval(SampledBrownian):
         self.t0, self.t1 = ends
         self._sure = self.grid.surely
 
-        self._seed = root_seed(self._entropy)
-        self._normals = normals = Normals(self._sample)
+        self._seed, self._generator = root_seed(self._entropy), generator
+        self._normals = normals = normals_of(generator, self._sample, self._entropy, rows, W is None and H is None)
+        self._sample = normals.sample
         tracks_h = self._levy_area != "none" or H is not None
         constant = not any(x is not None and x.requires_grad for x in (W, H))
         self._cells = GridCells(self.grid, normals, derive(self._seed, 0), tracks_h, W, H, constant)
@@ -158,34 +159,14 @@ class BrownianInterval(SampledBrownian):
         if tb is None:
             warn("a Brownian interval is queried by intervals; bm(t) costs what bm(t0, t) does.")
             ta, tb = self.t0, ta
-        start, end = self._located(ta, tb)
+        start, end = located(self.grid, ta, tb, self.outside)
         if start.on_grid and end.on_grid and end.k == start.k + 1:
             return self.cell(start.k, return_U, return_A)
         with self._lock:
             pieces = self._pieces(start, end, return_A)
         return self._answer(reduce(join, pieces) if pieces else self._nothing(), return_U, return_A)
 
-    def _located(self, ta: TimeLike, tb: TimeLike) -> tuple[_Place, _Place]:
-        """Both ends of a query on the grid. QueryOrderError if they are in the wrong order."""
-        floats = type(ta) is float and type(tb) is float
-        eps = EPS64 if floats else max(relative_spacing(ta), relative_spacing(tb))
-        start, end = self._locate(float(ta), eps), self._locate(float(tb), eps)
-        if start.t > end.t and not (start.on_grid and end.on_grid and start.k == end.k):
-            raise QueryOrderError(f"a query needs ta <= tb, got ta={start.t}, tb={end.t}; exchange them and negate W.")
-        return start, end
-
-    def _locate(self, t: float, eps: float) -> _Place:
-        """The place of `t` on the grid. Outside [t0, t1], ValueError or a warning, as `outside` says."""
-        if not (self.t0 <= t <= self.t1 or covers(self.t0, self.t1, t, eps)):
-            if math.isnan(t):
-                raise ValueError("a query time is NaN; pass finite times.")
-            sentence = f"the query at {t} is outside [t0, t1] = [{self.t0}, {self.t1}]"
-            if self.outside == "error":
-                raise ValueError(f'{sentence}; make a BrownianInterval that covers it, or pass outside="clamp".')
-            warn(f"{sentence}, and taken to be the end.")
-        return _Place(t, *self.grid.locate(t, eps))
-
-    def _pieces(self, start: _Place, end: _Place, area: bool) -> list[Increment]:
+    def _pieces(self, start: Place, end: Place, area: bool) -> list[Increment]:
         """The increments over a first part of a cell, over whole cells, and over a last part of a cell, if any."""
         (a, i, a_on_grid), (b, j, b_on_grid) = start, end
         pieces = []
@@ -246,5 +227,5 @@ class BrownianInterval(SampledBrownian):
             f"{type(self).__name__}(t0={self.t0}, t1={self.t1}, size={self.shape}, dtype={self.dtype}, "
             f"device={self.device}, entropy={self.entropy}, dt={self.dt}, tol={self.tol}, "
             f"halfway_tree={self.halfway_tree}, levy_area_approximation={self.levy_area_approximation!r}, "
-            f"outside={self.outside!r})"
+            f"outside={self.outside!r}, generator={self._generator!r})"
         )

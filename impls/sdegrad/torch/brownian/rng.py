@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from sdegrad.grid import EPS64, Grid, same
+
 _MASK = 2**64 - 1
 _MASK32 = 2**32 - 1
 _GAMMA = 0x9E3779B97F4A7C15  # 2^64 / golden ratio, the increment of SplitMix64
@@ -96,6 +98,16 @@ class Normals:
     def __call__(self, seed: int, shape: tuple[int, ...], deviation: float = 1.0) -> Tensor:
         self._generator.manual_seed(seed)
         return self.more(shape, deviation)
+
+    def cells(self, seed: int, block: int, numbers: range, grid: Grid, parts: int) -> list[Tensor]:
+        """W, and H with two parts, over cells with these numbers [cells, *shape] each; all cells of this block."""
+        shape, last = (len(numbers), *self.sample.shape), numbers.stop - 1
+        W = self(numbered(seed, block), shape, math.sqrt(grid.dt))
+        drawn = [W, *(self.more(shape, math.sqrt(grid.dt / 12)) for _ in range(parts - 1))]
+        if last == grid.steps - 1 and not same(grid.time(last) + grid.dt, grid.t1, grid.t0, EPS64):
+            for x in drawn:
+                x[-1].mul_(math.sqrt(grid.last / grid.dt))
+        return drawn
 
     def more(self, shape: tuple[int, ...], deviation: float = 1.0) -> Tensor:
         """Numbers independent of those drawn before with the same seed."""
