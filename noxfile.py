@@ -118,6 +118,12 @@ def report(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def site(session: nox.Session) -> None:
+    """The report as a site of static pages, reports/out/site. Arguments: results files, --out FOLDER."""
+    run(session, "reports.site", *session.posargs)
+
+
+@nox.session(venv_backend="none")
 def regress(session: nox.Session) -> None:
     """HEAD against a base commit (default: the one before): exits 1 if it is slower or less accurate, 2 if that cannot
     be told."""

@@ -4,6 +4,7 @@ Each draws `rows`, the values of one measure for one problem; `frame` holds all 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -91,7 +92,7 @@ def _work_precision(rows: Frame, frame: Frame, time: str, title: str, label: str
         ticks.log_axis(axes.xaxis, "s" if joined is by_time else None)
     ticks.log_axis(panels[0].yaxis)
     text = f"{len(by_time)} values against time, {len(by_count)} against evaluations; lower left is better."
-    return plotting.finish(figure, rows, f"{label[0].upper()}{label[1:]}: {text}")
+    return replace(plotting.finish(figure, rows, f"{label[0].upper()}{label[1:]}: {text}"), rows=shown)
 
 
 def precision_panel(axes: Axes, joined: Frame, frame: Frame, names: Sequence[str]) -> None:

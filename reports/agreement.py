@@ -76,4 +76,4 @@ def figure(frame: Frame) -> Plot:
     canvas.text(0.01, -0.02, labels.place(measured(frame, *TIMES)), va="top", fontsize=7.5, color="#666666")
     canvas.draw_without_rendering()
     canvas.set_layout_engine("none")
-    return Plot(canvas, caption)
+    return Plot(canvas, caption, shown)

@@ -2,8 +2,10 @@
 
 import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import pandas as pd
 
 from reports import accuracy, cost, labels, plotting
 from reports.data import (
@@ -124,11 +126,12 @@ def headline(frame: Frame) -> Plot:
     _, ratios = next(groups(ratios, _BY_PROBLEM))
     _, errors = next(groups(errors, _BY_WORK))
     names = [n for n in implementations(frame) if n in {*ratios["implementation"], *errors["implementation"]}]
-    figure = plotting.canvas("Gradients of neural SDEs: how fast, how exact", 10.0, 3.9)
+    works = number_of(ratios, work_columns(*CHOSEN))
+    figure = plotting.canvas("Gradients of neural SDEs: how fast, how exact", 10.0, max(3.9, 1.0 + 0.3 * works))
     left, right = figure.subplots(1, 2)
     cost.ratio_panel(left, ratios.assign(goal=float("nan")), frame, legend=False)
     left.set_title("Time of a gradient with reversible Heun")
     accuracy.precision_panel(right, errors, frame, names)
     right.set_title("Error of a gradient against its time")
     work = f"left: {plotting.shared_work(ratios)}; right: {plotting.shared_work(errors)}"
-    return plotting.finish(figure, ratios, "", work)
+    return replace(plotting.finish(figure, ratios, "", work), rows=pd.concat([ratios, errors]))

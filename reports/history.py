@@ -8,9 +8,9 @@ The page stands beside history.csv, the values in the columns of the results tab
 import argparse
 import html
 import itertools
+import re
 import subprocess
 import sys
-from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,9 @@ from suite import results
 from suite.regress.rules import RULES, Rule
 from suite.results import ResultsError
 
+_HASH = re.compile("[0-9a-f]{4,64}")
 SMALLEST = 0.05  # of a step of a time, relative
+HEADS = ("commit", "what it says", "figure", "before", "after", "ratio")  # of the words of a step
 SERIES = ["machine", "device", "implementation", "measure", *work_columns("adjoint", "brownian")]
 
 
@@ -52,12 +54,12 @@ class Step:
         return self.error / abs(self.before) if self.before else 0.0
 
     def words(self) -> tuple[str, ...]:
-        """Commit, what it says, series, before, after, ratio."""
-        between = _git("rev-list", "--count", "--first-parent", f"{self.since}..{self.commit}", "--", "impls")
+        """As in HEADS."""
+        between = _git("rev-list", "--count", "--first-parent", of=(self.since, self.commit), paths=("impls",))
         others = f"one of {between} commits after {self.since[:8]}, the last: " if between not in ("", "0", "1") else ""
         ratio = f"{self.ratio:.4g}x" + f" ± {self.spread:.1g}" * (self.spread > 0)
         values = (f"{self.before:.6g} {self.unit}", f"{self.after:.6g} {self.unit}", ratio)
-        return self.commit[:8], others + _git("log", "-1", "--format=%s", self.commit), self.series, *values
+        return self.commit[:8], others + _git("log", "-1", "--format=%s", of=(self.commit,)), self.series, *values
 
 
 def rows_of(path: Path) -> list[results.Row]:
@@ -73,7 +75,7 @@ def load(rows: Sequence[results.Row]) -> Frame:
     frame = measured(frame, *results.MEASURES)
     if frame.empty:
         raise ResultsError("there is no value; run `nox -s history` first.")
-    ancestors = {commit: int(_git("rev-list", "--count", commit) or 0) for commit in frame["commit"].unique()}
+    ancestors = {commit: int(_git("rev-list", "--count", of=(commit,)) or 0) for commit in frame["commit"].unique()}
     frame["ancestors"] = frame["commit"].map(ancestors)  # merges may be of the same second
     return frame.sort_values(["time", "ancestors"], kind="stable", ignore_index=True)
 
@@ -98,9 +100,12 @@ def steps(series: str, values: Frame) -> Iterator[Step]:
             yield Step(series, commits[left - 1], commits[left], before, after, max(error, error_after), unit)
 
 
-def _git(*command: str) -> str:
-    """What git says; empty where it does not know the commit."""
-    return subprocess.run(["git", *command], capture_output=True, text=True).stdout.strip()
+def _git(*command: str, of: Sequence[str], paths: Sequence[str] = ()) -> str:
+    """What git says of these commits, from the first to the last; empty where it does not know them. What is no hash
+    is not handed to git, which would take it for an option."""
+    if not all(_HASH.fullmatch(commit) for commit in of):
+        return ""
+    return subprocess.run(["git", *command, "..".join(of), "--", *paths], capture_output=True, text=True).stdout.strip()
 
 
 @plotting.in_style
@@ -115,28 +120,37 @@ def figure(series: str, values: Frame, changes: Sequence[Step]) -> Plot:
     for step in changes:
         axes.axvline(order.index(step.commit[:8]) - 0.5, color=plotting.COLOURBLIND[3], linewidth=1)
     axes.tick_params(axis="x", rotation=90, labelsize=6)
-    return Plot(canvas, series)
+    return Plot(canvas, series, values)
+
+
+def walked(frame: Frame) -> Iterator[tuple[str, Frame, list[Step]]]:
+    """Each series: its name, its values commit by commit, and the steps in them."""
+    for key, values in groups(frame, SERIES):
+        values = values.drop_duplicates("commit", keep="last")
+        yield name(key), values, list(steps(name(key), values))
+
+
+def said(frame: Frame, found: Sequence[Step]) -> str:
+    """How many steps there are, in how much."""
+    return (
+        f"Steps: {len(found)}, in {len(list(groups(frame, SERIES)))} series over {frame['commit'].nunique()} commits."
+    )
 
 
 def page(frame: Frame) -> str:
     """The steps as a table, then a figure of each series that has some."""
     found, drawn = [], []
-    for key, values in groups(frame, SERIES):
-        values = values.drop_duplicates("commit", keep="last")
-        changes = list(steps(name(key), values))
-        found += changes
-        if changes:
-            svg = b64encode(figure(name(key), values, changes).svg()).decode("ascii")
-            drawn.append(f'<img alt="{html.escape(name(key))}" src="data:image/svg+xml;base64,{svg}">')
-    heads = ("commit", "what it says", "figure", "before", "after", "ratio")
+    for series, values, stepped in walked(frame):
+        found += stepped
+        if stepped:
+            svg = plotting.embedded(figure(series, values, stepped))
+            drawn.append(f'<img alt="{html.escape(series)}" src="data:image/svg+xml;base64,{svg}">')
     rows = "".join(f"<tr>{''.join(f'<td>{html.escape(c)}</td>' for c in step.words())}</tr>" for step in found)
-    commits = frame["commit"].nunique()
-    said = f"Steps: {len(found)}, in {len(list(groups(frame, SERIES)))} series over {commits} commits."
-    head = "".join(f"<th>{h}</th>" for h in heads)
+    head = "".join(f"<th>{h}</th>" for h in HEADS)
     return (
         "<!doctype html><meta charset=utf-8><title>History</title><style>body{font:14px sans-serif;margin:2em}"
         "td,th{padding:2px 10px;text-align:left}img{display:block;margin:1em 0}</style>"
-        f"<h1>History</h1><p>{said}</p><table><tr>{head}</tr>{rows}</table>{''.join(drawn)}"
+        f"<h1>History</h1><p>{said(frame, found)}</p><table><tr>{head}</tr>{rows}</table>{''.join(drawn)}"
     )
 
 

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports import agreement, figures, labels, plotting, tables, verification
+from reports import agreement, figures, labels, pages, plotting, tables, verification
 from reports.claims import Claims, summary
 from reports.data import Frame, groups, settings
 from suite import results
@@ -76,26 +75,28 @@ def _versions(frame: Frame) -> str:
 
 def _page(frame: Frame, parts: list[Mapping[str, Any]], claims: Claims) -> str:
     missing = frame.loc[frame["status"] != "ok", list(_MISSING)].drop_duplicates()
-    constant = {c: _text(frame[c].iloc[0]) for c in frame if frame[c].nunique(dropna=False) == 1}
-    columns = [c for c in frame if c not in constant]
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    )
-    return environment.get_template("template.html").render(
+    return pages.render(
+        "template.html",
         parts=parts,
         claims=summary(claims) if claims else "",
         claims_page=verification.PAGE,
         missing_columns=_MISSING,
         missing=missing[:MOST].to_numpy().tolist(),
         left_out=max(0, len(missing) - MOST),
-        constant=", ".join(f"{c} {v}" for c, v in constant.items() if v),
-        columns=columns,
         number=len(frame),
-        rows=frame[columns][:MOST].map(_text).to_numpy().tolist(),
+        **listed(frame),
     )
+
+
+def listed(frame: Frame) -> Mapping[str, Any]:
+    """The rows as a table shows them: what is the same in all, in words; the other columns, and their cells as text."""
+    constant = {c: _text(frame[c].iloc[0]) for c in frame if frame[c].nunique(dropna=False) == 1}
+    columns = [c for c in frame if c not in constant]
+    return {
+        "constant": ", ".join(f"{c} {v}" for c, v in constant.items() if v),
+        "columns": columns,
+        "rows": frame[columns][:MOST].map(_text).to_numpy().tolist(),
+    }
 
 
 def _text(value: Any) -> str:

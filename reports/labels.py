@@ -90,7 +90,8 @@ def work(row: Mapping[str, Any], columns: Iterable[str]) -> str:
         given.pop("dt", None)
         given["rtol"] = f"adaptive, rtol {plain(given['rtol'])}"
     if {"dt", "steps"} <= given.keys():
-        given["dt"] = f"{plain(given.pop('steps'))} steps of {step_size(given['dt'])}"
+        steps = given.pop("steps")
+        given["dt"] = f"{plain(steps)} step{'s' if steps != 1 else ''} of {step_size(given['dt'])}"
     say = {
         "problem": lambda v: problem(v, _given(row.get("hidden"))),
         "method": method,

@@ -76,10 +76,11 @@ class NoData(Exception):
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure with a sentence, made from its data, that says what is seen."""
+    """A figure with a sentence, made from its data, that says what is seen; and the rows that it shows."""
 
     figure: Figure
     caption: str
+    rows: Frame = None
 
     def png(self) -> bytes:
         return self._save("png", {"Software": None})
@@ -225,7 +226,7 @@ def finish(figure: Figure, rows: Frame, sentence: str, work: str | None = None) 
     figure.text(0.01, -0.02, text, va="top", fontsize=7.5, color="#666666")
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # laid out once, so that all renderings are alike
-    return Plot(figure, sentence)
+    return Plot(figure, sentence, rows)
 
 
 def in_style(draw: Callable[..., Plot]) -> Callable[..., Plot]:

@@ -61,23 +61,32 @@ def _shared(found: Frame) -> Frame:
     return found.assign(share=found["alarms"] / found["runs"])
 
 
-def block(recording: Path) -> str:
-    """For the README: figure, table and sentences, as they are beside the recording."""
-    frame, file = load(recording), recording.with_name("power.csv")
-    remedy = f"make it again: python -m reports.power {recording}"
+def stored(file: Path) -> Frame:
+    """The alarms in power.csv. ResultsError if it cannot be used."""
+    remedy = f"make it again: python -m reports.power {file.with_name('pairs.csv')}"
     found: Any = pd.DataFrame(checks.table(file, FOUND, remedy))
     for column in FOUND[1:]:
         found[column] = pd.to_numeric(found[column], errors="coerce")
         if found[column].isna().any():
             raise ResultsError(f"{file}, column {column}: expected numbers; {remedy}.")
-    found = _shared(found)
-    shares = found.pivot(index="benchmark", columns="delay", values="share").loc[
-        list(dict.fromkeys(found["benchmark"]))
-    ]
-    lines = [f"| called slower | {' | '.join(f'{100 * d:g} % planted' if d else 'nothing' for d in shares)} |"]
-    lines += [f"| --- |{' --- |' * shares.shape[1]}"]
-    lines += [f"| {name} | {' | '.join(f'{100 * x:.1f} %' for x in row)} |" for name, row in shares.iterrows()]
-    image = f"![Alarms of the gate against the slowdown that was planted]({file.with_suffix('.png').as_posix()})"
+    return _shared(found)
+
+
+def shares(found: Frame) -> Frame:
+    """The share of comparisons with an alarm: a row for each benchmark, a column for each planted delay."""
+    table = found.pivot(index="benchmark", columns="delay", values="share")
+    return table.loc[list(dict.fromkeys(found["benchmark"]))]
+
+
+def block(recording: Path) -> str:
+    """For the README: figure, table and sentences, as they are beside the recording."""
+    frame, found = load(recording), stored(recording.with_name("power.csv"))
+    table = shares(found)
+    lines = [f"| called slower | {' | '.join(f'{100 * d:g} % planted' if d else 'nothing' for d in table)} |"]
+    lines += [f"| --- |{' --- |' * table.shape[1]}"]
+    lines += [f"| {name} | {' | '.join(f'{100 * x:.1f} %' for x in row)} |" for name, row in table.iterrows()]
+    address = recording.with_name("power.png").as_posix()
+    image = f"![Alarms of the gate against the slowdown that was planted]({address})"
     return "\n".join([image, "", *lines, "", *map(labels.markdown, sentences(frame, found))])
 
 

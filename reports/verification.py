@@ -11,13 +11,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from reports import labels, plotting, ticks
+from reports import labels, pages, plotting, ticks
 from reports.claims import Claims, Row, is_control, measured, misjudged, read, summary
 from reports.plotting import Plot
 from suite.results import ResultsError
@@ -123,11 +123,11 @@ def evidence(row: Row) -> Plot:
     return Plot(figure, f"{found['y_label']} against {found['x_label']}: measured {measured(row)}.")
 
 
-def write(claims: Claims, out: Path) -> Path:
-    """The page of the matrix and a page for each failure, in place of earlier ones. Returns the path of the first."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
+def write(claims: Claims, out: Path, **around: Any) -> Path:
+    """The page of the matrix and a page for each failure, in place of earlier ones. Returns the path of the first.
+
+    around: the layout of the pages, and what it needs; from a page the root is where its `root` says.
+    """
     failures = [row for row in claims if row["verdict"] == "fails" and not is_control(row)]
     libraries = list(dict.fromkeys(row["implementation"] for row in claims if not is_control(row)))
     controls = [row for row in claims if is_control(row) and row["verdict"] != "unsupported"]
@@ -136,10 +136,12 @@ def write(claims: Claims, out: Path) -> Path:
     for old in folder.glob("*.html"):
         old.unlink()
     for row in failures:
-        text = environment.get_template("failure.html").render(row=_shown(row), plot=_evidence(row), back=PAGE)
+        text = pages.render("failure.html", root="../", row=_shown(row), plot=_evidence(row), back=PAGE, **around)
         (folder / page_of(row)).write_text(text, encoding="utf-8")
     counted = Counter(row["verdict"] for row in claims if not is_control(row))
-    page = environment.get_template("verification.html").render(
+    page = pages.render(
+        "verification.html",
+        root="",
         counted={verdict: counted[verdict] for verdict in SIGNS if counted[verdict]},
         signs=SIGNS,
         plot=_svg(overview(claims)) if any(map(_counts, claims)) else None,
@@ -149,6 +151,7 @@ def write(claims: Claims, out: Path) -> Path:
         folder=PAGES,
         controls=len(controls),
         misjudged=[row for row in controls if misjudged(row)],
+        **around,
     )
     index = out / PAGE
     index.write_text(page, encoding="utf-8")

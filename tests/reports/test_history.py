@@ -59,3 +59,13 @@ def test_a_step_is_what_the_gate_calls_a_change(change, number):
 def test_without_results(tmp_path, capsys):
     assert report.main([str(tmp_path), "--out", str(tmp_path / "out")]) == 2
     assert "run asv first" in capsys.readouterr().err
+
+
+def test_a_commit_that_looks_like_an_option_is_not_handed_to_git(tmp_path, monkeypatch):
+    rows = [
+        row("i", "nfe_drift", v, commit=f"--output={tmp_path}/{k}", tool="asv")
+        for k, v in enumerate((1.0, 1.0, 2.0, 2.0))
+    ]
+    frame = report.load(rows)
+    assert [step.words()[1] for *_, steps in report.walked(frame) for step in steps] == [""]
+    assert not list(tmp_path.iterdir())

@@ -10,18 +10,22 @@ from suite.regress.calibrate import COLUMNS, DELAYS
 from suite.regress.power import WHOLE
 
 
-@pytest.fixture
-def recording(tmp_path):
+def recorded(folder):
     """40 pairs of two benchmarks, with noise of one per cent and of half."""
     rng = np.random.default_rng(0)
-    with (tmp_path / "pairs.csv").open("w", newline="") as file:
+    with (folder / "pairs.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for pair in range(40):
             for name, scale in (("quiet", 0.01), ("loud", 0.5)):
                 logs = rng.normal(0, scale) + np.log1p(DELAYS)
                 writer.writerow((pair, name, 0.02, *np.round(logs, 5), "c" * 12, "a machine"))
-    return tmp_path / "pairs.csv"
+    return folder / "pairs.csv"
+
+
+@pytest.fixture
+def recording(tmp_path):
+    return recorded(tmp_path)
 
 
 def test_the_figure_tells_the_quiet_from_the_loud(recording, monkeypatch, capsys):

@@ -1,0 +1,1 @@
+"""The report as a site: static pages that need nothing but a browser."""
