@@ -58,7 +58,8 @@ def _searched(cells: Cells, times: Fine, eps: float, beyond: str | None) -> list
         return cell_tree.sides(cells, start(cells), ends)[:2]
 
     def whole() -> list[Span]:
-        return cell_tree.total(cells, *lax.cond(on_grid, nothing, pieces), ends)
+        of_s, of_t = lax.cond(on_grid, nothing, pieces)
+        return cell_tree.total(cells, of_s, of_t, ends)
 
     # What is left of the cells where most are seen at sight is not worth the time to compile this.
     if cells.grid.steps == 1 or _at_sight(cells.grid, eps):
