@@ -25,9 +25,9 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
 def test_there_is_code_for_both_frameworks_and_diffrax():
-    assert ["sdegrad.torch" in block for block in BLOCKS] == [True, False, False, True]
-    assert ["sdegrad.jax" in block for block in BLOCKS] == [False, True, True, False]
-    assert ["diffrax" in block for block in BLOCKS] == [False, False, True, False]
+    assert ["sdegrad.torch" in block for block in BLOCKS] == [True, False, False, True, True]
+    assert ["sdegrad.jax" in block for block in BLOCKS] == [False, True, True, True, False]
+    assert ["diffrax" in block for block in BLOCKS] == [False, False, True, False, False]
 
 
 def test_the_pytorch_example():
@@ -54,9 +54,14 @@ def test_the_diffrax_example():
     np.testing.assert_allclose(names["gradient"], own["gradient"], rtol=1e-5)
 
 
+def test_the_example_of_one_path_in_both_frameworks():
+    exec(BLOCKS[3], names := {})
+    assert names["some"].shape == (64, 3)
+
+
 def test_the_training_example():
     names = {}
-    exec(BLOCKS[3], names)
+    exec(BLOCKS[4], names)
     assert all(p.grad is not None and p.grad.isfinite().all() for D in (names["G"], names["D"]) for p in D.parameters())
     assert all((p.abs() <= 1 / p.shape[1]).all() for p in names["D"].parameters() if p.dim() == 2)
 
