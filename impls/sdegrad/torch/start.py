@@ -8,6 +8,8 @@ from torch import Tensor
 from sdegrad.torch.sde import VectorField
 from sdegrad.torch.types import BrownianMotion, State, Time
 
+Values = tuple[Tensor | None, Tensor | None]  # of drift and diffusion, as in `Start`
+
 
 class Start(NamedTuple):
     """Drift and diffusion at the start, the shape (*paths, noise) of the Brownian motion, and the dtype of the
@@ -38,7 +40,7 @@ def evaluate_start(field: VectorField, noise_type: str, t0: Time, y0: State, bm:
     return start
 
 
-def field_at(field: VectorField, t: Time, y: State, noise: tuple[int, ...]) -> tuple[Tensor, Tensor | None]:
+def field_at(field: VectorField, t: Time, y: State, noise: tuple[int, ...]) -> Values:
     """(f0, g0) of `Start`."""
     if field.has_g:
         return field.f_and_g(t, y)

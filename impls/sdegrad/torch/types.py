@@ -55,7 +55,7 @@ Progress = Callable[[int, int], None]
 
 class Stats(NamedTuple):
     """Counts of a forward solve: its steps (half steps, if adaptive), all evaluations of drift and of diffusion, and
-    the rejected steps."""
+    the rejected steps. One evaluation is at the start; where an adjoint will run the SDE again, one more at the end."""
 
     num_steps: int
     drift_evaluations: int

@@ -29,11 +29,11 @@ class Context(sd.SDEStratonovich):
         self.net = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), layer or nn.Identity(), nn.Linear(8, 2))
         self.register_buffer("factor", torch.ones(2))
         self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
-        self.context, self.scale, self.other = (torch.zeros(2),), 1.0, [torch.ones(2)]
+        self.context, self.scale, self.other, self.late = (torch.zeros(2),), 1.0, [torch.ones(2)], [0.0]
 
-    def f(self, _t, y):
+    def f(self, t, y):
         self.calls += 1
-        return self.net(y) * self.factor * self.scale * self.other[0] + self.context[0]
+        return self.net(y) * self.factor * self.scale * self.other[0] + self.context[0] + self.late[0] * t
 
     def g(self, _t, y):
         return 0.5 * torch.cos(y)
@@ -128,6 +128,7 @@ WRITTEN = {
 ELSEWHERE = {
     "data of a parameter": lambda model: model.sde.net[0].weight.data.mul_(1.5),
     "an entry of a list": lambda model: model.sde.other.__setitem__(0, torch.full((2,), 1.5)),
+    "what makes no difference at the start": lambda model: model.sde.late.__setitem__(0, 0.5),
 }
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sdegrad.methods import METHODS, NoiseType
 from sdegrad.torch.adjoints.discrete import once_differentiable
+from sdegrad.torch.adjoints.replay import returns
 from sdegrad.torch.sde import CALLED, VectorField
 from sdegrad.torch.stepping.adaptive import AcceptedGrid, Tolerances, plan
 from sdegrad.torch.stepping.fixed import Solve, Step
@@ -69,16 +70,18 @@ def backsolve(
     Differentiable twice: the second derivative is that of the numerical adjoint, by backpropagation through its steps.
     Gradients go through the outputs, not through the rest of the state at the end.
     """
-    ys, *state = _Backsolve.apply(solve, options, y0, *params)  # pyright: ignore[reportGeneralTypeIssues]
+    back = returns((y0, *params))
+    ys, *state = _Backsolve.apply(solve, options, back, y0, *params)  # pyright: ignore[reportGeneralTypeIssues]
     return ys, tuple(state)
 
 
 class _Backsolve(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Context, solve: Solve, options: BacksolveOptions, y0: Tensor, *params: Tensor
+        ctx: Context, solve: Solve, options: BacksolveOptions, back: bool, y0: Tensor, *params: Tensor
     ) -> tuple[Tensor, ...]:
         ys, state = solve.run(y0)
+        ctx.at_end = solve.values(solve.steps.grid.steps, ys[-1]) if back else None
         solve.kept.settle()
         ctx.solve, ctx.options = solve, options
         ctx.save_for_backward(ys, *params)
@@ -92,11 +95,11 @@ class _Backsolve(torch.autograd.Function):
         with solve.kept.restored():
             ys, *params = ctx.saved_tensors
             solve.check_bm()
-            solve.check_start(ys[0])
+            solve.check_values(ys[0], ys[-1], ctx.at_end)
             step_back = (_transposed if options.predictions else _mirrored)(options, _field(solve), params)
             x = Bundle([ys[-1], *(torch.zeros_like(p) for p in (ys[-1], *params))])
             sweep = _over_the_steps if options.tolerances is None else _over_own_steps
-            return None, None, *sweep(solve, options, step_back, x, ys, cotangents[0]).parts[1:]
+            return None, None, None, *sweep(solve, options, step_back, x, ys, cotangents[0]).parts[1:]
 
 
 def _field(solve: Solve) -> VectorField:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint as recompute
 from torch.utils.checkpoint import set_checkpoint_early_stop
 
-from sdegrad.torch.adjoints.replay import REMEDY
+from sdegrad.torch.adjoints.replay import REMEDY, returns
 from sdegrad.torch.returned import differ
 from sdegrad.torch.stepping.fixed import Solve
 from sdegrad.torch.types import Context, Form, Outputs, SolverState, State
@@ -72,7 +72,9 @@ def reversible(solve: Solve, y0: State, params: Sequence[Tensor]) -> tuple[Outpu
     a warning says when that pass does not end at the initial state. Differentiable once.
     """
     extra = solve.extra or ()
-    ys, *state = _Reversible.apply(solve, len(extra), y0, *extra, *params)  # pyright: ignore[reportGeneralTypeIssues]
+    inputs = (y0, *extra, *params)
+    back = returns(inputs)
+    ys, *state = _Reversible.apply(solve, len(extra), back, *inputs)  # pyright: ignore[reportGeneralTypeIssues]
     return ys, tuple(state)
 
 
@@ -140,9 +142,11 @@ def once_differentiable(message: str) -> Callable[..., Any]:
 
 class _Reversible(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Context, solve: Solve, extras: int, *inputs: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Context, solve: Solve, extras: int, back: bool, *inputs: Tensor) -> tuple[Tensor, ...]:
         y0, *rest = inputs
         ys, state = solve.run(y0)
+        if back and not solve.scheme.reversal.tells:
+            ctx.at_end = solve.values(solve.steps.grid.steps, state[0])
         solve.kept.settle()
         ctx.solve = solve
         ctx.save_for_backward(y0, *state, *rest[extras:])
@@ -161,11 +165,11 @@ class _Reversible(torch.autograd.Function):
             gradients = Accumulator(params)
             solve.check_bm()
             if not solve.scheme.reversal.tells:
-                solve.check_start(y0)
+                solve.check_values(y0, state[0], ctx.at_end)
             reached, adjoint = _retrace(solve, state, grad_state, grad_ys, gradients)
         _check_return(y0, reached[0], state[0], solve.scheme.reversal.exact)
         adjoint[0].add_(sum(w * grad_ys[i] for i, w in solve.weights().get(0, ())))
-        return None, None, *adjoint, *gradients.totals
+        return None, None, None, *adjoint, *gradients.totals
 
 
 def _retrace(

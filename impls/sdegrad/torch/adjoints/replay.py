@@ -3,10 +3,11 @@
 What the SDE is made of is kept, and put back while such a pass runs: parameters, buffers, submodules, the mode
 (`training`) and all other attributes that were assigned in between, as `torch.func.functional_call` does. What was
 written over in place cannot be, nor can random numbers that the SDE draws, or what it has from elsewhere: these are
-detected, by the versions of the tensors and by one evaluation whose values are known, and raise a RuntimeError.
+detected, by the versions of the tensors and by evaluations at the start and at the end, whose values are known, and
+raise a RuntimeError. What makes no difference at either end passes unseen.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -96,6 +97,11 @@ class Kept:
                 f"would see another SDE: something that it depends on has changed. {REMEDY[0].upper()}{REMEDY[1:]}."
             )
         return values
+
+
+def returns(inputs: Iterable[Tensor]) -> bool:
+    """Whether a backward pass may come to these inputs of the forward one."""
+    return torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
 
 
 def version(x: Tensor) -> int:

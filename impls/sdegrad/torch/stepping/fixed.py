@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -12,7 +13,7 @@ from sdegrad.torch.brownian.interval import BrownianInterval
 from sdegrad.torch.brownian.levy import LevyArea
 from sdegrad.torch.returned import differ
 from sdegrad.torch.sde import VectorField
-from sdegrad.torch.start import Start, field_at
+from sdegrad.torch.start import Start, Values, field_at
 from sdegrad.torch.stepping.adaptive import AcceptedGrid
 from sdegrad.torch.types import Area, BrownianMotion, Increment, Progress, Scheme, SolverState, SpaceTime, Time
 
@@ -94,10 +95,16 @@ class Solve:
         later, state = self.advance(state, 0, self.steps.grid.steps)
         return torch.stack(ys + later), state
 
-    def check_start(self, y0: Tensor) -> None:
-        """RuntimeError if the SDE returns other values at the start than before the solve."""
-        (t0,) = self.steps.times([0])
-        self.kept.evaluate(lambda: field_at(self.field, t0, y0.detach(), self.start.noise), self.start[:2])
+    def values(self, k: int, y: Tensor) -> Values:
+        """The drift and the diffusion at grid time k, as in `Start`."""
+        (t,) = self.steps.times([k])
+        return field_at(self.field, t, y.detach(), self.start.noise)
+
+    def check_values(self, y0: Tensor, y1: Tensor, at_end: Values) -> None:
+        """RuntimeError if the SDE returns other values than in the solve, at the start or at the end, where they were
+        `at_end`."""
+        for k, y, known in ((0, y0, self.start[:2]), (self.steps.grid.steps, y1, at_end)):
+            self.kept.evaluate(partial(self.values, k, y), known)
 
     def check_bm(self) -> None:
         """RuntimeError if a Brownian motion of another library gives another increment than at first."""
