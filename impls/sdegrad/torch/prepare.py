@@ -20,7 +20,7 @@ from sdegrad.torch.start import Start, evaluate_start
 from sdegrad.torch.stepping.adaptive import AcceptedGrid, Tolerances, check_steps, plan
 from sdegrad.torch.stepping.fixed import Solve, Steps, increments
 from sdegrad.torch.stepping.parted import check_parted
-from sdegrad.torch.types import BrownianMotion, Outputs, Scheme, SolverState, State, Stats
+from sdegrad.torch.types import BrownianMotion, Increment, Outputs, Scheme, SolverState, State, Stats
 
 
 def prepare(setup: Setup, levy_area: LevyArea = "none") -> Solve:
@@ -56,10 +56,15 @@ def prepare(setup: Setup, levy_area: LevyArea = "none") -> Solve:
     outputs = grid.outputs(times.ts, times.eps)
     solve = Solve(scheme, setup.field, steps, outputs, start, steps_over, setup.extra_solver_state, setup.blocks)
     if isinstance(bm, Foreign):
-        solve = replace(solve, first=(steps.increment, increment))
+        solve = replace(solve, first=(steps.increment, _copied(increment)))
     if given.tolerances is None:
         return replace(solve, steps=replace(steps, progress=setup.progress))
     return _with_adaptive_steps(solve, setup, given.tolerances, times)
+
+
+def _copied(noise: Increment) -> tuple[Tensor, ...]:
+    """Copies of its parts, which `bm` may write over."""
+    return tuple(x.clone() for x in (noise if isinstance(noise, tuple) else (noise,)))
 
 
 def _own_noise(y0: State, times: checks.Times, size: tuple[int, ...], levy_area: LevyArea) -> BrownianMotion:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 from torch.func import functional_call
+from torch.nn.utils import parametrizations, prune
 
 import sdegrad.torch as sd
 
@@ -93,6 +94,8 @@ def rebind(model):
     model.sde.scale = 7.0
     model.sde.factor = torch.full((2,), 5.0)
     model.sde.net[0] = nn.Linear(2, 8)
+    model.sde.net[2].register_forward_hook(lambda _module, _inputs, y: 2 * y)
+    prune.random_unstructured(model.sde.net[3], "weight", 0.5)  # a hook, attributes, and another parameter
     model.eval()
 
 
@@ -124,6 +127,7 @@ WRITTEN = {
     "tensor 'net.0.weight' of Context was written over": step_of_an_optimizer,
     "tensor 'factor' of Context was written over": lambda model: model.sde.factor.mul_(2),
     "tensor 'context' of Context was written over": lambda model: model.sde.context[0].add_(1),
+    "class of 'net.0' in Context was changed": lambda model: parametrizations.weight_norm(model.sde.net[0]),
 }
 ELSEWHERE = {
     "data of a parameter": lambda model: model.sde.net[0].weight.data.mul_(1.5),
@@ -181,11 +185,19 @@ def test_what_the_sde_writes_itself_is_no_error(method, adjoint):
     assert model.sde.calls > 0
 
 
+@pytest.mark.parametrize("keeps", [False, True])
 @pytest.mark.parametrize(("method", "adjoint"), AGAIN)
-def test_a_motion_that_does_not_keep_what_it_draws_is_an_error(method, adjoint):
-    """By a generator of its own: a checkpoint takes its steps again with the same numbers of torch's."""
+def test_a_motion_whose_increments_change_is_an_error(method, adjoint, keeps):
+    """By a generator of its own: a checkpoint takes its steps again with the same numbers of torch's. Or it keeps them,
+    and they are written over before the way back, as is what was handed out."""
     model, own = Model(), torch.Generator().manual_seed(0)
-    ys = model(Y0, method, adjoint, bm=lambda ta, tb: (tb - ta).sqrt() * torch.randn(3, 2, generator=own))
+    kept = 0.125**0.5 * torch.randn(8, 3, 2, generator=own)
+
+    def bm(ta, tb):
+        return kept[round(ta.item() / 0.125)] if keeps else (tb - ta).sqrt() * torch.randn(3, 2, generator=own)
+
+    ys = model(Y0, method, adjoint, bm=bm)
+    kept.normal_(generator=own)
     with pytest.raises(RuntimeError, match=r"bm gave another increment|end elsewhere than before"):
         ys.sum().backward()
 

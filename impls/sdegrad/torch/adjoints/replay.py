@@ -1,10 +1,10 @@
 """A pass that runs the SDE again must meet the SDE of the forward pass.
 
-What the SDE is made of is kept, and put back while such a pass runs: parameters, buffers, submodules, the mode
-(`training`) and all other attributes that were assigned in between, as `torch.func.functional_call` does. What was
-written over in place cannot be, nor can random numbers that the SDE draws, or what it has from elsewhere: these are
-detected, by the versions of the tensors and by evaluations at the start and at the end, whose values are known, and
-raise a RuntimeError. What makes no difference at either end passes unseen.
+What the SDE is made of is kept, and put back while such a pass runs: parameters, buffers, submodules, hooks, the mode
+(`training`) and all other attributes that were assigned, added or deleted in between, as `torch.func.functional_call`
+does. What was written over in place cannot be, nor can the class of a module, random numbers that the SDE draws, or
+what it has from elsewhere: these are detected, by the versions of the tensors and by evaluations at the start and at
+the end, whose values are known, and raise a RuntimeError. What makes no difference at either end passes unseen.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,6 +18,9 @@ from sdegrad.torch.returned import differ
 from sdegrad.torch.types import SDE, Form
 
 _INTERNAL = vars(nn.Module()).keys() - {"training"}
+_HELD = [  # dictionaries of a module; the first three are what it is made of
+    key for key in vars(nn.Module()) if key in ("_parameters", "_buffers", "_modules") or key.startswith("_forward_")
+]
 _ABSENT = object()
 REMEDY = 'call backward() first, or use adjoint="backprop", which does not run the SDE again'
 
@@ -28,8 +31,11 @@ class Kept:
 
     def __init__(self, sde: SDE) -> None:
         self._name = type(sde).__name__
-        self._places = [(name, place, _entries(place)) for name, place in _places(sde)]
+        modules = list(_modules(sde))
+        self._kinds = [(name, module, type(module)) for name, module in modules]
+        self._places = [(name, place, _entries(place)) for name, place in _places(sde, modules)]
         self._versions = [(f"{name}{key}", x, version(x)) for name, key, x in self._tensors()]
+        self._written: list[set[Any]] = [set() for _ in self._places]
 
     def _tensors(self) -> Iterator[tuple[str, str, Tensor]]:
         for name, _, values in self._places:
@@ -40,7 +46,7 @@ class Kept:
 
     def settle(self) -> None:
         """Call it after the forward pass: from now on, what changes is put back or detected."""
-        self._places = [(name, place, _same(values, place)) for name, place, values in self._places]
+        self._written = [{key for key, *_ in _changes(place, values)} for _, place, values in self._places]
         self._versions = [(name, x, known) for name, x, known in self._versions if version(x) == known]
 
     @contextmanager
@@ -52,22 +58,25 @@ class Kept:
                     f"the tensor {name!r} of {self._name} was written over between the solve and its backward pass, "
                     f"which would see another SDE: {REMEDY}, or assign a new tensor."
                 )
+        for name, module, kind in self._kinds:
+            if type(module) is not kind:
+                raise RuntimeError(
+                    f"the class of {name!r} in {self._name} was changed between the solve and its backward pass (by "
+                    f"a parametrization, say), which would see another SDE: {REMEDY}."
+                )
         later = [
-            (place, key, place.get(key, _ABSENT), value)
-            for _, place, values in self._places
-            for key, value in values.items()
-            if place.get(key, _ABSENT) is not value
+            (place, *change)
+            for (_, place, values), written in zip(self._places, self._written, strict=True)
+            for change in _changes(place, values)
+            if change[0] not in written
         ]
         try:
             for place, key, _, value in later:
-                place[key] = value
+                _put(place, key, value)
             yield
         finally:
             for place, key, value, _ in later:
-                if value is _ABSENT:
-                    place.pop(key, None)
-                else:
-                    place[key] = value
+                _put(place, key, value)
 
     def around(self, function: Form) -> Form:
         """`function`, called with the SDE put back, for calls that come later."""
@@ -109,28 +118,46 @@ def version(x: Tensor) -> int:
     return 0 if x.is_inference() else x._version
 
 
-def _places(sde: SDE) -> Iterator[tuple[str, dict[str, Any]]]:
+def _modules(sde: SDE) -> Iterator[tuple[str, nn.Module]]:
+    """The SDE, or what it holds, as far as these are modules, and all their submodules."""
+    own = {"": sde} if isinstance(sde, nn.Module) else getattr(sde, "__dict__", {})
+    for key, value in own.items():
+        if isinstance(value, nn.Module):
+            for name, module in value.named_modules():
+                yield ".".join(filter(None, (key, name))), module
+
+
+def _places(sde: SDE, modules: Iterable[tuple[str, nn.Module]]) -> Iterator[tuple[str, dict[Any, Any]]]:
     """The dictionaries in which the SDE finds what it is made of."""
-    modules = dict(sde.named_modules()) if isinstance(sde, nn.Module) else {}
-    if not modules:
-        attributes = getattr(sde, "__dict__", {})
-        yield "", attributes
-        for key, value in attributes.items():
-            if isinstance(value, nn.Module):
-                modules |= {f"{key}.{name}".rstrip("."): m for name, m in value.named_modules()}
-    for name, module in modules.items():
+    if not isinstance(sde, nn.Module):
+        yield "", getattr(sde, "__dict__", {})
+    for name, module in modules:
         prefix = f"{name}." if name else ""
-        for place in (vars(module), module._parameters, module._buffers, module._modules):
-            if type(place) is dict:
+        attributes = vars(module)
+        for place in (attributes, *(attributes.get(key) for key in _HELD)):
+            if isinstance(place, dict):
                 yield prefix, place
 
 
-def _entries(place: Mapping[str, Any]) -> dict[str, Any]:
+def _entries(place: Mapping[Any, Any]) -> dict[Any, Any]:
     return {key: value for key, value in place.items() if key not in _INTERNAL}
 
 
-def _same(values: dict[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if now.get(key, _ABSENT) is value}
+def _changes(place: Mapping[Any, Any], values: Mapping[Any, Any]) -> Iterator[tuple[Any, Any, Any]]:
+    """Yields (key, value in `place`, value in `values`) where they are not the same; _ABSENT where it is not there."""
+    if not (place or values):
+        return  # most hooks, quickly
+    for key in place.keys() - _INTERNAL | values.keys():
+        now, then = place.get(key, _ABSENT), values.get(key, _ABSENT)
+        if now is not then:
+            yield key, now, then
+
+
+def _put(place: dict[Any, Any], key: Any, value: Any) -> None:
+    if value is _ABSENT:
+        place.pop(key, None)
+    else:
+        place[key] = value
 
 
 def _random_states(tensors: list[Tensor]) -> list[Tensor]:

@@ -75,7 +75,7 @@ class Solve:
     another grid, with another Levy area.
     extra: the state at the start beside the solution, if it is given. blocks: `compiled.Blocks` to go through, if any.
     kept, first: for a pass that runs the SDE again: `replay.Kept`, and for a Brownian motion of another library the
-    query by index with its first answer.
+    query by index with copies of its first answer.
     """
 
     scheme: Scheme
@@ -87,7 +87,7 @@ class Solve:
     extra: SolverState | None = None
     blocks: Any = None
     kept: Any = None
-    first: tuple[Callable[[int], Increment], Increment] | None = None
+    first: tuple[Callable[[int], Increment], tuple[Tensor, ...]] | None = None
 
     def run(self, y0: Tensor) -> tuple[Tensor, SolverState]:
         """The outputs [outputs, *paths, dim] and the state at the end; autograd sees every step of it."""
@@ -111,8 +111,8 @@ class Solve:
         if self.first is None:
             return
         increment, known = self.first
-        again, known = (dW if isinstance(dW, tuple) else (dW,) for dW in (increment(0), known))
-        if any(map(differ, again, known)):
+        again = increment(0)
+        if any(map(differ, again if isinstance(again, tuple) else (again,), known)):
             raise RuntimeError(
                 "bm gave another increment for the same times than before the solve, so that the backward pass would "
                 'see another path; let it keep what it draws, or use adjoint="backprop".'
