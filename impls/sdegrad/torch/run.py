@@ -23,7 +23,8 @@ from sdegrad.torch.warn import warn
 
 def run(setup: Setup, adjoint: str, adjoint_params: Iterable[Tensor] | None, options: BacksolveOptions | None) -> Any:
     """Solve with this adjoint, and return what `sdeint` returns. options: those of "backsolve", None for others."""
-    y0, kept = setup.y0, None if adjoint == "backprop" else Kept(setup.given.sde)
+    y0 = setup.y0
+    kept = None if adjoint == "backprop" else Kept(setup.given.sde, y0.device)
     if adjoint in ("backprop", "checkpoint"):
         solve = replace(prepare(setup), kept=kept)
         y0 = y0.to(solve.start.dtype)

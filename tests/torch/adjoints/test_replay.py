@@ -117,6 +117,25 @@ def test_what_is_bound_anew_is_put_back_for_the_way_back_alone(method, adjoint):
     assert torch.equal(*grads)
 
 
+@pytest.mark.filterwarnings("ignore:the way back of the reversible adjoint ended off")  # to bfloat16
+@pytest.mark.parametrize("solved", [True, False])
+@pytest.mark.parametrize(("method", "adjoint"), AGAIN)
+def test_the_way_back_has_the_autocast_of_the_solve(method, adjoint, solved):
+    """PyTorch advises to call backward outside of it. `solved`: whether the solve is in it, or the way back."""
+    grads = []
+    for how in ("backprop", adjoint):
+        model = Model().float()
+        model.sde.context, model.sde.other = (0.0,), [1.0]
+        with torch.autocast("cpu", torch.bfloat16, enabled=solved):
+            ys = model(Y0.float(), method, how)
+        with torch.autocast("cpu", torch.bfloat16, enabled=not solved and how != "backprop"):
+            grads.append(gradient(ys, list(model.parameters())))
+    assert grads[0].abs().max() > 0.1
+    exact = adjoint == "reversible" and not solved
+    limit = 1e-4 if exact else near(method, adjoint) + 2 * torch.finfo(torch.bfloat16).eps
+    assert (grads[1] - grads[0]).abs().max() < limit * grads[0].abs().max()
+
+
 def step_of_an_optimizer(model):
     for p in model.parameters():
         p.grad = torch.ones_like(p)

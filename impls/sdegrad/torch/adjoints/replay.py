@@ -2,13 +2,14 @@
 
 What the SDE is made of is kept, and put back while such a pass runs: parameters, buffers, submodules, hooks, the mode
 (`training`) and all other attributes that were assigned, added or deleted in between, as `torch.func.functional_call`
-does. What was written over in place cannot be, nor can the class of a module, random numbers that the SDE draws, or
-what it has from elsewhere: these are detected, by the versions of the tensors and by evaluations at the start and at
-the end, whose values are known, and raise a RuntimeError. What makes no difference at either end passes unseen.
+does; and the state of autocast. What was written over in place cannot be, nor can the class of a module, random numbers
+that the SDE draws, or what it has from elsewhere: these are detected, by the versions of the tensors and by evaluations
+at the start and at the end, whose values are known, and raise a RuntimeError. What makes no difference at either end
+passes unseen.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -29,8 +30,9 @@ class Kept:
     """The parts of an SDE: parameters, buffers, attributes. Made before the forward pass, and settled after it: what
     the SDE itself writes in that pass (a count of its calls, running statistics) is left as it is."""
 
-    def __init__(self, sde: SDE) -> None:
+    def __init__(self, sde: SDE, device: torch.device) -> None:
         self._name = type(sde).__name__
+        self._autocast = [(kind, *_autocast(kind)) for kind in {"cpu", device.type}]
         modules = list(_modules(sde))
         self._kinds = [(name, module, type(module)) for name, module in modules]
         self._places = [(name, place, _entries(place)) for name, place in _places(sde, modules)]
@@ -73,7 +75,11 @@ class Kept:
         try:
             for place, key, _, value in later:
                 _put(place, key, value)
-            yield
+            with ExitStack() as autocasts:
+                for kind, *state in self._autocast:
+                    if _autocast(kind) != tuple(state):
+                        autocasts.enter_context(torch.autocast(kind, state[1], state[0]))
+                yield
         finally:
             for place, key, value, _ in later:
                 _put(place, key, value)
@@ -116,6 +122,10 @@ def returns(inputs: Iterable[Tensor]) -> bool:
 def version(x: Tensor) -> int:
     """A number that changes each time that the tensor is written to."""
     return 0 if x.is_inference() else x._version
+
+
+def _autocast(kind: str) -> tuple[bool, torch.dtype]:
+    return torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)
 
 
 def _modules(sde: SDE) -> Iterator[tuple[str, nn.Module]]:
