@@ -11,6 +11,7 @@ from sdegrad.torch import checks
 from tests.torch.sdes import motion, neural, state
 
 Y0 = state()
+JAGGED = torch.jagged
 TS = (0.0, 1.0)
 
 
@@ -45,6 +46,21 @@ class Odd(Untyped):
 
 class Empty:
     noise_type, sde_type = "diagonal", "stratonovich"
+
+
+class Fields(Typed):
+    """Drift and diffusion that return as given of (t, y)."""
+
+    def __init__(self, noise_type="diagonal", **fields):
+        self.noise_type = noise_type
+        vars(self).update(fields)
+
+
+class Writing(Typed):
+    """Its product writes into dW."""
+
+    def g_prod(self, _t, _y, dW):
+        return dW.mul_(2)
 
 
 DIAGONAL = neural("diagonal")
@@ -134,7 +150,7 @@ REFUSED = {
     "0.2 follows 0.5": lambda: sd.sdeint(DIAGONAL, Y0, (0.0, 0.5, 0.2)),
     "1.0 follows 1.0": lambda: sd.sdeint(DIAGONAL, Y0, torch.tensor([0.0, 1.0, 1.0])),
     "inf follows 0.0": lambda: sd.sdeint(DIAGONAL, Y0, (0.0, math.inf)),
-    r"one axis, got the shape \(1, 2\)": lambda: sd.sdeint(DIAGONAL, Y0, torch.tensor([[0.0, 1.0]])),
+    r"one axis and hold numbers, got the shape \(1, 2\)": lambda: sd.sdeint(DIAGONAL, Y0, torch.tensor([[0.0, 1.0]])),
     "ts requires a gradient": lambda: sd.sdeint(DIAGONAL, Y0, torch.tensor(TS, requires_grad=True)),
     "got dt=0.0": lambda: sd.sdeint(DIAGONAL, Y0, TS, dt=0.0),
     "got dt=-0.1": lambda: sd.sdeint(DIAGONAL, Y0, TS, dt=-0.1),
@@ -159,6 +175,23 @@ REFUSED = {
     r"bm gave an increment of \(\(5,\), ": lambda: sd.sdeint(DIAGONAL, Y0, TS, bm=lambda *_: torch.ones(5)),
     "bm gave an increment of float": lambda: sd.sdeint(DIAGONAL, Y0, TS, bm=lambda ta, tb: float(tb - ta)),
     "bm must be callable": lambda: sd.sdeint(DIAGONAL, Y0, TS, bm=torch.ones(3, 2)),
+    "bm gave an increment of tuple": lambda: sd.sdeint(DIAGONAL, Y0, TS, bm=lambda *_: (Y0,)),
+    "an object, got the class Typed; make one, e.g. Typed": lambda: sd.sdeint(Typed, Y0, TS),
+    "floating dtype, got torch.float8": lambda: sd.sdeint(DIAGONAL, Y0.to(torch.float8_e4m3fn), TS),
+    "y0 must be dense .* nested": lambda: sd.sdeint(DIAGONAL, torch.nested.nested_tensor([Y0[0]], layout=JAGGED), TS),
+    "ts must have one axis and hold numbers, .* on meta": lambda: sd.sdeint(DIAGONAL, Y0, torch.ones(2, device="meta")),
+    "drift must be on the device of y0, cpu, got meta": lambda: sd.sdeint(Fields(f=lambda t, y: y.to("meta")), Y0, TS),
+    "f_and_g must return two tensors, .* got .3, 2.": lambda: sd.sdeint(Fields(f_and_g=lambda t, y: y), Y0, TS),
+    "writes into the state y or the time t": lambda: sd.sdeint(Fields(f=lambda t, y: y * t.add_(1)), Y0, TS),
+    "writes into the Brownian increment dW": lambda: sd.sdeint(Writing(), Y0, TS, dt=0.1),
+    "must not depend on y, but it is another at": lambda: sd.sdeint(
+        Fields("additive", g=lambda t, y: torch.sin(2 * math.pi * y).unsqueeze(-1)), Y0, TS
+    ),
+    "grad_free of milstein must be True or False, got 'no'": lambda: sd.sdeint(
+        DIAGONAL, Y0, TS, method="milstein", options={"grad_free": "no"}
+    ),
+    "rtol must be finite .* got tensor": lambda: sd.sdeint(DIAGONAL, Y0, TS, adaptive=True, rtol=torch.ones(2)),
+    "'noise_type', but .* no such method": lambda: sd.sdeint(DIAGONAL, Y0, TS, names={"drift": "noise_type"}),
     "unknown key 'dirft' in names": lambda: sd.sdeint(DIAGONAL, Y0, TS, names={"dirft": "f"}),
     "has no such method": lambda: sd.sdeint(DIAGONAL, Y0, TS, names={"drift": "mu"}),
 }

@@ -10,9 +10,10 @@ from torch import Tensor
 from sdegrad.grid import EPS64, Grid, check_times, covers
 from sdegrad.methods import METHODS, NoiseType, SDEType
 from sdegrad.torch.base_sde import check_types
+from sdegrad.torch.brownian.base import FLOATING
 from sdegrad.torch.brownian.levy import LEVY_AREAS, LevyArea
 from sdegrad.torch.methods import SOLVERS
-from sdegrad.torch.types import SDE, Area, BrownianMotion, Number, SolverState, State
+from sdegrad.torch.types import SDE, Area, BrownianMotion, Number, SolverState, SpaceTime, State
 
 ADJOINTS = ("backprop", "reversible", "checkpoint", "backsolve")
 
@@ -29,6 +30,8 @@ class Times(NamedTuple):
 
 
 def check_sde(sde: SDE) -> None:
+    if isinstance(sde, type):
+        raise ValueError(f"the SDE must be an object, got the class {sde.__name__}; make one, e.g. {sde.__name__}().")
     for name in ("noise_type", "sde_type"):
         if not hasattr(sde, name):
             raise ValueError(f"{type(sde).__name__} has no attribute {name}; set it, or derive from BaseSDE.")
@@ -89,11 +92,11 @@ def check_adjoint(adjoint: str, method: str) -> None:
 
 
 def check_state(y0: object) -> None:
-    if not isinstance(y0, Tensor) or not y0.is_floating_point():
+    if not isinstance(y0, Tensor) or y0.dtype not in FLOATING:
         what = str(y0.dtype) if isinstance(y0, Tensor) else type(y0).__name__
         raise ValueError(f"y0 must be a tensor of a floating dtype, got {what}; convert it, e.g. y0.float().")
-    if y0.is_meta or y0.layout != torch.strided:
-        what = "on the device meta" if y0.is_meta else f"of the layout {y0.layout}"
+    if y0.is_meta or y0.is_nested or y0.layout != torch.strided:
+        what = "on the device meta" if y0.is_meta else "nested" if y0.is_nested else f"of the layout {y0.layout}"
         raise ValueError(f"y0 must be dense and hold numbers, but is {what}; pass y0.to_dense(), or real values.")
     if y0.dim() == 0 or y0.numel() == 0:
         raise ValueError(f"y0 must have the shape (*paths, dim) and be non-empty, got {tuple(y0.shape)}.")
@@ -106,8 +109,8 @@ def read_times(ts: Any, dt: Any, dtype: torch.dtype) -> Times:
     check_no_gradient(ts=ts, dt=dt)
     given, eps = ts, EPS64
     if isinstance(ts, Tensor):
-        if ts.dim() != 1:
-            raise ValueError(f"ts must have one axis, got the shape {tuple(ts.shape)}.")
+        if ts.dim() != 1 or ts.is_meta:
+            raise ValueError(f"ts must have one axis and hold numbers, got the shape {tuple(ts.shape)} on {ts.device}.")
         if ts.is_floating_point():
             dtype = ts.dtype
             # An ulp of a half precision is as long as a step, so these are taken at their face value.
@@ -186,7 +189,7 @@ def check_progress(progress: object) -> None:
 
 def check_noise(noise: Any, shape: tuple[int, ...], y0: State) -> None:
     """`noise`, the first increment [*paths, noise] with its Levy area, must have the dtype and device of the state."""
-    parts = noise if isinstance(noise, tuple) else (noise,)
+    parts = noise if isinstance(noise, Area | SpaceTime) else (noise,)
     shapes = (shape, (*shape, shape[-1]) if isinstance(noise, Area) else shape)
     for dW, needed in zip(parts, shapes, strict=False):
         got = (tuple(dW.shape), dW.dtype, dW.device) if isinstance(dW, Tensor) else type(dW).__name__

@@ -16,7 +16,8 @@ from sdegrad.torch.brownian.interval import BrownianInterval
 from sdegrad.torch.brownian.levy import LEVY_AREAS, LevyArea
 from sdegrad.torch.logqp import split_log_ratio
 from sdegrad.torch.methods import make_scheme
-from sdegrad.torch.start import Start, evaluate_start
+from sdegrad.torch.returned import version
+from sdegrad.torch.start import Start, check_unwritten, evaluate_start
 from sdegrad.torch.stepping.adaptive import AcceptedGrid, Tolerances, check_steps, plan
 from sdegrad.torch.stepping.fixed import Solve, Steps, increments
 from sdegrad.torch.stepping.parted import check_parted
@@ -55,7 +56,10 @@ def prepare(setup: Setup, levy_area: LevyArea = "none") -> Solve:
     _check_extra(setup, scheme, start)
     outputs = grid.outputs(times.ts, times.eps)
     solve = Solve(scheme, setup.field, steps, outputs, start, steps_over, setup.extra_solver_state, setup.blocks)
-    if isinstance(bm, Foreign):
+    if not isinstance(bm, Foreign):  # which may write into what it returned
+        W = increment if isinstance(increment, Tensor) else increment.W
+        solve = replace(solve, drawn=(W, version(W)))
+    else:
         solve = replace(solve, first=(steps.increment, _copied(increment)))
     if given.tolerances is None:
         return replace(solve, steps=replace(steps, progress=setup.progress))
@@ -115,6 +119,9 @@ def result(setup: Setup, solve: Solve, ys: Outputs, state: SolverState) -> Any:
     """ys [outputs, *paths, dim]; and, in a tuple, the log-ratio, the rest of the state and `Stats`, where wanted."""
     log_ratio = ()
     _check_kept_kind(state[0], setup.y0, solve.start.dtype)
+    if solve.drawn is not None:
+        W, known = solve.drawn
+        check_unwritten("the Brownian increment dW", version(W) == known)
     check_parted(solve, ys, state)
     if setup.given.logqp:
         ys, *log_ratio = split_log_ratio(ys)

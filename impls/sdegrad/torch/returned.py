@@ -18,8 +18,9 @@ def of_one_kind(role: str, method: Form) -> Form:
         if len(sizes) == i:
             sizes.append(size)
         elif sizes[i] != size:
-            got = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
-            raise ValueError(f"{role} returned {got}, and another shape at first; it must not change during a solve.")
+            raise ValueError(
+                f"{role} returned {_kind(x)}, and another shape at first; it must not change during a solve."
+            )
         if size < 0 or x.dtype is y.dtype or torch.promote_types(x.dtype, y.dtype) != y.dtype:
             return x
         return x.to(y.dtype)
@@ -28,10 +29,22 @@ def of_one_kind(role: str, method: Form) -> Form:
         return taken(method(t, y, *dW), y, 0)
 
     def pair(t: Time, y: State, *dW: Noise) -> Any:
-        first, second = method(t, y, *dW)
+        both = method(t, y, *dW)
+        if not isinstance(both, tuple | list) or len(both) != 2:
+            raise ValueError(f"{role} must return two tensors, of the drift and of the diffusion, got {_kind(both)}.")
+        first, second = both
         return taken(first, y, 0), taken(second, y, 1)
 
     return pair if role in ("f_and_g", "f_and_g_prod") else single
+
+
+def _kind(x: Any) -> Any:
+    return tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
+
+
+def version(x: Tensor) -> int:
+    """A number that changes each time that the tensor is written to."""
+    return 0 if x.is_inference() else x._version
 
 
 def differ(x: Tensor, known: Tensor) -> bool:

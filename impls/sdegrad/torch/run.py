@@ -48,8 +48,10 @@ def _params(sde: SDE, adjoint_params: Iterable[Tensor] | None) -> list[Tensor]:
             f"the adjoint must know its parameters, but {type(sde).__name__} is no nn.Module; derive from "
             "nn.Module, or pass adjoint_params: the tensors that gradients shall reach, () for none."
         )
-    if isinstance(adjoint_params, Tensor):
-        raise ValueError("adjoint_params is a tensor, but must be a sequence of tensors; pass (it,).")
+    if isinstance(adjoint_params, Tensor) or not isinstance(adjoint_params, Iterable | None):
+        raise ValueError(
+            f"adjoint_params is a {type(adjoint_params).__name__}, but must be a sequence of tensors; pass (it,)."
+        )
     params = list(sde.parameters() if adjoint_params is None else adjoint_params)
     for p in params:
         if not isinstance(p, Tensor):

@@ -146,7 +146,7 @@ def own_methods(sde: SDE, names: Mapping[str, str]) -> dict[str, Form]:
     for key, name in names.items():
         if key not in ROLES:
             raise ValueError(f"unknown key {key!r} in names; the keys are {', '.join(ROLES)}.")
-        if not (isinstance(name, str) and hasattr(sde, name)):
+        if not (isinstance(name, str) and callable(getattr(sde, name, None))):
             raise ValueError(f"names maps {key!r} to {name!r}, but {type(sde).__name__} has no such method.")
     methods = {role: getattr(sde, names.get(key, role), None) for key, role in ROLES.items()}
     return {role: method for role, method in methods.items() if method is not None}

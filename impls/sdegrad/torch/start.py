@@ -5,9 +5,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from sdegrad.torch.returned import version
 from sdegrad.torch.sde import VectorField
 from sdegrad.torch.types import BrownianMotion, State, Time
 
+ELSEWHERE = 0.7071  # no period of a function that is likely to be met
 Values = tuple[Tensor | None, Tensor | None]  # of drift and diffusion, as in `Start`
 
 
@@ -26,18 +28,22 @@ class Start(NamedTuple):
 
 def evaluate_start(field: VectorField, noise_type: str, t0: Time, y0: State, bm: BrownianMotion | None) -> Start:
     """Evaluate the vector field at y0. ValueError if a shape does not fit the state and the noise type, or if the SDE
-    writes into y."""
+    writes into t or y."""
     y = y0.clone()  # so that an SDE that writes to it does no harm
-    version = y._version
+    versions = version(t0), version(y)
     start = _start(field, noise_type, t0, y, bm)
-    if y._version != version:
-        raise ValueError(
-            "the drift or the diffusion writes into the state y, which the solver needs again; use operations that "
-            "make a new tensor, such as y * a in place of y.mul_(a)."
-        )
+    check_unwritten("the state y or the time t", (version(t0), version(y)) == versions)
     if noise_type == "additive" and start.g0 is not None:
-        _check_additive(start.g0, field.g(t0, y0.detach() + 1))
+        _check_additive(start.g0, field.g(t0, y0.detach() + ELSEWHERE))
     return start
+
+
+def check_unwritten(what: str, unwritten: bool) -> None:
+    if not unwritten:
+        raise ValueError(
+            f"the drift or the diffusion writes into {what}, which the solver needs again; use operations that make a "
+            "new tensor, such as y * a in place of y.mul_(a)."
+        )
 
 
 def field_at(field: VectorField, t: Time, y: State, noise: tuple[int, ...]) -> Values:
@@ -81,11 +87,13 @@ def _check_shape(what: str, value: object, y0: State, expected: tuple[int, ...])
             f"{what} must have the shape {expected} for a state of shape {tuple(y0.shape)}, got {got}; "
             "reshape or expand what the SDE returns, or correct its noise_type."
         )
+    if isinstance(value, Tensor) and value.device != y0.device:
+        raise ValueError(f"{what} must be on the device of y0, {y0.device}, got {value.device}; move the SDE, or y0.")
 
 
 def _check_additive(g: Tensor, elsewhere: Tensor) -> None:
     if not torch.allclose(g, elsewhere, equal_nan=True):
         raise ValueError(
-            "the diffusion of noise_type 'additive' must not depend on y, but it differs between y0 and y0 + 1; "
+            f"the diffusion of noise_type 'additive' must not depend on y, but it is another at y0 + {ELSEWHERE}; "
             "set noise_type to 'general' (or to 'diagonal' or 'scalar', where it is)."
         )

@@ -25,6 +25,8 @@ REFUSED = [
     ({"size": (2,), "W": torch.zeros(3, dtype=torch.float64)}, "shape must be the same"),
     ({"size": None, "W": torch.zeros(3)}, "dtype must be the same"),
     ({"dtype": torch.int32}, "floating"),
+    ({"dtype": torch.float8_e5m2}, "floating, of 16 bits or more"),
+    ({"device": "meta"}, "got meta"),
     ({"t1": torch.ones(2)}, "t1 must be a number"),
     ({"dt": 0.0}, "dt must be a positive"),
     ({"dt": 1e-300}, "above the resolution"),
@@ -53,6 +55,11 @@ def test_refused_queries():
         bm(0.5, float("nan"))
     with pytest.raises(ValueError, match=r"ta=0\.6, tb=0\.3"):
         bm(0.6, 0.3)
+    for query in ((0.1, torch.ones(2)), (torch.ones(1, device="meta"), 1.0)):
+        with pytest.raises(ValueError, match=r"t[ab] must be a number or a tensor without axes, got"):
+            bm(*query)
+    with pytest.raises(ValueError, match=r"5e\+11 cells of dt=1e-12, so of 1e\+12 numbers, .* make dt larger"):
+        interval(dt=1e-12)(0.25, 0.75)  # it would never end
     with pytest.raises(RuntimeError):  # as torchsde
         bm(0.6, 0.3)
     torch.testing.assert_close(bm(0.9, torch.tensor(1 + 4e-7)), bm(0.9, 1.0), rtol=0.0, atol=0.0)

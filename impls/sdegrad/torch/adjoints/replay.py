@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sdegrad.torch.returned import differ
+from sdegrad.torch.returned import differ, version
 from sdegrad.torch.types import SDE, Form
 
 _INTERNAL = vars(nn.Module()).keys() - {"training"}
@@ -117,11 +117,6 @@ class Kept:
 def returns(inputs: Iterable[Tensor]) -> bool:
     """Whether a backward pass may come to these inputs of the forward one."""
     return torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
-
-
-def version(x: Tensor) -> int:
-    """A number that changes each time that the tensor is written to."""
-    return 0 if x.is_inference() else x._version
 
 
 def _autocast(kind: str) -> tuple[bool, torch.dtype]:

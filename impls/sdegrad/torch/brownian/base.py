@@ -16,7 +16,7 @@ from sdegrad.torch.brownian.rng import Sample
 
 TimeLike = float | int | Tensor | np.floating
 
-
+FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _CPU = torch.device("cpu")
 
 
@@ -92,16 +92,16 @@ def relative_spacing(t: TimeLike) -> float:
 
 def check_interval(t0: TimeLike, t1: TimeLike) -> tuple[float, float]:
     """The ends as floats. ValueError unless they are finite and t0 <= t1."""
-    start, end = _number("t0", t0), _number("t1", t1)
+    start, end = number("t0", t0), number("t1", t1)
     if not (math.isfinite(start) and math.isfinite(end) and start <= end):
         raise ValueError(f"the ends must be finite with t0 <= t1, got t0={start}, t1={end}; exchange or bound them.")
     return start, end
 
 
-def _number(name: str, value: Any) -> float:
+def number(name: str, value: Any) -> float:
     try:
         return float(value)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:  # NotImplementedError too, of a tensor on meta
         raise ValueError(f"{name} must be a number or a tensor without axes, got {value!r}; pass a float.") from error
 
 
@@ -110,12 +110,12 @@ def check_options(
 ) -> LevyArea:
     """The Levy area by its type. ValueError for an option out of range; `ends` set the resolution of time."""
     least = 2 * resolution(*ends)  # either end of a cell may be off so far
-    if dt is not None and not least < _number("dt", dt) < math.inf:
+    if dt is not None and not least < number("dt", dt) < math.inf:
         raise ValueError(
             f"dt must be a positive finite number, above the resolution {least:g} of time, or None, got dt={dt}; "
             "pass the step of the solver."
         )
-    if not (math.isfinite(_number("tol", tol)) and tol >= 0):
+    if not (math.isfinite(number("tol", tol)) and tol >= 0):
         raise ValueError(f"tol must be finite and not negative, got tol={tol}; pass 0 for the resolution of float64.")
     if outside not in ("error", "clamp"):
         raise ValueError(f'outside must be "error" or "clamp", got {outside!r}; leave it out for "error".')
@@ -144,8 +144,10 @@ def check_sample(
     if shape is None:
         raise ValueError("the shape of a sample is not known; pass size=(paths, noise), or W or H of that shape.")
     dtype = torch.get_default_dtype() if dtype is None else dtype
-    if not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
-        raise ValueError(f"the dtype must be floating, got {dtype}; pass e.g. dtype=torch.float32.")
+    if dtype not in FLOATING:
+        raise ValueError(f"the dtype must be floating, of 16 bits or more, got {dtype}; pass e.g. dtype=torch.float32.")
+    if place is not None and place.type == "meta":
+        raise ValueError("the device must be one that holds numbers, got meta; leave it out for the CPU.")
     return Sample(shape, dtype, _CPU if place is None else place)
 
 

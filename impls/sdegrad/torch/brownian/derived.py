@@ -6,7 +6,7 @@ from typing import Any, SupportsIndex
 import torch
 from torch import Tensor
 
-from sdegrad.torch.brownian.base import BaseBrownian, SampledBrownian, TimeLike
+from sdegrad.torch.brownian.base import BaseBrownian, SampledBrownian, TimeLike, number
 from sdegrad.torch.brownian.interval import BrownianInterval
 from sdegrad.torch.brownian.rng import Sample
 
@@ -41,12 +41,18 @@ class _Points(_Wrapper):
         return (self._w0 + answer[0], *answer[1:]) if isinstance(answer, tuple) else self._w0 + answer
 
 
+def _tensor(w0: object) -> Tensor:
+    if not isinstance(w0, Tensor):
+        raise ValueError(f"w0 must be a tensor, got a {type(w0).__name__}; pass torch.as_tensor(w0).")
+    return w0
+
+
 class BrownianPath(_Points):
     """Brownian motion from (t0, w0) on, without end. `window_size` has no effect, as in torchsde."""
 
     def __init__(self, t0: TimeLike, w0: Tensor, window_size: int = 8) -> None:  # noqa: ARG002
-        self._w0 = w0
-        start = float(t0)
+        self._w0 = _tensor(w0)
+        start = number("t0", t0)
         self._wrap(BrownianInterval(start, start + _ENDLESS, w0.shape, w0.dtype, w0.device, dt=_CELL, outside="clamp"))
 
 
@@ -69,7 +75,7 @@ class BrownianTree(_Points):
         cache_depth: int = 9,  # noqa: ARG002
         safety: float | None = None,  # noqa: ARG002
     ) -> None:
-        self._w0 = w0
+        self._w0 = _tensor(w0)
         self._wrap(
             BrownianInterval(
                 t0,

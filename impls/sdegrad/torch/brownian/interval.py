@@ -5,6 +5,7 @@ structure: cells of a grid of step `dt`, each with its own counter-based seed, a
 for queries that are not on the grid.
 """
 
+import math
 from collections.abc import Sequence
 from functools import reduce
 from typing import Any, SupportsIndex
@@ -30,6 +31,8 @@ from sdegrad.torch.brownian.portable import normals_of
 from sdegrad.torch.brownian.rng import Lock, check_entropy, derive, root_seed, time_counter
 from sdegrad.torch.eager import eager
 from sdegrad.torch.warn import warn
+
+MOST_NUMBERS = 10**10  # minutes
 
 
 class BrownianInterval(SampledBrownian):
@@ -174,10 +177,19 @@ class BrownianInterval(SampledBrownian):
             pieces.append(self._inside(i, a, b if i == j else self.grid.time(i + 1), area))
             i += 1
         if i < j:
+            self._check_sum(j - i)
             pieces.append(self._union(i, j, area))
         if not b_on_grid and i <= j:
             pieces.append(self._inside(j, self.grid.time(j), b, area))
         return pieces
+
+    def _check_sum(self, cells: int) -> None:
+        numbers = cells * math.prod(self.shape)
+        if numbers > MOST_NUMBERS:
+            raise ValueError(
+                f"the query is of {cells:.3g} cells of dt={self.dt}, so of {numbers:.3g} numbers, of which at most "
+                f"{MOST_NUMBERS:.0e} are drawn for one answer; make dt larger, or leave it out."
+            )
 
     def _cell(self, k: int, area: bool) -> Increment:
         cell = self._cells.cell(k)

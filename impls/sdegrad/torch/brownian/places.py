@@ -4,7 +4,7 @@ import math
 from typing import NamedTuple
 
 from sdegrad.grid import EPS64, Grid, covers
-from sdegrad.torch.brownian.base import QueryOrderError, TimeLike, relative_spacing
+from sdegrad.torch.brownian.base import QueryOrderError, TimeLike, number, relative_spacing
 from sdegrad.torch.warn import warn
 
 
@@ -21,7 +21,7 @@ def located(grid: Grid, ta: TimeLike, tb: TimeLike, outside: str) -> tuple[Place
     as `outside` says."""
     floats = type(ta) is float and type(tb) is float
     eps = EPS64 if floats else max(relative_spacing(ta), relative_spacing(tb))
-    start, end = _place(grid, float(ta), eps, outside), _place(grid, float(tb), eps, outside)
+    start, end = _place(grid, number("ta", ta), eps, outside), _place(grid, number("tb", tb), eps, outside)
     if start.t > end.t and not (start.on_grid and end.on_grid and start.k == end.k):
         raise QueryOrderError(f"a query needs ta <= tb, got ta={start.t}, tb={end.t}; exchange them and negate W.")
     return start, end

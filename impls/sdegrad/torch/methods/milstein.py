@@ -53,14 +53,16 @@ def _without_derivative(
     return g * dW + (field.entries(t0, y + k + g * root) - g) * (v / (2 * root))
 
 
-def scheme(sde_type: str, noise_type: str, *, grad_free: bool = False) -> Scheme:
+def scheme(sde_type: str, noise_type: str, *, grad_free: object = False) -> Scheme:
     """The scheme for these types. grad_free: two evaluations of the diffusion in place of one and its derivative."""
     if noise_type == "additive":
         return euler.SCHEME  # nothing to differentiate
+    if grad_free not in (False, True):
+        raise ValueError(f"the option grad_free of milstein must be True or False, got {grad_free!r}.")
     steps = {
         ("ito", False): step_ito,
         ("ito", True): step_ito_grad_free,
         ("stratonovich", False): step_stratonovich,
         ("stratonovich", True): step_stratonovich_grad_free,
     }
-    return Scheme(solution_only, steps[sde_type, grad_free])
+    return Scheme(solution_only, steps[sde_type, bool(grad_free)])

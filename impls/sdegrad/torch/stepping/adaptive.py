@@ -140,7 +140,8 @@ def check_tolerances(rtol: Any, atol: Any, dt_min: Any, max_steps: float | int, 
     """ValueError, naming them with the prefix, unless they are finite, not negative, and dt_min and one of the
     tolerances positive."""
     for name, value in ((f"{prefix}rtol", rtol), (f"{prefix}atol", atol), ("dt_min", dt_min)):
-        if not (isinstance(value, Tensor | Real) and 0 <= float(value) < math.inf):
+        number = value.numel() == 1 if isinstance(value, Tensor) else isinstance(value, Real)
+        if not (number and 0 <= float(value) < math.inf):
             raise ValueError(f"{name} must be finite and not negative, got {value}; pass e.g. {name}=1e-4.")
     if dt_min == 0 or rtol == atol == 0:
         raise ValueError(f"dt_min and {prefix}rtol or {prefix}atol must be positive, got {dt_min}, {rtol}, {atol}.")

@@ -74,6 +74,7 @@ class Solve:
     start: the vector field at the initial time. steps_over(grid, levy_area): the steps of the same Brownian motion over
     another grid, with another Levy area.
     extra: the state at the start beside the solution, if it is given. blocks: `compiled.Blocks` to go through, if any.
+    drawn: the first increment with its version, of a Brownian motion of ours.
     kept, first: for a pass that runs the SDE again: `replay.Kept`, and for a Brownian motion of another library the
     query by index with copies of its first answer.
     """
@@ -87,6 +88,7 @@ class Solve:
     extra: SolverState | None = None
     blocks: Any = None
     kept: Any = None
+    drawn: tuple[Tensor, int] | None = None
     first: tuple[Callable[[int], Increment], tuple[Tensor, ...]] | None = None
 
     def run(self, y0: Tensor) -> tuple[Tensor, SolverState]:
