@@ -185,5 +185,61 @@ def test_a_motion_that_depends_on_a_tensor_gets_its_gradient_or_a_refusal(adjoin
 def test_a_batch_is_leading_axes_and_not_vmap():
     sde, y0 = neural("diagonal"), torch.stack([state(), state(1)])
     assert sd.sdeint(sde, y0, [0.0, 1.0], dt=0.5).shape == (2, *y0.shape)
-    with pytest.raises(RuntimeError, match="vmap"):
+    with pytest.raises(RuntimeError, match=r"y0 has an axis of torch.func.vmap, .* leading axes of y0"):
         torch.func.vmap(lambda y: sd.sdeint(sde, y, [0.0, 1.0], dt=0.5), randomness="different")(y0)
+
+
+class Rate(torch.nn.Module):
+    """A solve of dy = rate tanh(y) dt + cos(y) dW."""
+
+    noise_type, sde_type = "diagonal", "stratonovich"
+
+    def __init__(self):
+        super().__init__()
+        self.rate = torch.nn.Parameter(torch.tensor(0.5))
+
+    def f(self, _t, y):
+        return self.rate * torch.tanh(y)
+
+    def g(self, _t, y):
+        return torch.cos(y)
+
+    def forward(self, bm, method, adjoint="backprop"):
+        return sd.sdeint(self, Y0, [0.0, 0.3, 1.0], bm=bm, dt=0.125, method=method, adjoint=adjoint)
+
+
+Y0 = state()
+RATES = torch.tensor([0.3, 0.5, 0.9])
+
+
+@pytest.mark.parametrize(
+    ("method", "dt"), [("heun", 0.125), ("heun", None), ("milstein", 0.125), ("reversible_heun", 0.125)]
+)
+def test_transforms_of_torch_func_reach_parameters(method, dt):
+    """On one path for all samples, of which nothing is left in the transform."""
+
+    def solve(rate, bm=None):
+        bm = bm or sd.BrownianInterval(0.0, 1.0, (3, 2), dt=dt, entropy=1, halfway_tree=True, tol=1e-3)
+        return torch.func.functional_call(Rate(), {"rate": rate}, (bm, method))
+
+    bm = sd.BrownianInterval(0.0, 1.0, (3, 2), dt=dt, entropy=1, halfway_tree=True, tol=1e-3)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "There is a performance drop")
+        batch = torch.func.vmap(lambda rate: solve(rate, bm))(RATES)
+        slopes = torch.func.vmap(torch.func.grad(lambda rate: solve(rate, bm).sum()))(RATES)
+    assert not torch._C._functorch.is_functorch_wrapped_tensor(bm(0.0, 0.125))
+    for rate, ys, slope in zip(RATES, batch, slopes, strict=True):
+        leaf = rate.clone().requires_grad_()
+        torch.testing.assert_close(solve(leaf), ys)
+        torch.testing.assert_close(torch.autograd.grad(solve(leaf).sum(), leaf)[0], slope)
+        _, forwards = torch.func.jvp(lambda rate: solve(rate, bm).sum(), (rate,), (torch.ones(()),))
+        torch.testing.assert_close(forwards, slope)
+
+
+def test_what_a_transform_cannot_have_is_refused():
+    bm = sd.BrownianInterval(0.0, 1.0, (3, 2), dt=0.125, entropy=1)
+    with pytest.raises(RuntimeError, match=r"the same for all samples of torch.func.vmap: in place of randomness="):
+        torch.func.vmap(lambda x: x * bm(0.0, 0.5), randomness="different")(torch.ones(2))
+    for method, adjoint in (("reversible_heun", "reversible"), ("heun", "backsolve")):
+        with pytest.raises(RuntimeError, match=f'"{adjoint}" is for backward.* use adjoint="backprop" there'):
+            torch.func.grad(lambda x, how=(method, adjoint): (x * Rate()(bm, *how)).sum())(torch.ones(()))

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch._C._functorch import is_batchedtensor
 
 from sdegrad.grid import EPS64, Grid, check_times, covers
 from sdegrad.methods import METHODS, NoiseType, SDEType
@@ -100,6 +101,11 @@ def check_state(y0: object) -> None:
         raise ValueError(f"y0 must be dense and hold numbers, but is {what}; pass y0.to_dense(), or real values.")
     if y0.dim() == 0 or y0.numel() == 0:
         raise ValueError(f"y0 must have the shape (*paths, dim) and be non-empty, got {tuple(y0.shape)}.")
+    if is_batchedtensor(y0):
+        raise RuntimeError(
+            "y0 has an axis of torch.func.vmap, but is checked by its values; put the samples into the leading axes of "
+            "y0, [*paths, dim]. Parameters may have such an axis."
+        )
     if not torch.isfinite(y0).all():
         raise ValueError("y0 has NaN or infinite entries; the solve would spread them to every output.")
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._C._functorch import peek_interpreter_stack as in_transform
 
 from sdegrad.methods import METHODS
 from sdegrad.torch import checks
@@ -29,6 +30,7 @@ def run(setup: Setup, adjoint: str, adjoint_params: Iterable[Tensor] | None, opt
         solve = replace(prepare(setup), kept=kept)
         y0 = y0.to(solve.start.dtype)
         return result(setup, solve, *{"backprop": backprop, "checkpoint": checkpoint}[adjoint](solve, y0))
+    _check_transform(adjoint)
     params = _params(setup.given.sde, adjoint_params)
     check = adjoint_params is None and unchecked(setup.given.sde)
     with torch.set_grad_enabled(check):
@@ -40,6 +42,14 @@ def run(setup: Setup, adjoint: str, adjoint_params: Iterable[Tensor] | None, opt
     solve, y0 = replace(solve, kept=kept), y0.to(solve.start.dtype)
     solved = reversible(solve, y0, params) if options is None else backsolve(solve, y0, params, options)
     return result(setup, solve, *solved)
+
+
+def _check_transform(adjoint: str) -> None:
+    if in_transform() is not None:
+        raise RuntimeError(
+            f'adjoint="{adjoint}" is for backward() and torch.autograd.grad, not for the transforms of torch.func; use '
+            'adjoint="backprop" there.'
+        )
 
 
 def _params(sde: SDE, adjoint_params: Iterable[Tensor] | None) -> list[Tensor]:

@@ -6,12 +6,13 @@ and where the nodes below the leaves were split (one number for each query time 
 """
 
 from collections import OrderedDict
+from contextlib import nullcontext
 
 import torch
 
 from sdegrad.grid import EPS64
 from sdegrad.torch.brownian.levy import Increment, join, split
-from sdegrad.torch.brownian.rng import Normals, derive
+from sdegrad.torch.brownian.rng import Normals, derive, lasting, must_last
 
 _LEAF_DEPTH = 6  # halvings of a cell that do not depend on the queries
 _LONG = 8.0  # a node longer than so many query lengths is halved, for a balanced tree
@@ -74,7 +75,7 @@ class CellTree:
         if halves is not None:
             self._cache.move_to_end(seed)
             return halves
-        with torch.inference_mode(False):  # what is kept must serve autograd later
+        with lasting() if self._capacity and must_last() else nullcontext():
             shape = self._normals.sample.shape
             normals = [self._normals(seed, shape)]
             if node.H is not None:

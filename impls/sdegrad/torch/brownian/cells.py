@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sdegrad.grid import Grid
 from sdegrad.torch.brownian.levy import Increment, join
-from sdegrad.torch.brownian.rng import Normals
+from sdegrad.torch.brownian.rng import Normals, lasting, must_last
 
 # What is kept is bounded in cells, so that a hundred steps are drawn once and memory is flat from there on, and in
 # bytes, so that it stays within the processor's cache, or is small beside the states of a solver.
@@ -86,8 +86,8 @@ class GridCells:
         index = k // self._length
         block = self._blocks.get(index)
         if block is None:
-            if torch.is_inference_mode_enabled():
-                with torch.inference_mode(False):  # what is kept must serve autograd later
+            if self._capacity and must_last():
+                with lasting():
                     block = self._draw(index)
             else:
                 block = self._draw(index)

@@ -13,6 +13,7 @@ from typing import Any, SupportsIndex
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch._C._functorch import is_batchedtensor
 
 from sdegrad.grid import Grid, make_grid
 from sdegrad.torch.brownian.base import (
@@ -120,7 +121,7 @@ class BrownianInterval(SampledBrownian):
         self._normals = normals = normals_of(generator, self._sample, self._entropy, rows, W is None and H is None)
         self._sample = normals.sample
         tracks_h = self._levy_area != "none" or H is not None
-        constant = not any(x is not None and x.requires_grad for x in (W, H))
+        constant = not any(x is not None and (x.requires_grad or is_batchedtensor(x)) for x in (W, H))
         self._cells = GridCells(self.grid, normals, derive(self._seed, 0), tracks_h, W, H, constant)
         self._tree = CellTree(normals, float(tol), halfway_tree, constant)
         self._rows = self._cells.rows

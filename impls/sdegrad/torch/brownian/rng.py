@@ -9,10 +9,18 @@ import math
 import operator
 import struct
 from _thread import RLock
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch._C._functorch import peek_interpreter_stack as in_transform
+from torch._functorch.pyfunctorch import (
+    VmapInterpreter,
+    retrieve_all_functorch_interpreters,
+    temporarily_clear_interpreter_stack,
+)
 
 from sdegrad.grid import EPS64, Grid, same
 
@@ -86,6 +94,26 @@ class Lock(RLock):  # pyright: ignore[reportGeneralTypeIssues] (it is not final)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Lock, ()
+
+
+@contextmanager
+def lasting() -> Iterator[None]:
+    """For a `with` block that draws what is kept: beyond inference mode, in which it could not serve autograd later,
+    and beyond the transforms of torch.func, to which it would belong. RuntimeError in a vmap that asks for noise of
+    its own for each sample."""
+    levels = retrieve_all_functorch_interpreters()
+    if any(isinstance(level, VmapInterpreter) and level.randomness() == "different" for level in levels):
+        raise RuntimeError(
+            "a Brownian motion is the same for all samples of torch.func.vmap: in place of "
+            'randomness="different" put the samples into the leading axes of y0, or pass randomness="same".'
+        )
+    with torch.inference_mode(False), temporarily_clear_interpreter_stack():
+        yield
+
+
+def must_last() -> bool:
+    """Whether what is kept must be drawn in `lasting()`, which takes some microseconds."""
+    return torch.is_inference_mode_enabled() or in_transform() is not None
 
 
 class Normals:

@@ -4,6 +4,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch._C._functorch import peek_interpreter_stack as in_transform
 
 from sdegrad.torch.stepping.fixed import Solve
 from sdegrad.torch.types import Outputs, SolverState
@@ -24,8 +25,8 @@ of a drift that bends it feels the square. So a solve is hardly affected below 1
 def check_parted(solve: Solve, ys: Outputs, state: SolverState) -> None:
     """Warn if they have parted at the end of the solve."""
     copy, f0 = solve.scheme.copy, solve.start.f0
-    if copy is None or f0 is None:
-        return
+    if copy is None or f0 is None or in_transform() is not None:
+        return  # in one of torch.func nothing is known of values
     distance, size, rate = torch.stack([_largest(x) for x in (state[0] - state[copy], ys, f0)]).tolist()
     size = max(size, rate * solve.steps.grid.step(0))
     if not distance <= LIMIT * size:
