@@ -78,6 +78,8 @@ def test_the_plain_call_is_accepted():
         ({"dt": None}, "dt or steps must be given"),
         ({"steps": 4}, "steps=4 is in place of dt.*leave out dt"),
         ({"dt": None, "steps": 0}, "steps must be a positive integer"),
+        ({"dt": None, "steps": 2**31}, "steps must be a positive integer .* at most 1073741824, got 2147483648"),
+        ({"adaptive": True, "max_steps": 2**40}, "max_steps must be a positive integer .* at most 1073741824"),
         ({"dt": None, "steps": 4, "adaptive": True}, "for constant steps; leave out adaptive"),
         ({"diffusion": lambda t, y, args: y[..., None]}, r"has shape \(2, 3, 1\), expected \(2, 3\)"),
         ({"noise_type": "scalar"}, r"expected \(2, 3, 1\)"),

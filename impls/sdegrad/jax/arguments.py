@@ -53,6 +53,17 @@ def static_number(name: str, value: object) -> float:
     return float(number)
 
 
+def static_count(name: str, value: object, example: int) -> int:
+    """`value` as an integer, of steps that can be numbered."""
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not (whole and 1 <= value <= _MOST_STEPS):
+        raise ValueError(
+            f"{name} must be a positive integer known at trace time, at most {_MOST_STEPS}, got {value!r}; pass e.g. "
+            f"{example}."
+        )
+    return int(value)
+
+
 def check_index(name: str, value: Number, count: int) -> jax.Array:
     """`value` as an array, one integer; from 0 to count - 1 unless it is traced."""
     one = isinstance(value, (int, np.integer, jax.Array, np.ndarray)) and not isinstance(value, bool)

@@ -13,7 +13,7 @@ from jax.core import Tracer
 from jaxtyping import PyTree
 
 from sdegrad.grid import EPS64, check_times, covers
-from sdegrad.jax.arguments import check_choice, check_static, runtime_number
+from sdegrad.jax.arguments import check_choice, check_static, runtime_number, static_count
 from sdegrad.jax.brownian.levy import LevyIncrement
 from sdegrad.jax.constant import constant
 from sdegrad.jax.sde import SDE
@@ -66,11 +66,7 @@ def check_control(dt: Number | None, rtol: Number, atol: Number, max_steps: int)
     relative, absolute = (runtime_number(n, v, positive=False) for n, v in (("rtol", rtol), ("atol", atol)))
     if not any(isinstance(x, Tracer) for x in (rtol, atol)) and rtol == atol == 0:
         raise ValueError("rtol or atol must be positive, got rtol=0, atol=0; pass e.g. rtol=1e-3.")
-    if isinstance(max_steps, bool) or not isinstance(max_steps, (int, np.integer)) or max_steps < 1:
-        raise ValueError(
-            f"max_steps must be a positive integer known at trace time, got {max_steps!r}; pass e.g. 4096."
-        )
-    return Control(first, relative, absolute, int(max_steps))
+    return Control(first, relative, absolute, static_count("max_steps", max_steps, 4096))
 
 
 def check_adaptive(method: str, noise_type: str) -> None:
@@ -138,9 +134,7 @@ def check_steps(steps: object, dt: object, adaptive: bool) -> int | None:
         raise ValueError(
             f"steps={steps!r} is in place of dt, and for constant steps; leave out {'adaptive' if adaptive else 'dt'}."
         )
-    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
-        raise ValueError(f"steps must be a positive integer known at trace time, got {steps!r}; pass e.g. 100.")
-    return int(steps)
+    return static_count("steps", steps, 100)
 
 
 def check_state(y0: Y) -> Y:
