@@ -190,6 +190,8 @@ def choose(name: str, case: Case, device: str) -> Trial | str:
             reason = implementation.unsupported(work)
             if reason is None:
                 return trial
+            if not isinstance(reason, str):
+                raise TypeError(f"unsupported must return a sentence or None, got {reason!r}.")
             if variant is case or repr(variant.method) not in reason:
                 reasons.append(reason)
     return " ".join(dict.fromkeys(reasons))

@@ -6,6 +6,7 @@
 import gc
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path as FilePath
 from typing import Any
@@ -40,7 +41,7 @@ def measure(case: Case, names: Sequence[str], device: str, budget: Budget, on_pr
         try:
             chosen = why_not(name, device) or choose(name, case, device)
         except Exception as failure:
-            yield missing_row(case, device, name, "failed", describe(failure))
+            yield missing_row(case, device, name, "failed", told(failure))
             continue
         if isinstance(chosen, str):
             yield missing_row(case, device, name, "skipped", chosen)
@@ -59,7 +60,13 @@ def measure(case: Case, names: Sequence[str], device: str, budget: Budget, on_pr
 
 def failed(trial: Trial, failure: BaseException) -> Row:
     what, dt = main_measure(trial.case), main_dt(trial.case)
-    return trial.row(what, dt=dt, status="failed", reason=describe(failure))
+    return trial.row(what, dt=dt, status="failed", reason=told(failure))
+
+
+def told(failure: BaseException) -> str:
+    """`describe`; where it came from goes to what the libraries print."""
+    traceback.print_exception(failure)
+    return describe(failure)
 
 
 class Diverged(ArithmeticError):

@@ -8,7 +8,7 @@ import argparse
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from suite import harness, measuring
@@ -142,11 +142,26 @@ def bench(options: argparse.Namespace, where: Context, cases: Sequence[Case], de
                     progress.note(f"  failed: {row['implementation']}: {row['reason']}")
             store.finish(case, device)
             left = plan.left()
-        for sentence in plan.shortened():
+        for sentence in (*plan.shortened(), *unmeasured(store, {name for *_, names in work for name in names})):
             progress.note(sentence)
     finally:
         worker.close()
         progress.end()
+
+
+def unmeasured(store: Store, names: Collection[str]) -> Iterator[str]:
+    """What is to be known of the rows of these implementations that have no value."""
+    rows = [row for row in store.table() if row["implementation"] in names]
+    failed = sum(row["status"] == "failed" for row in rows)
+    if failed:
+        yield (
+            f"Failed: {failed} of {len(rows)} rows. The reasons stand in results.csv, tracebacks in printed.txt; with "
+            "--retry these are measured again."
+        )
+    for name in sorted(names):
+        skipped = [row["reason"] for row in rows if row["implementation"] == name and row["status"] == "skipped"]
+        if skipped and len(skipped) == sum(row["implementation"] == name for row in rows):
+            yield f"{name} was measured at nothing: {skipped[0]}"
 
 
 def report(options: argparse.Namespace, run: str) -> int:

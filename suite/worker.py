@@ -31,7 +31,7 @@ def _serve(pipe: Any, threads: int, log: str) -> None:
     faulthandler.enable()
     warnings.simplefilter("ignore")
     from suite import measuring
-    from suite.harness import describe, why_not
+    from suite.harness import why_not
 
     while True:
         what, arguments = pipe.recv()
@@ -42,8 +42,8 @@ def _serve(pipe: Any, threads: int, log: str) -> None:
                 for row in measuring.measure(*arguments, on_progress=lambda *doing: pipe.send(("progress", doing))):
                     pipe.send(("row", row))
             pipe.send(("done", None))
-        except Exception as failure:
-            pipe.send(("error", describe(failure)))
+        except BaseException as failure:  # an interrupt is ignored here, so any other comes from a library
+            pipe.send(("error", measuring.told(failure)))
 
 
 def _end_with_parent() -> None:

@@ -305,7 +305,37 @@ def test_what_libraries_print_stays_out_of_the_table(library, one_case, tmp_path
     assert "chatter" not in printed.out + printed.err
     assert ESCAPE not in printed.out + printed.err
     assert "failed: bad_refuseraise: ArithmeticError: no \\x1b[31midea" in printed.err
-    assert "chatter" in (tmp_path / "out" / "printed.txt").read_text()
+    assert "Failed: 1 of 2 rows." in printed.err.replace("of 3", "of 2")
+    kept = (tmp_path / "out" / "printed.txt").read_text()
+    assert "chatter" in kept
+    assert 'raise ArithmeticError(f"no {ESCAPE}idea")' in kept  # a traceback
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("refuseexit", "SystemExit: bye"),
+        ("refuseinterrupt", "KeyboardInterrupt"),
+        ("refusenumber", "TypeError: unsupported must return a sentence or None, got 42."),
+    ],
+)
+def test_a_library_that_ends_the_program_keeps_its_reason(library, how, reason):
+    library(name := f"bad_{how}", "alpha")
+    worker = Worker(threads=1)
+    try:
+        rows = list(worker.measure(TOY, [name, "alpha"], "cpu", BUDGET, quiet))
+    finally:
+        worker.close()
+    assert {(r["implementation"], r["status"], r["reason"]) for r in rows} == {
+        (name, "failed", reason),
+        ("alpha", "ok", ""),
+    }
+
+
+def test_a_library_that_can_do_nothing_is_told_of(library, one_case, tmp_path, capfd):
+    library("bad_nothing")
+    assert run.main(["--implementation", "bad_nothing", "--out", str(tmp_path / "out")]) == 0
+    assert "bad_nothing was measured at nothing: bad_nothing can do nothing." in capfd.readouterr().err
 
 
 def test_a_library_without_the_method_is_measured_with_its_best(library):

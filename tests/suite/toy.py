@@ -4,6 +4,7 @@ Copied into a folder of its own by `install`, so that the bench meets it as it w
 """
 
 import os
+import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -15,6 +16,22 @@ import numpy as np
 from sdegrad.contract import Counts, Outcome
 
 ESCAPE = "\x1b[31m"
+
+
+def end():
+    sys.exit("bye")
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
+REFUSALS = {
+    "bad_refuseexit": end,
+    "bad_refuseinterrupt": interrupt,
+    "bad_refusenumber": lambda: 42,
+    "bad_nothing": lambda: "bad_nothing can do nothing.",
+}
 
 
 def install(folder: Path, *names: str, **elsewhere: str) -> None:
@@ -96,6 +113,8 @@ class Toy:
         print(f"{ESCAPE}chatter")
         if self.name.endswith("_refuseraise"):
             raise ArithmeticError(f"no {ESCAPE}idea")
+        if self.name in REFUSALS:
+            return REFUSALS[self.name]()
         if task.method != "euler" or task.adjoint is not None or task.problem.sde_type != "ito":
             return f"{self.name} solves by 'euler', in the sense of Ito, and has no gradients."
         return None
