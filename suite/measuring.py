@@ -73,9 +73,25 @@ class Diverged(ArithmeticError):
     """A solver whose outputs or gradients are not finite."""
 
 
-def _checked(run: Run, result: Any) -> Any:
+def _shapes(trial: Trial) -> dict[str, tuple[int, ...]]:
+    """The shapes of the outputs and of the gradients: who solves less is not compared."""
+    if trial.brownian:
+        asked = trial.brownian_task()
+        return {"outputs": (len(asked.queries), *asked.shape)}
+    task = trial.task(trial.case.dts[0])
+    y0 = task.problem.y0.shape
+    gradients = {"y0": y0} | {name: np.shape(value) for name, value in task.problem.params.items()}
+    return {"outputs": (len(task.ts), *y0)} | (gradients if trial.adjoint else {})
+
+
+def _checked(trial: Trial, run: Run, result: Any) -> Any:
     outcome = run.outcome(result)
-    for what, array in {"outputs": outcome.ys, **(outcome.gradients or {})}.items():
+    found = {"outputs": outcome.ys, **(outcome.gradients or {})}
+    for what, shape in _shapes(trial).items():
+        got = np.shape(found[what]) if what in found else "nothing"
+        if got != shape:
+            raise ValueError(f"{what} must have the shape {shape}, got {got}; return all that was asked for.")
+    for what, array in found.items():
         if not np.isfinite(array).all():
             raise Diverged(f"{what} are not finite; the solver diverged, a smaller dt may help.")
     return outcome
@@ -91,7 +107,7 @@ def prepare(trial: Trial, on_progress: OnProgress) -> tuple[Run, float]:
         run = trial.implementation.prepare(trial.task(trial.case.dts[0]))
     result = run()
     seconds = time.perf_counter() - begin
-    _checked(run, result)
+    _checked(trial, run, result)
     return run, seconds
 
 
@@ -128,7 +144,7 @@ def memory(trial: Trial, on_progress: OnProgress) -> Iterator[Row]:
     for dt in trial.case.dts:
         on_progress(trial.name, f"memory at dt={dt}")
         run = trial.implementation.prepare(trial.task(dt))
-        _checked(run, run())
+        _checked(trial, run, run())
         known = run.memory()
         peak = peak_memory(run) if known is None else known
         yield trial.row(main_measure(trial.case), peak, dt, samples=1)
@@ -176,7 +192,7 @@ def gradient_error(trial: Trial, on_progress: OnProgress) -> Iterator[Row]:
         on_progress(trial.name, f"gradient error at dt={dt}")
         run = trial.implementation.prepare(trial.task(dt, path))
         reference = trial.implementation.prepare(trial.task(dt, path, adjoint="backprop"))
-        gradients = [_checked(r, r()).gradients for r in (run, reference)]
+        gradients = [_checked(trial, r, r()).gradients for r in (run, reference)]
         yield trial.row("gradient_error", statistics.relative_l1(*gradients), dt, samples=1)
         clocks = short_time(run)
         yield trial.row("gradient_time", statistics.median(clocks), dt, samples=len(clocks))
@@ -193,7 +209,7 @@ def strong_error(trial: Trial, on_progress: OnProgress) -> Iterator[Row]:
     for dt in case.dts:
         on_progress(trial.name, f"strong error at dt={dt}")
         run = trial.implementation.prepare(trial.task(dt, path))
-        end = _checked(run, run()).ys[-1]
+        end = _checked(trial, run, run()).ys[-1]
         squares.append(statistics.squared_errors(end, exact))
         yield trial.row("strong_error", statistics.strong_error(end, exact), dt, samples=len(end))
         weak = statistics.weak_error(end.sum(1), exact.sum(1))

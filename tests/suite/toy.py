@@ -75,7 +75,8 @@ class Run:
             noise = g * dW if problem.noise_type == "diagonal" else (g @ dW[..., None])[..., 0]
             y = y + problem.drift(np, t, y, problem.params) * task.dt + noise
         time.sleep(0.002)
-        return np.stack([problem.y0, y * (np.nan if self.how == "diverge" else 1)])
+        ys = np.stack([problem.y0, y * (np.nan if self.how == "diverge" else 1)])
+        return ys[:, :1] if self.how == "onepath" else ys
 
     def increment(self, k, steps):
         noise, problem = self.task.noise, self.task.problem
