@@ -134,6 +134,8 @@ def read(path: Path) -> list[Row]:
     """All rows. ResultsError for a file that is not there, cannot be read, is of another schema, or cut off in the
     middle."""
     remedy = f"move {path} away (nothing was changed) and run `nox -s bench` again"
+    if path.is_dir():
+        raise ResultsError(f"{path} is a folder, expected a file; {remedy}.")
     if not path.is_file():
         raise ResultsError(f"no results at {path}; run `nox -s bench` first, or name another file.")
     try:
