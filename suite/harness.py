@@ -177,10 +177,8 @@ _CHOICES = ({"brownian": "interval"}, {"brownian": "tree"})  # the better first
 
 
 def choose(name: str, case: Case, device: str) -> Trial | str:
-    """The implementation with the first method and adjoint (or kind of Brownian motion) that it supports.
-
-    Or, as a sentence, why it supports none.
-    """
+    """The implementation with the first method and adjoint (or kind of Brownian motion) that it supports; or, as a
+    sentence, why it supports none."""
     implementation, noise = load(name), given_path(case)
     reasons: list[str] = []
     for variant in _alternatives(case, {**METHODS, **own_methods(name)}):

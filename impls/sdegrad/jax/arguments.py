@@ -3,6 +3,7 @@
 import numbers
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -53,7 +54,7 @@ def static_number(name: str, value: object) -> float:
     return float(number)
 
 
-def static_count(name: str, value: object, example: int) -> int:
+def static_count(name: str, value: Any, example: int) -> int:
     """`value` as an integer, of steps that can be numbered."""
     whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     if not (whole and 1 <= value <= _MOST_STEPS):

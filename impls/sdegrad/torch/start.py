@@ -10,7 +10,7 @@ from sdegrad.torch.sde import VectorField
 from sdegrad.torch.types import BrownianMotion, State, Time
 
 ELSEWHERE = 0.7071  # no period of a function that is likely to be met
-Values = tuple[Tensor | None, Tensor | None]  # of drift and diffusion, as in `Start`
+Values = tuple[Tensor, Tensor | None]  # of drift and diffusion, as in `Start`
 
 
 class Start(NamedTuple):

@@ -145,7 +145,8 @@ class _Reversible(torch.autograd.Function):
     def forward(ctx: Context, solve: Solve, extras: int, back: bool, *inputs: Tensor) -> tuple[Tensor, ...]:
         y0, *rest = inputs
         ys, state = solve.run(y0)
-        if back and not solve.scheme.reversal.tells:
+        reversal = solve.scheme.reversal
+        if back and reversal and not reversal.tells:
             ctx.at_end = solve.values(solve.steps.grid.steps, state[0])
         solve.kept.settle()
         ctx.solve = solve

@@ -76,9 +76,9 @@ class Kept:
             for place, key, _, value in later:
                 _put(place, key, value)
             with ExitStack() as autocasts:
-                for kind, *state in self._autocast:
-                    if _autocast(kind) != tuple(state):
-                        autocasts.enter_context(torch.autocast(kind, state[1], state[0]))
+                for kind, enabled, dtype in self._autocast:
+                    if _autocast(kind) != (enabled, dtype):
+                        autocasts.enter_context(torch.autocast(kind, dtype, enabled))
                 yield
         finally:
             for place, key, value, _ in later:
