@@ -32,6 +32,9 @@ def solve(
     return sdeint(drift, diffusion, y0, ts, bm=path() if bm is None else bm, dt=dt, **options)
 
 
+ADDITIVE = {"noise_type": "additive", "bm": path((PATHS, 1)), "y0": jnp.ones((PATHS, 3), np.float32)}
+
+
 def test_the_plain_call_is_accepted():
     assert solve().shape == (2, PATHS, 3)
     area = BrownianInterval(0.0, 1.0, (PATHS, 3), KEY, dt=0.1, levy_area="space-time")
@@ -88,6 +91,11 @@ def test_the_plain_call_is_accepted():
             r"increment of bm .*expected \(2, 1\)",
         ),
         ({"noise_type": "general", "y0": np.asarray(1.0)}, r"\[\*batch, dim\]"),
+        (
+            ADDITIVE | {"diffusion": lambda t, y, args: t * y[..., None]},
+            "'additive' must not depend on y",
+        ),
+        (ADDITIVE | {"diffusion": lambda t, y, args: jnp.floor(y)[..., None]}, "take only its shape"),
         ({"bm": path((3,))}, r"increment of bm .* has shape \(3,\), expected \(2, 3\)"),
         ({"y0": np.ones((PATHS, 3), np.float32)}, "has dtype float64, but y0 has float32"),
     ],

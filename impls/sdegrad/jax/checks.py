@@ -3,13 +3,14 @@ is known only at run time."""
 
 import inspect
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jax.interpreters.partial_eval import dce_jaxpr
 from jaxtyping import PyTree
 
 from sdegrad.grid import EPS64, check_times, covers
@@ -21,7 +22,7 @@ from sdegrad.jax.stepping.accepted import Accepted
 from sdegrad.jax.stepping.adaptive import Control
 from sdegrad.jax.stepping.fixed import Steps
 from sdegrad.jax.times import time_dtype
-from sdegrad.jax.types import Method, Number, Path, Structs, Times, Y
+from sdegrad.jax.types import Diffusion, Method, Number, Path, Structs, Times, Y
 from sdegrad.methods import METHODS, NOISE_TYPES
 
 
@@ -204,6 +205,18 @@ def check_fields(sde: SDE, steps: Steps | Accepted, y0: Y) -> None:
     _check_like(f"diffusion ({sde.noise_type} noise: y0 with a trailing noise axis)", sigma, like_sigma)
     like_dW = jax.ShapeDtypeStruct((*first.shape[:-1], noise), first.dtype)
     _check_like(f"increment of bm ({sde.noise_type} noise: [*batch, noise])", dW, like_dW)
+    if sde.noise_type == "additive" and _uses(lambda y: sde.matrix(steps.time(0), y), y0):
+        raise ValueError(
+            "the diffusion of noise_type 'additive' must not depend on y, but is computed with it; take only its shape "
+            "(jnp.ones_like(y) in place of 0 * y + 1), or set noise_type to 'general'."
+        )
+
+
+def _uses(function: Callable[[Y], Diffusion], y: Y) -> bool:
+    """Whether the entries of y enter into the value, be it by a factor of zero."""
+    traced = jax.make_jaxpr(function)(y).jaxpr
+    _, used = dce_jaxpr(traced, [True] * len(traced.outvars))
+    return any(used)
 
 
 def _check_like(what: str, got: PyTree, expected: Structs) -> None:

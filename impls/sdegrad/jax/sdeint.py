@@ -58,11 +58,11 @@ def sdeint(
     """Solve dy = drift(t, y, args) dt + diffusion(t, y, args) dW from y0 at ts[0]; the solution at `ts`.
 
     y0: [*batch, dim], or any pytree of arrays. drift returns the like of y0; diffusion the like of y0 for
-    noise_type "diagonal", and y0's shape with a trailing noise axis for "additive", "scalar" (noise = 1) and
-    "general". t is in the real dtype of y0. bm: a `BrownianInterval`, or anything with evaluate(t0, t1); its
-    increments are like y0 for diagonal noise and [*batch, noise] otherwise. Give it the same dt: then the
-    steps are its cells, and nothing is searched. srk, shark and sra1 need its levy_area "space-time", log_ode for
-    general noise "foster" or "davie"; other paths are asked by evaluate(t0, t1, use_levy=True).
+    noise_type "diagonal", and y0's shape with a trailing noise axis for "additive" (where it must not be computed with
+    y), "scalar" (noise = 1) and "general". t is in the real dtype of y0. bm: a `BrownianInterval`, or anything with
+    evaluate(t0, t1); its increments are like y0 for diagonal noise and [*batch, noise] otherwise. Give it the same dt:
+    then the steps are its cells, and nothing is searched. srk, shark and sra1 need its levy_area "space-time", log_ode
+    for general noise "foster" or "davie"; other paths are asked by evaluate(t0, t1, use_levy=True).
 
     method: a name in `sdegrad.methods.METHODS`, which says what each is for. options: grad_free of milstein (two
     evaluations of the diffusion in place of its derivative); base and coupling of mccallum_foster.
