@@ -56,7 +56,7 @@ def prepare(setup: Setup, levy_area: LevyArea = "none") -> Solve:
     _check_extra(setup, scheme, start)
     outputs = grid.outputs(times.ts, times.eps)
     solve = Solve(scheme, setup.field, steps, outputs, start, steps_over, setup.extra_solver_state, setup.blocks)
-    if not isinstance(bm, Foreign):  # which may write into what it returned
+    if not isinstance(bm, Foreign | _Each):  # which may write into what they returned
         W = increment if isinstance(increment, Tensor) else increment.W
         solve = replace(solve, drawn=(W, version(W)))
     else:

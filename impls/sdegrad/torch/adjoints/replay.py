@@ -19,7 +19,7 @@ from sdegrad.torch.returned import differ, version
 from sdegrad.torch.types import SDE, Form
 
 _INTERNAL = vars(nn.Module()).keys() - {"training"}
-_HELD = [  # dictionaries of a module; the first three are what it is made of
+_HELD = [  # the dictionaries of a module: what it is made of, and its hooks
     key for key in vars(nn.Module()) if key in ("_parameters", "_buffers", "_modules") or key.startswith("_forward_")
 ]
 _ABSENT = object()
