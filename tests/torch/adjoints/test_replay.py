@@ -34,7 +34,11 @@ class Context(sd.SDEStratonovich):
 
     def f(self, t, y):
         self.calls += 1
-        return self.net(y) * self.factor * self.scale * self.other[0] + self.context[0] + self.late[0] * t
+        return (
+            self.net(y.to(self.factor.dtype)) * self.factor * self.scale * self.other[0]
+            + self.context[0]
+            + self.late[0] * t
+        )
 
     def g(self, _t, y):
         return 0.5 * torch.cos(y)
@@ -218,6 +222,16 @@ def test_a_motion_whose_increments_change_is_an_error(method, adjoint, keeps):
     ys = model(Y0, method, adjoint, bm=bm)
     kept.normal_(generator=own)
     with pytest.raises(RuntimeError, match=r"bm gave another increment|end elsewhere than before"):
+        ys.sum().backward()
+
+
+@pytest.mark.parametrize(("method", "adjoint"), [("reversible_heun", "reversible"), ("midpoint", "backsolve")])
+def test_such_a_motion_is_an_error_where_its_dtype_is_promoted(method, adjoint):
+    model, own = Model(), torch.Generator().manual_seed(0)
+    y0 = Y0.float()
+    ys = model(y0, method, adjoint, bm=lambda ta, tb: torch.randn(3, 2, generator=own, dtype=y0.dtype) / 3)
+    assert ys.dtype == torch.float64
+    with pytest.raises(RuntimeError, match="bm gave another increment"):
         ys.sum().backward()
 
 
