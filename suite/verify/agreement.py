@@ -165,4 +165,5 @@ def measure(claim: Claim, effort: Effort) -> Finding:
 
 def script(claim: Claim) -> str | None:
     """A program that shows the failure with the library alone."""
-    return step_programs.agreement(claim.implementation, claim.case["method"], claim.case["problem"])
+    case = claim.case
+    return step_programs.agreement(claim.implementation, case["method"], case["problem"], case["grid"])

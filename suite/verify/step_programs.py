@@ -43,6 +43,39 @@ print(f"one step from 0 to 1 returns {float(y1)}; the scheme says {float(expecte
 sys.exit(abs(float(y1 - expected)) > 1e-6)
 '''
 
+_BACKWARDS = '''\
+"""{solver} from t = 1 to 0 for dX = X dt + dW: the drift keeps its sign, and the space-time Levy area H loses its own.
+
+Over a step from 1 to 0, dt and W are negative, while H is that of the way there: the mean of W, less its straight line.
+"""
+import sys
+
+import diffrax
+import jax
+import jax.numpy as jnp
+
+jax.config.update("jax_enable_x64", True)
+path = diffrax.VirtualBrownianTree(0.0, 1.0, 0.1, (), jax.random.key(0), diffrax.SpaceTimeLevyArea)
+terms = diffrax.MultiTerm(diffrax.ODETerm(lambda t, y, _: y), diffrax.ControlTerm(lambda t, y, _: jnp.ones(()), path))
+y1 = diffrax.diffeqsolve(terms, diffrax.{solver}(), 1.0, 0.0, -1.0, jnp.asarray(2.0)).ys[0]
+area = path.evaluate(0.0, 1.0, use_levy=True)
+
+
+def shark(h, W, H, y):
+    first = h * (y + H)
+    return y + 0.4 * first + 0.6 * h * (y + 5 / 6 * (first + W) + H) + W
+
+
+def sra1(h, W, H, y):
+    first = h * y
+    return y + first / 3 + 2 / 3 * h * (y + 3 / 4 * first + 3 / 2 * (W / 2 + H)) + W
+
+
+expected = {scheme}(-1.0, -area.W, area.H, 2.0)
+print(f"one step from 1 to 0 returns {{float(y1)}}; the scheme says {{float(expected)}}")
+sys.exit(abs(float(y1 - expected)) > 1e-6)
+'''
+
 _MILSTEIN = '''\
 """Milstein for dX = X B dW with B not symmetric: the correction is that of B transposed.
 
@@ -75,8 +108,13 @@ sys.exit(bool((y1 - expected).abs().max() > 1e-6))
 '''
 
 
-def agreement(library: str, method: str, problem: str) -> str | None:
+_SOLVERS = {"shark": "ShARK", "sra1": "SRA1"}
+
+
+def agreement(library: str, method: str, problem: str, grid: str) -> str | None:
     """That the steps are not those of the published scheme; None where nothing like it is known."""
+    if library == "diffrax" and method in _SOLVERS and grid == "backwards in time":
+        return _BACKWARDS.format(solver=_SOLVERS[method], scheme=method)
     if (library, method) == ("diffrax", "euler_heun"):
         return _EULER_HEUN
     if (library, method, problem) == ("diffrax", "sra1", "twisted_additive"):
