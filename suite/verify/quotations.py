@@ -174,6 +174,15 @@ def checkpointed_gradients(name: str) -> Sequence[Quotation]:
     return found
 
 
+def recursive_checkpoints(name: str, adjoint: str) -> Sequence[Quotation]:
+    """Where a library says that a gradient keeps less than the square root of the steps, and evaluates more for it."""
+    said = {
+        "checkpoint": ("RecursiveCheckpointAdjoint.__init__", "backpropagation will take `O(n log n)` time in the number"),
+        "backprop": ("DirectAdjoint", "several nested layers of `jax.lax.scan`s and `jax.checkpoint`s"),
+    }
+    return [docstring(f"diffrax:{said[adjoint][0]}", said[adjoint][1])] if name == "diffrax" and adjoint in said else []
+
+
 def evaluations(name: str, method: str) -> str:
     """Where a library says how often a step of the method evaluates the fields."""
     if name in ("sdegrad_torch", "sdegrad_jax"):
