@@ -177,7 +177,10 @@ def checkpointed_gradients(name: str) -> Sequence[Quotation]:
 def recursive_checkpoints(name: str, adjoint: str) -> Sequence[Quotation]:
     """Where a library says that a gradient keeps less than the square root of the steps, and evaluates more for it."""
     said = {
-        "checkpoint": ("RecursiveCheckpointAdjoint.__init__", "backpropagation will take `O(n log n)` time in the number"),
+        "checkpoint": (
+            "RecursiveCheckpointAdjoint.__init__",
+            "backpropagation will take `O(n log n)` time in the number",
+        ),
         "backprop": ("DirectAdjoint", "several nested layers of `jax.lax.scan`s and `jax.checkpoint`s"),
     }
     return [docstring(f"diffrax:{said[adjoint][0]}", said[adjoint][1])] if name == "diffrax" and adjoint in said else []
@@ -208,14 +211,22 @@ def memory(name: str, adjoint: str) -> Sequence[Quotation]:
     return []
 
 
-def interpolation(name: str) -> Sequence[Quotation]:
+def hermite(name: str, method: str) -> Sequence[Quotation]:
+    """Where a library says that an output between steps of the method is on a cubic, by the slopes at both ends."""
+    said = {
+        "heun": ("Heun", "Uses 2nd-order Hermite interpolation"),
+        "midpoint": ("Midpoint", "Uses 2nd order Hermite"),
+    }
+    return [docstring(f"diffrax:{said[method][0]}", said[method][1])] if name == "diffrax" and method in said else []
+
+
+def interpolation(name: str, method: str) -> Sequence[Quotation]:
     """Where a library says what an output between steps is."""
     found = _sdeints(
         name, "Between steps y is interpolated linearly.", "between grid times the solution is interpolated"
     )
-    if name == "diffrax":
-        return [Quotation("diffrax/_solver/euler.py, interpolation_cls", "LocalLinearInterpolation")]
-    return found
+    cls: Any = diffrax_solver(method, METHODS[method].sde_type) if name == "diffrax" else None
+    return found if cls is None else [Quotation(*line(cls, "LocalLinearInterpolation"))]
 
 
 def refusals(name: str) -> Sequence[Quotation]:
