@@ -179,7 +179,7 @@ def recursive_checkpoints(name: str, adjoint: str) -> Sequence[Quotation]:
     said = {
         "checkpoint": (
             "RecursiveCheckpointAdjoint.__init__",
-            "backpropagation will take `O(n log n)` time in the number",
+            "will take `O(n log n)` time in the number of steps",
         ),
         "backprop": ("DirectAdjoint", "several nested layers of `jax.lax.scan`s and `jax.checkpoint`s"),
     }
@@ -213,11 +213,10 @@ def memory(name: str, adjoint: str) -> Sequence[Quotation]:
 
 def hermite(name: str, method: str) -> Sequence[Quotation]:
     """Where a library says that an output between steps of the method is on a cubic, by the slopes at both ends."""
-    said = {
-        "heun": ("Heun", "Uses 2nd-order Hermite interpolation"),
-        "midpoint": ("Midpoint", "Uses 2nd order Hermite"),
-    }
-    return [docstring(f"diffrax:{said[method][0]}", said[method][1])] if name == "diffrax" and method in said else []
+    if name != "diffrax":
+        return []
+    said = {"heun": ("Heun", "2nd-order Hermite interpolation"), "midpoint": ("Midpoint", "2nd order Hermite")}
+    return [docstring(f"diffrax:{cls}", words) for cls, words in [said[method]]] if method in said else []
 
 
 def interpolation(name: str, method: str) -> Sequence[Quotation]:
