@@ -14,14 +14,13 @@ import numpy as np
 from suite import laws
 from suite.harness import Task
 from suite.problems.problem import Problem
-from suite.verify import quotations, solving
+from suite.verify import programs, quotations, solving
 from suite.verify.claims import AREAS, CONSTRUCTED, NEGATIVE, POSITIVE, Claim, Kind, said
 from suite.verify.findings import Effort, Finding, Unsupported, at_most, likely
 
 DT = 0.07
 # The last step is of 0.06: no less than half a step, the tol of trees.
 CLIPPED = (*(k * DT for k in range(15)), 1.04)
-EVEN = tuple(1.04 * k / 15 for k in range(16))  # the steps of diffrax, which makes those of a span equal
 ROWS, ENTRIES = 128, 512  # of X alone, in diagonal noise
 PATHS, NOISE = 4096, 4  # of X and I, in additive noise
 WITH_H = ("shark", "srk")  # methods that are exact for I
@@ -53,11 +52,6 @@ def claims(name: str) -> Iterator[Claim]:
     for words, case, kind, defect in controls:
         subject, source = f"{words['subject']}, {defect}", CONSTRUCTED[kind]
         yield Claim(**{**words, "subject": subject}, kind=kind, source=source, case=case, spoil={"defect": defect})
-
-
-def times(name: str) -> tuple[float, ...]:
-    """The ends of the steps that a library takes."""
-    return EVEN if name == "diffrax" else CLIPPED
 
 
 def noise_itself() -> Problem:
@@ -103,15 +97,16 @@ def noise_and_integral(stiff: float) -> Problem:
 @solving.remembered
 def _increments(name: str, seed: int) -> np.ndarray:
     """[1, steps, rows, entries]"""
-    task = Task(problem=noise_itself(), method="heun", dt=DT, ts=times(name), seed=seed, dtype="float64")
+    steps: dict[str, Any] = {"dt": DT, "ts": CLIPPED, "controller": solving.to_times(name)}
+    task = Task(problem=noise_itself(), method="heun", **steps, seed=seed, dtype="float64")
     return np.diff(solving.outcome(name, task).ys, axis=0)[None]
 
 
 @solving.remembered
 def _areas(name: str, seed: int) -> np.ndarray:
     """[1, steps and as many areas, rows, entries]"""
-    ys = _solved(name, noise_and_integral(0.0), dt=DT, ts=times(name), seed=seed)
-    return _consumed(ys, np.diff(times(name)))
+    steps: dict[str, Any] = {"dt": DT, "ts": CLIPPED, "controller": solving.to_times(name)}
+    return _consumed(_solved(name, noise_and_integral(0.0), **steps, seed=seed), np.diff(CLIPPED))
 
 
 @solving.remembered
@@ -151,13 +146,13 @@ def measure(claim: Claim, effort: Effort) -> Finding:
             others = [first + 1e-8 * (defect == "changed by 1e-8")]
         return at_most(claim.expected, max(float(np.abs(other - first).max()) for other in others))
     samples = _areas(name, effort.seed) if what == "areas" else _increments(name, effort.seed)
-    parts: list[Any] = [(s, t, W) for W in ("W", "H")[: 1 + (what == "areas")] for s, t in pairwise(times(name))]
+    parts: list[Any] = [(s, t, W) for W in ("W", "H")[: 1 + (what == "areas")] for s, t in pairwise(CLIPPED)]
     if defect == "scaled by 1.01":
         samples = 1.01 * samples
     elif defect == "the second those of the first":
         samples = np.concatenate([samples[:, :1], samples[:, :1], samples[:, 2:]], axis=1)
     elif defect == "exact samples":
-        deviations = np.diff(times(name))[None, :, None, None] ** 0.5
+        deviations = np.diff(CLIPPED)[None, :, None, None] ** 0.5
         samples = deviations * np.random.default_rng(effort.seed).standard_normal(samples.shape)
     return _law(samples, parts, effort)
 
@@ -166,3 +161,51 @@ def _law(samples: np.ndarray, parts: list[Any], effort: Effort) -> Finding:
     tests = laws.tests(laws.whiten(samples, laws.covariance(parts)))
     worst = f"{min(tests, key=lambda name: tests[name])} of what was consumed, whitened"
     return likely(effort.level, laws.together(tests), samples[0, 0].size, worst)
+
+
+_NOISE = programs.Fields("0 * y", "1 + 0 * y")
+_DRIFT = "xp.stack([0 * y[..., 0], y[..., 0], p[0] * (xp.sin(10 * (y[..., 0] + y[..., 1])) - y[..., 2])], -1)"
+_WITH_INTEGRAL = programs.Fields(_DRIFT, "(xp.ones_like(y) * xp.eye(3)[0])[..., None]", "additive", 1)
+_JUDGED = """
+covariance = white @ white.T / white.shape[1]
+worst = np.abs(covariance - np.eye(len(white))).max() * (white.shape[1] / 2) ** 0.5
+print("the covariance of what was consumed, made standard normal, is off by", worst, "deviations")
+sys.exit(bool(worst > 6))
+"""
+_SCRIPTS = {
+    "increments": """
+ts = {ts}
+ys, _ = solve(np.zeros((2**14, 2)), [0.0], {dt}, ts)
+white = np.diff(ys, axis=0)[..., 0] / np.diff(ts)[:, None] ** 0.5
+""",
+    "areas": """
+ts, h = {ts}, np.diff({ts})[:, None]
+ys, _ = solve(np.zeros((2**14, 3)), [0.0], {dt}, ts)
+X, I = ys[..., 0], ys[..., 1]
+W = np.diff(X, axis=0)
+H = (np.diff(I, axis=0) - h * X[:-1]) / h - W / 2
+white = np.concatenate([W / h**0.5, H / (h / 12) ** 0.5])
+""",
+    END: """
+ys, _ = solve(np.zeros((4096, 3)), [{stiff}], {first}, tolerance={tolerance})
+X, I = ys[-1, :, 0], ys[-1, :, 1]
+white = np.stack([X, (I - X / 2) * 12**0.5])
+""",
+    SAME: """
+easy, hard = (solve(np.zeros((4096, 3)), [stiff], {first}, tolerance={tolerance})[0][-1] for stiff in (0.0, {stiff}))
+apart = np.abs(easy - hard)[:, :2].max()
+print("the noise at the end of other steps is another by", apart)
+sys.exit(bool(apart > {rounding}))
+""",
+}
+
+
+def script(claim: Claim) -> str | None:
+    """A program whose solution is the noise that was consumed."""
+    what, torch = claim.case["what"], claim.implementation == "torchsde"
+    blanks = {"ts": CLIPPED[:-1], "dt": DT, "first": FIRST, "stiff": STIFF}
+    blanks |= {"tolerance": TOLERANCE, "rounding": ROUNDING, "method": "srk" if torch else "shark"}
+    if what == "increments":
+        return programs.program(claim, claim.claim, _NOISE, _SCRIPTS[what] + _JUDGED, **blanks | {"method": "heun"})
+    body = _SCRIPTS[claim.claim if what == "adaptive" else what] + _JUDGED * (claim.claim != SAME)
+    return programs.program(claim, claim.claim, _WITH_INTEGRAL, body, **blanks)

@@ -100,6 +100,7 @@ SITUATIONS: Mapping[str, Situation] = {
     "without a Levy area": _situation(anywhere, dt=0.07, tol=_FINE, levy_area="none"),
     "that does not depend on the queries": _situation(dyadic_and_tiny, *_JAX, kind="dyadic", tol=1e-6),
     "known by its values at times": _situation(dyadic_and_tiny, *_JAX, kind="points", levy_area="none"),
+    "to a tolerance": _situation(dyadic, *_JAX, kind="tree", tol=2.0**-14, levy_area="none"),
     "without an end": _situation(apart, *_JAX, kind="path", t1=4.0, levy_area="none"),
     "run backwards": _situation(anywhere, *_JAX, kind="reversed", dt=0.07),
     "given its increment and area over all": _situation(anywhere, *_JAX, kind="given", dt=0.07),

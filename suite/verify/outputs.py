@@ -14,7 +14,7 @@ import numpy as np
 from suite.harness import METHODS, Task
 from suite.paths import Path, make_path
 from suite.problems import Problem, make
-from suite.verify import quotations, solving
+from suite.verify import programs, quotations, solving
 from suite.verify.claims import CONSTRUCTED, KLOEDEN, NEGATIVE, POSITIVE, Claim, said
 from suite.verify.findings import Effort, Finding, at_most
 from suite.verify.gradients import COMPILED, compiles_slowly
@@ -92,3 +92,37 @@ def measure(claim: Claim, effort: Effort) -> Finding:
         found = curve + claim.spoil["by"] * (at[after] - at[before]) if "by" in claim.spoil else at[inside]
         worst = max(worst, float(np.abs(found - curve).max() / np.abs(curve).max()))
     return at_most(claim.expected, worst)
+
+
+_SCRIPT = """
+ts = {ts}
+ys, W = solve(np.ones((1, 2)), [0.7, 0.4], {dt}, ts)
+at = dict(zip(ts, ys))
+worst = 0.0
+for start, inside, end in {between}:
+    w = (inside - start) / (end - start)
+    worst = max(worst, np.abs(at[inside] - (1 - w) * at[start] - w * at[end]).max())
+print("the largest distance of an output from the line between both ends of its step:", worst)
+sys.exit(bool(worst > 1e-13))
+"""
+# Of one step from 0 to 1, whose increment is known.
+_CUBIC = """
+ys, W = solve(np.ones((1, 2)), [0.7, 0.4], 1.0, (0.0, 0.3, 1.0))
+def slope(t, y):
+    return np.array(drift(t, y, [0.7, 0.4]) + diffusion(t, y, [0.7, 0.4]) * W)
+(y0, y, y1), w = ys, 0.3
+first = slope(0.0, y0)
+last = slope({place}, y0 + {place} * first)
+cubic = (1 - w) * y0 + w * y1 + w * (1 - w) * ((1 - w) * (first - (y1 - y0)) - w * (last - (y1 - y0)))
+print("the distance of an output from the cubic of the two slopes:", np.abs(y - cubic).max())
+sys.exit(bool(np.abs(y - cubic).max() > 1e-13))
+"""
+
+
+def script(claim: Claim) -> str | None:
+    """A program that compares an output between steps with the curve through both ends of the step."""
+    case = claim.case
+    body, blanks = _SCRIPT, {"ts": TS, "dt": DT, "between": BETWEEN}
+    if case["curve"] == "cubic":
+        body, blanks = _CUBIC, {"place": LAST[case["method"]]}
+    return programs.program(claim, claim.claim, programs.driven(case["problem"]), body, **blanks)

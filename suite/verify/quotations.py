@@ -41,21 +41,23 @@ def _torchsde(method: str, sde_type: str, noise_type: str, attribute: str = "str
     return [Quotation(*line(cls, rf"\b{attribute} ="), float(getattr(solver, attribute)))]
 
 
-# The strong orders of diffrax's table for developers, for commutative and for additive noise, weak order after the bar.
-# The page asks to double-check it.
+# The strong orders of diffrax's table for developers by noise, weak order after the bar. The page asks to double-check.
 _TABLE_PLACE = (
     "https://docs.kidger.site/diffrax/devdocs/SDE_solver_table (docs/devdocs/SDE_solver_table.md at 63a0e8b0)"
 )
+_COLUMNS = ("General", "Commutative", "Additive")
+_HALF, _ONE, _BEST = "0.5/1.0", "1.0/1.0", "1.5/2.0"
 _TABLE = {
-    "Euler": ("0.5/1.0", "1.0/1.0"),
-    "Heun": ("1.0/1.0", "1.0/1.0"),
-    "EulerHeun": ("0.5/1.0", "1.0/1.0"),
-    "ItoMilstein": ("1.0/1.0", "1.0/1.0"),
-    "StratonovichMilstein": ("1.0/1.0", "1.0/1.0"),
-    "ReversibleHeun": ("1.0/1.0", "1.0/1.0"),
-    "Midpoint": ("1.0/1.0", "1.0/1.0"),
-    "ShARK": ("/", "1.5/2.0"),
-    "SRA1": ("/", "1.5/2.0"),
+    "Euler": (_HALF, _HALF, _ONE),
+    "EulerHeun": (_HALF, _HALF, _ONE),
+    **dict.fromkeys(("Heun", "ItoMilstein", "StratonovichMilstein"), (_HALF, _ONE, _ONE)),
+    **dict.fromkeys(("ReversibleHeun", "Midpoint", "Ralston"), (_HALF, _ONE, _ONE)),
+    "ShARK": ("/", "/", _BEST),
+    "SRA1": ("/", "/", _BEST),
+    "SEA": ("/", "/", _ONE),
+    "SPaRK": (_HALF, _ONE, _BEST),
+    "GeneralShARK": (_HALF, _ONE, _BEST),
+    "SlowRK": (_HALF, _BEST, _BEST),
 }
 
 
@@ -72,16 +74,14 @@ def _diffrax(method: str, sde_type: str, noise_type: str) -> list[Quotation]:
     source, first = inspect.getsourcelines(cls.strong_order)
     place = f"{cls.__module__.replace('.', '/')}.py, line {first}"
     said = Quotation(place, " ".join("".join(source).split()), float(cls().strong_order(None)))
-    if noise_type == "general":
-        return [said]  # the table has no column for it
     table = Quotation(_TABLE_PLACE, f"{cls.__name__}, {head}: {cell}", float(cell.partition("/")[0]))
     return [said, table]
 
 
 def _cell(solver: str, noise: str) -> tuple[str, str]:
     """The head of the column of diffrax's table for this noise, and what stands there."""
-    column = 1 if noise == "additive" else 0
-    return ("Commutative", "Additive")[column], _TABLE[solver][column]
+    column = {"general": 0, "additive": 2}.get(noise, 1)
+    return _COLUMNS[column], _TABLE[solver][column]
 
 
 _ORDERS = {"sdegrad_torch": _sdegrad, "sdegrad_jax": _sdegrad, "torchsde": _torchsde, "diffrax": _diffrax}

@@ -1,5 +1,10 @@
 """Programs of NumPy and one library alone that show a defect, for whoever is to mend it: exit code 1 if it is there."""
 
+from collections.abc import Sequence
+
+from suite.verify import programs
+from suite.verify.claims import Claim
+
 _EULER_HEUN = '''\
 """EulerHeun for dX = (1 + t) o dW: the corrector takes the diffusion at the start of the step, not at its end."""
 import sys
@@ -124,8 +129,42 @@ def agreement(library: str, method: str, problem: str, grid: str) -> str | None:
     return None
 
 
-def order(library: str, method: str, problem: str) -> str | None:
-    """That the strong order is lower than stated; None where nothing like it is known."""
-    if (library, method, problem) == ("torchsde", "milstein", "sheared_scalar"):
+_ORDER = """
+y0, dts = np.random.default_rng(0).uniform(0.5, 1.5, (1024, 2)), {dts}
+ends = [solve(y0, [0.5, 0.4], dt)[0][-1] for dt in (*dts, dts[-1] / 2)]
+errors = [np.sqrt(((a - b) ** 2).sum(1).mean()) for a, b in zip(ends, ends[1:])]  # what half the step changes
+order = np.polyfit(np.log(dts), np.log(errors), 1)[0]
+print(f"strong order {{order:.2f}}, expected {expected:g}")
+sys.exit(bool(order < {expected:g} - 0.15))  # 0.05 for finite steps, 0.1 for chance
+"""
+_LIMIT = """
+y0 = np.random.default_rng(0).uniform(0.5, 1.5, (1024, 2))
+errors = []
+for dt in {dts}:
+    ys, W = solve(y0, [0.5, 0.4], dt)
+    errors.append(float(np.sqrt(np.mean((ys[-1] / y0 / np.exp(0.5 + 0.4 * W) - 1) ** 2))))
+print("relative errors:", errors, "at the step sizes {dts}")
+sys.exit(errors[-1] > 0.5 * errors[0])
+"""
+# noise -> the diffusion of dX = p0 X dt + p1 X o dW, whose solution the increment tells
+_EXPONENTIAL = {
+    "diagonal": "p[1] * y",
+    "scalar": "p[1] * y[..., None]",
+    "commutative": "p[1] * y[..., None] * xp.eye(2)",
+}
+
+
+def order(claim: Claim, dts: Sequence[float]) -> str | None:
+    """That the strong order is lower than stated, or that the error stays; None where no program can tell."""
+    noise, method, sde_type = (claim.case[name] for name in ("noise", "method", "sde_type"))
+    if (claim.implementation, method, noise) == ("torchsde", "milstein", "scalar"):
         return _MILSTEIN
-    return None
+    kind, blanks = programs.KINDS[noise], {"dts": tuple(dts), "expected": claim.expected}
+    if claim.claim.startswith("strong order"):
+        return programs.program(claim, claim.claim, kind, _ORDER, **blanks)
+    if noise not in _EXPONENTIAL:
+        return None  # its exact solution takes more than the increment of the noise
+    drift = "p[0] * y" + " + p[1] ** 2 * y / 2" * (sde_type == "ito")
+    return programs.program(
+        claim, claim.claim, kind._replace(drift=drift, diffusion=_EXPONENTIAL[noise]), _LIMIT, **blanks
+    )
