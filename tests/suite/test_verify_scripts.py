@@ -48,7 +48,7 @@ def has(name, claim):
         return False
     if method is None:
         return True
-    sde_type = claim.case.get("sde_type", METHODS[method].sde_type)
+    sde_type = claim.case.get("sde_type") or METHODS[method].sde_type
     return method in torchsde_methods(sde_type) if name == "torchsde" else diffrax_solver(method, sde_type) is not None
 
 
