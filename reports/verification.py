@@ -22,7 +22,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
 from reports import labels, pages, plotting, ticks
-from reports.claims import Claims, Row, is_control, measured, misjudged, read, summary
+from reports.claims import UNDECIDED, Claims, Row, is_control, measured, misjudged, read, summary
 from reports.plotting import Plot
 from suite.results import ResultsError
 
@@ -31,7 +31,7 @@ PAGE, PAGES = "verification.html", "verification"  # the matrix, and the folder 
 
 SHADES = {"inconclusive": "#e8a33d", "unsupported": "#dedede"}  # of what is neither held nor failed
 # verdict -> its sign, the worst last
-SIGNS = {"unsupported": "–", "exceeds": "↑", "holds": "✓", "inconclusive": "?", "fails": "✗"}
+SIGNS = {"unsupported": "–", "measured": "∿", "exceeds": "↑", "holds": "✓", "inconclusive": "?", "fails": "✗"}
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def page_of(row: Row) -> str:
 
 
 def _counts(row: Row) -> bool:
-    return not is_control(row) and row["verdict"] != "unsupported"
+    return not is_control(row) and row["verdict"] not in UNDECIDED
 
 
 def matrix(claims: Claims) -> list[tuple[tuple[str, str, str], dict[str, list[Cell]]]]:
@@ -97,8 +97,9 @@ def overview(claims: Claims) -> Plot:
 
 def _cell(axes: Axes, colours: Any, x: float, y: int, of: Mapping[str, int]) -> None:
     """The cell from x to x + 1, divided in proportion to what is decided, inconclusive and unsupported."""
-    held, total = of["holds"] + of["exceeds"], sum(of.values())
+    held = of["holds"] + of["exceeds"]
     decided = held + of["fails"]
+    total = decided + sum(of[verdict] for verdict in SHADES)
     if not total:
         return
     parts = [(decided, colours(held / max(decided, 1))), *((of[verdict], shade) for verdict, shade in SHADES.items())]
@@ -169,6 +170,7 @@ def write(claims: Claims, out: Path, **around: Any) -> Path:
         libraries=libraries,
         lines=matrix(claims),
         failures=[(row, page_of(row), measured(row)) for row in failures],
+        figures=[(row, measured(row), _evidence(row)) for row in claims if row["verdict"] == "measured"],
         folder=PAGES,
         controls=len(controls),
         misjudged=[row for row in controls if misjudged(row)],

@@ -17,10 +17,9 @@ from suite.harness import METHODS, Task
 from suite.problems import make
 from suite.problems.winding import told
 from suite.verify import programs, solving
-from suite.verify.claims import CONSTRUCTED, NEGATIVE, POSITIVE, Claim, Kind
+from suite.verify.claims import CONSTRUCTED, GAINES, NEGATIVE, POSITIVE, Claim, Kind
 from suite.verify.findings import Effort, Finding, likely
 
-GAINES = "Gaines, Lyons, Variable step size control in the numerical solution of SDEs (1997)"
 TOLERANCES = (1e-1, 1e-2)
 FALL = 0.3  # the order in the tolerance that the error must have: a half for each tenth
 ENOUGH = 3.0  # times the smaller tolerance: tolerances are of steps, and errors of several steps add up

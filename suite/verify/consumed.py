@@ -6,16 +6,18 @@ clipped. Adaptive steps: at the end, X and I do not depend on the steps that wer
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from suite import laws
 from suite.harness import Task
 from suite.problems.problem import Problem
-from suite.verify import programs, quotations, solving
-from suite.verify.claims import AREAS, CONSTRUCTED, NEGATIVE, POSITIVE, Claim, Kind, said
+from suite.verify import quotations, solving
+from suite.verify.claims import AREAS, CONSTRUCTED, LEVY_AREAS, NEGATIVE, POSITIVE, Claim, Kind, said
 from suite.verify.findings import Effort, Finding, Unsupported, at_most, likely
 
 DT = 0.07
@@ -23,10 +25,13 @@ DT = 0.07
 CLIPPED = (*(k * DT for k in range(15)), 1.04)
 ROWS, ENTRIES = 128, 512  # of X alone, in diagonal noise
 PATHS, NOISE = 4096, 4  # of X and I, in additive noise
+AREA_PATHS = 2**16
 WITH_H = ("shark", "srk")  # methods that are exact for I
 FIRST = 0.25  # step, of adaptive ones: too long for what is stiff
 STIFF, TOLERANCE = 40.0, 1e-2
 ROUNDING = 1e-10  # of some hundred steps
+AREA = 0.25  # the variance of the Levy area over [0, 1], of any mode
+AREAS_LAW = "the Levy areas that its steps consume add up to one of the variance 1/4"
 LAW = "the increments that the steps consume are independent and have the law of their lengths"
 SAME = "the noise at the end of adaptive steps does not depend on which were taken or rejected"
 END = "the noise at the end of adaptive steps, many of them rejected, has its law"
@@ -42,10 +47,15 @@ def claims(name: str) -> Iterator[Claim]:
     yield Claim(**law | {"subject": "increments and areas in constant steps"}, **stated, case=areas)
     yield Claim(**same, **stated, case=adaptive)
     yield Claim(**same | {"claim": END, "statistical": True}, **stated, case=adaptive)
+    area: dict[str, Any] = {**claim, "claim": AREAS_LAW, "statistical": True, "subject": "Levy areas, log_ode"}
+    log_ode = {"what": "Levy areas", "method": "log_ode"}
+    yield Claim(**area, **said(quotations.levy_areas(name), LEVY_AREAS), case=log_ode, may_lack=True)
     controls: Sequence[tuple[dict[str, Any], dict[str, str], Kind, str]] = (
         (law, constant, NEGATIVE, "scaled by 1.01"),
         (law, constant, NEGATIVE, "the second those of the first"),
         (law, constant, POSITIVE, "exact samples"),
+        (area, log_ode, NEGATIVE, "scaled by 1.05"),
+        (area, log_ode, POSITIVE, "exact samples"),
         (same, adaptive, NEGATIVE, "changed by 1e-8"),
         (same, adaptive, POSITIVE, "that of the first solution"),
     )
@@ -136,8 +146,50 @@ def _consumed(ys: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     return np.concatenate([W, H]).reshape(1, 2 * len(h), 64, -1)
 
 
+def iterated() -> Problem:
+    """dX_1 = dW_1, dX_2 = dW_2, dX_3 = X_1 o dW_2, of general noise: X_3 - X_1 X_2 / 2 is the Levy area."""
+
+    def diffusion(xp: Any, t: Any, y: Any, params: Any) -> Any:
+        del t, params
+        one, zero = 1 + 0 * y[..., 0], 0 * y[..., 0]
+        rows = (xp.stack(row, -1) for row in ((one, zero), (zero, one), (zero, y[..., 0])))
+        return xp.stack(tuple(rows), -2)
+
+    return replace(
+        noise_itself(),
+        y0=np.zeros((AREA_PATHS, 3)),
+        noise_type="general",
+        noise_dim=2,
+        diffusion=diffusion,
+    )
+
+
+@solving.remembered
+def _levy_areas(name: str, seed: int) -> np.ndarray:
+    """[paths], of the areas of four steps."""
+    task = Task(problem=iterated(), method="log_ode", dt=0.25, ts=(0.0, 1.0), seed=seed, dtype="float64")
+    y = solving.outcome(name, replace(task, levy_area="foster")).ys[-1]
+    return y[:, 2] - y[:, 0] * y[:, 1] / 2
+
+
+def _variance(claim: Claim, effort: Effort) -> Finding:
+    """By the central limit theorem: squares of a variable whose tails are exponential."""
+    defect = claim.spoil.get("defect")
+    if defect == "exact samples":  # of the law of the area, 1 / cosh
+        uniform = np.random.default_rng(effort.seed).uniform(size=AREA_PATHS)
+        areas = np.log(np.tan(np.pi / 2 * uniform)) / np.pi
+    else:
+        areas = _levy_areas(claim.implementation, effort.seed) * (1.05 if defect else 1.0)
+    squares = areas**2
+    error = squares.std() / squares.size**0.5
+    p = float(2 * stats.norm.sf(abs(squares.mean() - AREA) / error))
+    return likely(effort.level, p, squares.size, f"variance {squares.mean():.4f} for {AREA}")
+
+
 def measure(claim: Claim, effort: Effort) -> Finding:
     name, what, defect = claim.implementation, claim.case["what"], claim.spoil.get("defect")
+    if what == "Levy areas":
+        return _variance(claim, effort)
     if what == "adaptive":
         first, *others = _adaptive(name, effort.seed)
         if claim.statistical:
@@ -161,51 +213,3 @@ def _law(samples: np.ndarray, parts: list[Any], effort: Effort) -> Finding:
     tests = laws.tests(laws.whiten(samples, laws.covariance(parts)))
     worst = f"{min(tests, key=lambda name: tests[name])} of what was consumed, whitened"
     return likely(effort.level, laws.together(tests), samples[0, 0].size, worst)
-
-
-_NOISE = programs.Fields("0 * y", "1 + 0 * y")
-_DRIFT = "xp.stack([0 * y[..., 0], y[..., 0], p[0] * (xp.sin(10 * (y[..., 0] + y[..., 1])) - y[..., 2])], -1)"
-_WITH_INTEGRAL = programs.Fields(_DRIFT, "(xp.ones_like(y) * xp.eye(3)[0])[..., None]", "additive", 1)
-_JUDGED = """
-covariance = white @ white.T / white.shape[1]
-worst = np.abs(covariance - np.eye(len(white))).max() * (white.shape[1] / 2) ** 0.5
-print("the covariance of what was consumed, made standard normal, is off by", worst, "deviations")
-sys.exit(bool(worst > 6))
-"""
-_SCRIPTS = {
-    "increments": """
-ts = {ts}
-ys, _ = solve(np.zeros((2**14, 2)), [0.0], {dt}, ts)
-white = np.diff(ys, axis=0)[..., 0] / np.diff(ts)[:, None] ** 0.5
-""",
-    "areas": """
-ts, h = {ts}, np.diff({ts})[:, None]
-ys, _ = solve(np.zeros((2**14, 3)), [0.0], {dt}, ts)
-X, I = ys[..., 0], ys[..., 1]
-W = np.diff(X, axis=0)
-H = (np.diff(I, axis=0) - h * X[:-1]) / h - W / 2
-white = np.concatenate([W / h**0.5, H / (h / 12) ** 0.5])
-""",
-    END: """
-ys, _ = solve(np.zeros((4096, 3)), [{stiff}], {first}, tolerance={tolerance})
-X, I = ys[-1, :, 0], ys[-1, :, 1]
-white = np.stack([X, (I - X / 2) * 12**0.5])
-""",
-    SAME: """
-easy, hard = (solve(np.zeros((4096, 3)), [stiff], {first}, tolerance={tolerance})[0][-1] for stiff in (0.0, {stiff}))
-apart = np.abs(easy - hard)[:, :2].max()
-print("the noise at the end of other steps is another by", apart)
-sys.exit(bool(apart > {rounding}))
-""",
-}
-
-
-def script(claim: Claim) -> str | None:
-    """A program whose solution is the noise that was consumed."""
-    what, torch = claim.case["what"], claim.implementation == "torchsde"
-    blanks = {"ts": CLIPPED[:-1], "dt": DT, "first": FIRST, "stiff": STIFF}
-    blanks |= {"tolerance": TOLERANCE, "rounding": ROUNDING, "method": "srk" if torch else "shark"}
-    if what == "increments":
-        return programs.program(claim, claim.claim, _NOISE, _SCRIPTS[what] + _JUDGED, **blanks | {"method": "heun"})
-    body = _SCRIPTS[claim.claim if what == "adaptive" else what] + _JUDGED * (claim.claim != SAME)
-    return programs.program(claim, claim.claim, _WITH_INTEGRAL, body, **blanks)

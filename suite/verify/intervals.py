@@ -69,6 +69,10 @@ class Situation:
     given: Mapping[str, Any]
     lacking: tuple[str, ...] = ()
 
+    @property
+    def span(self) -> float:
+        return self.given.get("t1", 1.0) - self.given.get("t0", 0.0)
+
     def task(self, name: str, seed: int, path: int, shape: tuple[int, ...]) -> BrownianTask:
         """For the library `name`: the queries of this seed, of path number `path`."""
         given = {"kind": "exact", "levy_area": "space-time", "dtype": "float64", "t0": 0.0, "t1": 1.0, **self.given}

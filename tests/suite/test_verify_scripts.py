@@ -106,3 +106,13 @@ def test_a_failure_of_the_reference_run_is_shown(scripts, check, name):
 def test_a_program_that_breaks_shows_nothing():
     assert _reproduced("raise SystemExit(1)")["reproduced"].startswith("yes")
     assert _reproduced("1 / 0")["reproduced"].startswith("no")
+
+
+@pytest.mark.parametrize(("found", "code"), [("", 0), ("1.001 * ", 1)])
+def test_a_program_tells_right_from_wrong(scripts, found, code):
+    """The growth of a linear equation by heun of torchsde, and of one that is 0.1 % off."""
+    known = scripts["stability", "torchsde"]
+    text = next(text for claim, text in known if claim.case["method"] == "heun" and claim.case["point"] == "spirals")
+    changed = text.replace("lambda t, y, p: -0.3 * y", f"lambda t, y, p: {found}-0.3 * y")
+    assert (changed == text) == (code == 0)
+    assert subprocess.run([sys.executable, "-c", changed], capture_output=True, timeout=120).returncode == code

@@ -104,6 +104,13 @@ def _one_pass(task: Task) -> bool:
     return task.one_pass and task.adjoint is None and task.rtol is None
 
 
+def _estimates(solver: Any) -> bool:
+    """Whether the solver estimates the error of its steps."""
+    if issubclass(solver, diffrax.AbstractSRK):
+        return solver.tableau.b_error is not None
+    return issubclass(solver, diffrax.AbstractAdaptiveSolver)
+
+
 class Diffrax:
     name = "diffrax"
     framework = "jax"
@@ -133,9 +140,7 @@ class Diffrax:
             return "diffrax's BacksolveAdjoint is for Stratonovich SDEs."
         if task.adjoint == "backsolve" and task.method == "euler_heun":
             return "diffrax's BacksolveAdjoint cannot run EulerHeun: its adjoint terms are not the pair it needs."
-        if task.rtol is not None and not issubclass(
-            SOLVERS[task.problem.sde_type][task.method], diffrax.AbstractAdaptiveSolver
-        ):
+        if task.rtol is not None and not _estimates(SOLVERS[task.problem.sde_type][task.method]):
             return f"diffrax's {task.method!r} has no error estimate to adapt its steps by."
         return None
 
