@@ -21,6 +21,8 @@ REFERENCE = Path("reports/reference/cpu/verification.csv")
 NONE = {
     ("logqp", "diffrax"): "it has no log-ratio",
     ("levy area", "diffrax"): "it has no Levy area of two motions, and no claims",
+    ("growth", "torchsde"): "a figure, which cannot fail",
+    ("growth", "diffrax"): "it has no reversible adjoint, and no claims",
 }
 # check, library -> why some have none
 SOME = {
