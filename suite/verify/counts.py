@@ -74,9 +74,10 @@ def _of_gradients(claim: Mapping[str, Any]) -> Iterator[Claim]:
         yield Claim(**claim, **about, subject=subject, may_lack=lacks)
         if adjoint == "backprop":
             for kind, spoil in ((NEGATIVE, {"is": about["expected"] + 1}), (POSITIVE, {"is": about["expected"]})):
+                control: dict[str, Any] = about | {"kind": kind, "source": CONSTRUCTED[kind]}
                 yield Claim(
                     **claim,
-                    **about | {"kind": kind, "source": CONSTRUCTED[kind]},
+                    **control,
                     subject=f"{subject}, {'one evaluation more' if kind == NEGATIVE else 'by its formula'}",
                     spoil=spoil,
                 )

@@ -51,4 +51,5 @@ def measure(claim: Claim, effort: Effort) -> Finding:
     label = "Lipschitz constant times the time span"
     curve = Curve(label, "relative error of the gradient", spans, errors, errors, errors)
     reason = f"the relative error at {spans[-1]:g}; at {spans[0]:g} it is {errors[0]:.1g}"
-    return Finding("measured", 0.0, *[errors[-1]] * 3, reason, curve=curve)
+    worst = errors[-1]
+    return Finding("measured", 0.0, worst, worst, worst, reason, curve=curve)

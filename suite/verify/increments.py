@@ -71,12 +71,14 @@ def join(left: Piece, right: Piece) -> Piece:
         A = left.A + right.A + (product - np.swapaxes(product, -1, -2)) / 2
     K = None
     if left.K is not None and right.K is not None:
-        # a part's own coordinate x in [-1, 1] is p x + q in that of the whole
-        K = sum(
-            p**2 * part.K - p * q / 2 * part.H + (p**2 + 3 * q**2 - 1) / 24 * part.W
-            for part, p, q in ((left, left.h / h, -right.h / h), (right, right.h / h, left.h / h))
-        )
+        a, b = left.h / h, right.h / h
+        K = _moved(left, left.K, a, -b) + _moved(right, right.K, b, a)
     return Piece(h, left.W + right.W, H, A, K)
+
+
+def _moved(part: Piece, K: np.ndarray, p: float, q: float) -> np.ndarray:
+    """What a part adds to K of the whole, in whose coordinate its own x in [-1, 1] is p x + q."""
+    return p**2 * K - p * q / 2 * part.H + (p**2 + 3 * q**2 - 1) / 24 * part.W
 
 
 def claims(name: str) -> Iterator[Claim]:

@@ -36,14 +36,16 @@ def claims(name: str) -> Iterator[Claim]:
     for method, facts in METHODS.items():
         cubic = quotations.hermite(name, method)
         curve = "cubic" if cubic else "line"
-        stated = said(cubic or quotations.interpolation(name, method), KLOEDEN) | {"claim": WORDS[curve]}
+        stated: dict[str, Any] = said(cubic or quotations.interpolation(name, method), KLOEDEN) | {
+            "claim": WORDS[curve]
+        }
         problem = "driven" if "diagonal" in facts.order else "driven_additive"
         case = {"method": method, "problem": problem, "curve": curve}
         preset = "default" if method in COMPILED or not compiles_slowly(name) else "full"
         yield Claim(**claim, **stated, subject=method, case=case, preset=preset)
         if method == "heun":
             for kind, by in ((NEGATIVE, 1e-6), (POSITIVE, 0.0)):
-                made = {"kind": kind, "source": CONSTRUCTED[kind]}
+                made: dict[str, Any] = {"kind": kind, "source": CONSTRUCTED[kind]}
                 subject = f"{method}, the {curve} itself, off by {by:g} of a step"
                 yield Claim(**claim, **stated | made, subject=subject, case=case, spoil={"by": by})
 

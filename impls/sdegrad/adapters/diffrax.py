@@ -42,21 +42,26 @@ SOLVERS = {
 WITH_H = (*ADDITIVE, "sea", "spark", "general_shark", "slow_rk")
 _COMMUTATIVE: dict[NoiseType, float] = {"diagonal": 1.0, "scalar": 1.0, "additive": 1.0, "general": 0.5}
 _SMOOTH: dict[NoiseType, float] = {"additive": 1.5}
+_SMOOTH_DIAGONAL: dict[NoiseType, float] = {"diagonal": 1.5, "scalar": 1.5}
 # The methods that diffrax alone has, with the orders of its table for commutative, additive and general noise.
 OWN = {
     "ralston": Method(("stratonovich",), _COMMUTATIVE, (2, 2)),
     "sea": Method(("stratonovich",), {"additive": 1.0}, (1, 1)),
     "spark": Method(("stratonovich",), _COMMUTATIVE | _SMOOTH, (3, 3)),
     "general_shark": Method(("stratonovich",), _COMMUTATIVE | _SMOOTH, (2, 3)),
-    "slow_rk": Method(("stratonovich",), _COMMUTATIVE | {"diagonal": 1.5, "scalar": 1.5} | _SMOOTH, (2, 5)),
+    "slow_rk": Method(("stratonovich",), _COMMUTATIVE | _SMOOTH | _SMOOTH_DIAGONAL, (2, 5)),
 }
-# By task; None for constant steps or diffrax's usual controller. The coefficients are those it advises for SDEs.
+
+
+def _pid(task: Task, **coefficients: Any) -> diffrax.PIDController:
+    return diffrax.PIDController(task.rtol or 0.0, task.atol or 0.0, **coefficients)
+
+
+# By task; beside constant steps and diffrax's usual controller. The coefficients are those it advises for SDEs.
 CONTROLLERS: Mapping[str, Callable[[Task], diffrax.AbstractStepSizeController]] = {
-    "pi": lambda task: diffrax.PIDController(task.rtol, task.atol, pcoeff=0.1, icoeff=0.3),
-    "clip": lambda task: diffrax.ClipStepSizeController(
-        diffrax.PIDController(task.rtol, task.atol), step_ts=task.ts, store_rejected_steps=100
-    ),
-    "step_to": lambda task: diffrax.StepTo(task.ts),
+    "pi": lambda task: _pid(task, pcoeff=0.1, icoeff=0.3),
+    "clip": lambda task: diffrax.ClipStepSizeController(_pid(task), step_ts=task.ts, store_rejected_steps=100),
+    "step_to": lambda task: diffrax.StepTo(jnp.asarray(task.ts)),
 }
 ADJOINTS = {
     None: diffrax.RecursiveCheckpointAdjoint,
@@ -186,7 +191,7 @@ class Diffrax:
     def controller(self, task: Task) -> diffrax.AbstractStepSizeController:
         if task.controller is not None:
             return CONTROLLERS[task.controller](task)
-        return diffrax.ConstantStepSize() if task.rtol is None else diffrax.PIDController(task.rtol, task.atol or 0.0)
+        return diffrax.ConstantStepSize() if task.rtol is None else _pid(task)
 
     def adjoint(self, task: Task) -> diffrax.AbstractAdjoint:
         return diffrax.ForwardMode() if _one_pass(task) else ADJOINTS[task.adjoint]()
