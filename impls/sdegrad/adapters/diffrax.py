@@ -153,7 +153,7 @@ class Diffrax:
         problem, diagonal = task.problem, task.problem.noise_type == "diagonal"
         shape = jax.ShapeDtypeStruct((problem.y0.shape[1] if diagonal else problem.noise_dim,), jnp.dtype(task.dtype))
         given = None if task.noise is None else GivenBrownian.of(task.noise, task.dtype)
-        steps = make_grid(task.ts[0], task.ts[-1], task.dt).steps
+        steps = max(make_grid(task.ts[0], task.ts[-1], task.dt).steps, len(task.ts))
         dt0 = None if task.controller == "step_to" else task.dt
 
         def solve(drift: Field, diffusion: Field, y0: jax.Array, params: Any, key: jax.Array) -> Any:
