@@ -66,6 +66,8 @@ _CLAIM_CELLS: dict[str, tuple[Callable[[str], bool], str]] = {
 }
 
 
+# Of these nothing is said to hold: what a library has not, and figures without a verdict.
+UNDECIDED = ("unsupported", "measured")
 CONTROLS = ("control", "negative control", "positive control")
 
 
@@ -101,5 +103,5 @@ def first_words(row: Row) -> str:
 
 def summary(claims: Claims) -> str:
     """How many claims hold, in a sentence."""
-    verdicts = [row["verdict"] for row in claims if not is_control(row) and row["verdict"] != "unsupported"]
+    verdicts = [row["verdict"] for row in claims if not is_control(row) and row["verdict"] not in UNDECIDED]
     return f"{sum(verdict in ('holds', 'exceeds') for verdict in verdicts)} of {len(verdicts)} claims hold."

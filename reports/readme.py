@@ -141,7 +141,7 @@ _KINDS = {"claim": "", "theory": "theory, not claimed: "}
 
 
 def _held(rows: Sequence[Row]) -> str:
-    verdicts = [row["verdict"] for row in rows if row["verdict"] != "unsupported"]
+    verdicts = [row["verdict"] for row in rows if row["verdict"] not in verified.UNDECIDED]
     open_ones = verdicts.count("inconclusive")
     text = f"{verdicts.count('holds') + verdicts.count('exceeds')} of {len(verdicts)}" if verdicts else "–"
     return text + f", {open_ones} inconclusive" * (open_ones > 0)

@@ -10,23 +10,28 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.patches import Patch
+from matplotlib.ticker import PercentFormatter
 
 from reports import labels, pages, plotting, ticks
-from reports.claims import Claims, Row, is_control, measured, misjudged, read, summary
+from reports.claims import UNDECIDED, Claims, Row, is_control, measured, misjudged, read, summary
 from reports.plotting import Plot
 from suite.results import ResultsError
 
 DEFAULT = Path("reports/out/verification.csv")
 PAGE, PAGES = "verification.html", "verification"  # the matrix, and the folder of the failures
 
+SHADES = {"inconclusive": "#e8a33d", "unsupported": "#dedede"}  # of what is neither held nor failed
 # verdict -> its sign, the worst last
-SIGNS = {"unsupported": "–", "exceeds": "↑", "holds": "✓", "inconclusive": "?", "fails": "✗"}
+SIGNS = {"unsupported": "–", "measured": "∿", "exceeds": "↑", "holds": "✓", "inconclusive": "?", "fails": "✗"}
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ def page_of(row: Row) -> str:
 
 
 def _counts(row: Row) -> bool:
-    return not is_control(row) and row["verdict"] != "unsupported"
+    return not is_control(row) and row["verdict"] not in UNDECIDED
 
 
 def matrix(claims: Claims) -> list[tuple[tuple[str, str, str], dict[str, list[Cell]]]]:
@@ -66,35 +71,52 @@ def matrix(claims: Claims) -> list[tuple[tuple[str, str, str], dict[str, list[Ce
 
 @plotting.in_style
 def overview(claims: Claims) -> Plot:
-    """By check and library: how many claims hold, coloured by the share of those that do."""
-    checked = list(filter(_counts, claims))
-    checks = list(dict.fromkeys(map(check_of, checked)))
-    order = list(dict.fromkeys(row["implementation"] for row in checked))
-    counts = Counter((check_of(r), r["implementation"], r["verdict"] in ("holds", "exceeds")) for r in checked)
-    held = np.array([[counts[check, name, True] for name in order] for check in checks])
-    of = held + np.array([[counts[check, name, False] for name in order] for check in checks])
-    words = [
-        ["{} of {}".format(*cell) if cell[1] else "–" for cell in zip(*row, strict=True)]
-        for row in zip(held, of, strict=True)
-    ]
-    share = pd.DataFrame(held / np.where(of, of, np.nan), index=checks, columns=order)
-    figure = plotting.canvas("Claims that hold, by check and library", 2.2 + 1.25 * len(order), 1.1 + 0.3 * len(share))
-    axes = figure.subplots()
-    colours = sns.color_palette("cividis", as_cmap=True)
-    sns.heatmap(
-        share,
-        ax=axes,
-        annot=np.array(words),
-        fmt="",
-        vmin=0,
-        vmax=1,
-        cmap=colours,
-        linewidths=1,
-        cbar_kws={"label": "share that holds", "format": "{x:.0%}"},
+    """By check and library: how many of the claims that are decided hold, coloured by their share. What is inconclusive
+    and what a library does not support take their part of a cell, each in a shade of its own."""
+    stated = [row for row in claims if not is_control(row)]
+    checks = list(dict.fromkeys(map(check_of, stated)))
+    names = list(dict.fromkeys(row["implementation"] for row in stated))
+    counts = Counter((check_of(row), row["implementation"], row["verdict"]) for row in stated)
+    figure = plotting.canvas("Claims that hold, by check and library", 2.6 + 1.25 * len(names), 1.4 + 0.3 * len(checks))
+    axes, colours = figure.subplots(), sns.color_palette("cividis", as_cmap=True)
+    for (y, check), (x, name) in product(enumerate(checks), enumerate(names)):
+        _cell(axes, colours, x, y, {verdict: counts[check, name, verdict] for verdict in SIGNS})
+    axes.set(xlim=(0, len(names)), ylim=(len(checks) - 0.5, -0.5))
+    axes.set_xticks(np.arange(len(names)) + 0.5, names)
+    axes.set_yticks(range(len(checks)), checks)
+    axes.tick_params(left=False, bottom=False)
+    axes.grid(False)
+    sns.despine(ax=axes, left=True, bottom=True)
+    bar = figure.colorbar(ScalarMappable(cmap=colours), ax=axes, label="share that holds of what is decided")
+    bar.ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    figure.legend(
+        handles=[Patch(color=shade, label=word) for word, shade in SHADES.items()], loc="outside lower left", ncols=2
     )
-    axes.set(xlabel="", ylabel="")
-    axes.tick_params(left=False, bottom=False, labelrotation=0)
     return Plot(figure, f"{summary(claims)} What a library does not support is not counted.")
+
+
+def _cell(axes: Axes, colours: Any, x: float, y: int, of: Mapping[str, int]) -> None:
+    """The cell from x to x + 1, divided in proportion to what is decided, inconclusive and unsupported."""
+    held = of["holds"] + of["exceeds"]
+    decided = held + of["fails"]
+    total = decided + sum(of[verdict] for verdict in SHADES)
+    if not total:
+        return
+    parts = [(decided, colours(held / max(decided, 1))), *((of[verdict], shade) for verdict, shade in SHADES.items())]
+    left = x
+    for count, shade in parts:
+        axes.barh(y, 0.98 * count / total, left=left, height=0.94, color=shade, linewidth=0)
+        left += 0.98 * count / total
+    words = f"{held} of {decided}" + f", {of['inconclusive']}?" * bool(of["inconclusive"])
+    dark = decided / total > 0.4 and held < 0.6 * decided
+    axes.text(
+        x + 0.49,
+        y,
+        words if held + of["fails"] + of["inconclusive"] else "–",
+        ha="center",
+        va="center",
+        color="white" if dark else "#222222",
+    )
 
 
 @plotting.in_style
@@ -148,6 +170,7 @@ def write(claims: Claims, out: Path, **around: Any) -> Path:
         libraries=libraries,
         lines=matrix(claims),
         failures=[(row, page_of(row), measured(row)) for row in failures],
+        figures=[(row, measured(row), _evidence(row)) for row in claims if row["verdict"] == "measured"],
         folder=PAGES,
         controls=len(controls),
         misjudged=[row for row in controls if misjudged(row)],

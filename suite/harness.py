@@ -220,6 +220,11 @@ def diffrax_solver(method: str, sde_type: str) -> Any:
     return import_module("sdegrad.adapters.diffrax").SOLVERS[sde_type].get(method)
 
 
+def torchsde_methods(sde_type: str) -> Sequence[str]:
+    """The methods that torchsde has."""
+    return import_module("sdegrad.adapters.torchsde").METHODS[sde_type]
+
+
 def describe(failure: BaseException) -> str:
     text = " ".join(str(failure).split())
     return f"{type(failure).__name__}: {text[:300]}" if text else type(failure).__name__

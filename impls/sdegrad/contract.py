@@ -86,6 +86,7 @@ class Task:
     compiled: compile the solve, where the library offers to (in JAX it is compiled anyway).
     prior: the drift (xp, t, y, params) of another SDE with the same diffusion, whose log-ratio is wanted too.
     dt and ts are in the time units of the problem; ts includes start and end.
+    controller: the step-size controller, by a name that the library gives it; None for the one that goes with rtol.
     dtype: the least precision; a library that has float64 alone does a task of float32 in it.
     """
 
@@ -107,6 +108,7 @@ class Task:
     device: Literal["cpu", "cuda"] = "cpu"
     loss: Callable[[Any, Any], Any] = sum_of_squares
     prior: Callable[[Any, Any, Any, Mapping[str, Any]], Any] | None = None
+    controller: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,4 +219,5 @@ class Implementation(Protocol):
     def brownian(self, task: BrownianTask) -> Run: ...
 
     # And, where a library has methods that `sdegrad.methods.METHODS` does not know, `methods: Mapping[str, Method]`:
-    # what it says of them, by the names by which tasks ask for them.
+    # what it says of them, by the names by which tasks ask for them. And, where it has step-size controllers beside the
+    # usual ones, `controllers`, their names; "step_to" is one that steps to the times in `ts` alone, whatever dt is.

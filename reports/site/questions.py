@@ -103,7 +103,7 @@ def memory(site: Site) -> Iterator[Section]:
 def _checked(site: Site, checks: Sequence[str], heading: str) -> Iterator[Section]:
     """How many claims of these checks hold, by library, and the pages of those that fail."""
     rows = [r for r in site.source.claims if verification.check_of(r) in checks and not verified.is_control(r)]
-    rows = [r for r in rows if r["verdict"] != "unsupported"]
+    rows = [r for r in rows if r["verdict"] not in verified.UNDECIDED]
     names = list(dict.fromkeys(r["implementation"] for r in rows))
     if not rows:
         return

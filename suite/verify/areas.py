@@ -14,13 +14,15 @@ from suite import laws
 from suite.harness import BrownianTask
 from suite.verify import quotations, solving
 from suite.verify.claims import CONSTRUCTED, LEVY_AREAS, NEGATIVE, POSITIVE, Claim, said
-from suite.verify.findings import Effort, Finding, likely
+from suite.verify.findings import Curve, Effort, Finding, likely
 
 SEEDS, ROWS, ENTRIES = 2, 128, 900
 NOISE = 3  # and so three areas, as many as increments
 PAIRS = (0, 0, 1), (1, 2, 2)
 MODES = ("davie", "foster")
+CELL = 0.125
 QUERIES = ((0.0, 0.125), (0.125, 0.25), (0.5, 0.625), (0.7, 0.74), (0.875, 1.0))
+DISTANCE = "how far the law of A alone is from that of the exact Levy area: a figure, no verdict"
 LAW = "A given W and H has the mean H (x) W - W (x) H and the variance of its mode, and is normal"
 
 
@@ -31,6 +33,8 @@ def claims(name: str) -> Iterator[Claim]:
     claim: dict[str, Any] = {"check": "levy area", "implementation": name, "claim": LAW, "statistical": True}
     for mode in MODES:
         yield Claim(**claim, **stated, subject=f"Levy area, {mode}", case={"mode": mode})
+        figure = claim | {"claim": DISTANCE, "statistical": False}
+        yield Claim(**figure, kind="theory", source=LEVY_AREAS, subject=f"Levy area, {mode}", case={"mode": mode})
         other = MODES[1 - MODES.index(mode)]
         for kind, spoil in (
             (NEGATIVE, f"read as {other}"),
@@ -48,6 +52,20 @@ def claims(name: str) -> Iterator[Claim]:
             )
 
 
+def _distance(A: np.ndarray) -> Finding:
+    """Of areas over cells, in units of their length: the largest difference of characteristic functions, 1 / cosh(u/2)
+    being the exact one. By chance alone it is of the size of one over the root of the number of samples."""
+    cells = [k for k, (s, t) in enumerate(QUERIES) if t - s == CELL]
+    unit = (A[:, cells] / CELL).ravel()
+    arguments = np.linspace(1.0, 16.0, 16)
+    apart = [abs(float(np.cos(u * unit).mean() - 1 / np.cosh(u / 2))) for u in arguments]
+    worst, chance = max(apart), unit.size**-0.5
+    labels = "argument of the characteristic function", "distance from that of the exact law"
+    curve = Curve(*labels, arguments.tolist(), apart, apart, apart)
+    reason = f"the largest distance of characteristic functions; {chance:.1g} is chance"
+    return Finding("measured", 0.0, worst, worst, worst, reason, samples=unit.size, curve=curve)
+
+
 @solving.remembered
 def _samples(name: str, mode: Any, entries: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """W and H [seeds, queries, rows, entries, noise] and A [seeds, queries, rows, entries, pairs]."""
@@ -56,7 +74,7 @@ def _samples(name: str, mode: Any, entries: int, seed: int) -> tuple[np.ndarray,
         task = BrownianTask(
             queries=QUERIES,
             shape=(ROWS, entries, NOISE),
-            dt=0.125,
+            dt=CELL,
             levy_area=mode,
             seed=seed + k,
             dtype="float64",
@@ -90,6 +108,8 @@ def measure(claim: Claim, effort: Effort) -> Finding:
     mode, defect = claim.case["mode"], claim.spoil.get("defect", "")
     entries = round(ENTRIES * effort.more) // NOISE
     W, H, A = _samples(claim.implementation, mode, entries, effort.seed)
+    if claim.claim == DISTANCE:
+        return _distance(A)
     if defect == "exact samples":
         W, H, A = _exact(mode, W.shape, effort.seed)
     elif defect == "scaled by 1.01":

@@ -14,14 +14,16 @@ from threading import Thread
 from typing import Any, NamedTuple
 
 from suite.verify import quotations, solving
-from suite.verify.claims import CONSTRUCTED, NEGATIVE, OURS, POSITIVE, ZEN, Claim, said
+from suite.verify.claims import CONSTRUCTED, GAINES, NEGATIVE, OURS, POSITIVE, ZEN, Claim, said
 from suite.verify.findings import Effort, Finding, Unsupported, at_most
-from suite.verify.malformed import MALFORMED, PROGRAMS, text_of
+from suite.verify.malformed import EXPLODES, MALFORMED, PROGRAMS, text_of
 
 FIRST = 300.0  # seconds for the right call, which comes first and imports a framework
 # For each other one: so many times what the right one took on this machine now, and so many seconds at least.
 PATIENCE, LEAST = 10.0, 3.0
 OUTCOMES = ("an error", "an error that names nothing", "an error later", "a warning", "a result", "no end")
+END = 60.0  # seconds for a solve that has no solution to find
+_ENDS = "explosion"
 RIGHT = ""  # the case of the right call
 _SOON = 2  # evaluations of the drift, with which a library looks at what it returns
 
@@ -55,6 +57,9 @@ def claims(name: str) -> Iterator[Claim]:
         if text_of(name, case) is not None:
             words = "a malformed call is an error before the first step"
             yield Claim(**claim, **stated, subject=case, claim=words, case={"library": name}, spoil={"call": case})
+    words = f"adaptive steps towards an explosion end within {END:.0f} s, by an error or values that are not finite"
+    exploding: dict[str, Any] = {"claim": words, "case": {"library": name, "what": _ENDS}, "spoil": {"call": _ENDS}}
+    yield Claim(**claim, **exploding, kind="theory", source=GAINES, subject="a solution that explodes")
     for kind, wanted in ((NEGATIVE, "an error"), (POSITIVE, "a result")):
         yield Claim(
             **claim,
@@ -93,7 +98,17 @@ def _outcomes(name: str) -> Mapping[str, Outcome]:
     return outcomes
 
 
-def _answers(program: str, cases: list[tuple[str, str]]) -> Iterator[dict[str, Any]]:
+@solving.remembered
+def _explosion(name: str) -> Outcome:
+    for found in _answers(PROGRAMS[name], [(RIGHT, ""), (_ENDS, EXPLODES[name])], END):
+        if found["name"] == _ENDS:
+            return Outcome(
+                "a result" if found["error"] is None else "an error", f"{found['error']}: {found['message']}"
+            )
+    return Outcome("no end", f"nothing within {END:.0f} s")
+
+
+def _answers(program: str, cases: list[tuple[str, str]], least: float = LEAST) -> Iterator[dict[str, Any]]:
     """What the worker says of each call, until it says nothing for too long, or ends."""
     worker = subprocess.Popen(
         [sys.executable, "-c", _WORKER],
@@ -122,7 +137,7 @@ def _answers(program: str, cases: list[tuple[str, str]]) -> Iterator[dict[str, A
             found = json.loads(line)
             yield found
             if found["name"] == RIGHT:
-                patience = max(LEAST, PATIENCE * found.get("seconds", LEAST))
+                patience = max(least, PATIENCE * found.get("seconds", LEAST))
     except Empty:
         return
     finally:
@@ -146,6 +161,9 @@ def _judged(name: str, found: Mapping[str, Any]) -> Outcome:
 
 def measure(claim: Claim, effort: Effort) -> Finding:
     del effort  # nothing is random
+    if claim.spoil["call"] == _ENDS:
+        what, words = _explosion(claim.implementation)
+        return at_most(0, 0 if what == "an error" else OUTCOMES.index(what), f"{what}. {words[:300]}")
     outcomes = _outcomes(claim.implementation)
     if outcomes[RIGHT].what != "a result":
         raise Unsupported(f"the right call does not work here: {outcomes[RIGHT].words}")
@@ -156,18 +174,20 @@ def measure(claim: Claim, effort: Effort) -> Finding:
 
 def script(claim: Claim) -> str | None:
     """A program that makes the call with the library alone, and exits 1 if it is not refused."""
-    text = text_of(claim.implementation, claim.spoil["call"]) if claim.spoil["call"] else None
+    case = claim.spoil["call"]
+    text = EXPLODES[claim.implementation] if case == _ENDS else text_of(claim.implementation, case) if case else None
     if text is None:
         return None
+    soon, patience = (10**9, round(END)) if case == _ENDS else (_SOON, 20)
     return f"""# {claim.implementation}: {claim.subject}
 import faulthandler, sys
 {PROGRAMS[claim.implementation].strip()}
 {text}
-faulthandler.dump_traceback_later(20, exit=True)  # a call without an end exits 1, too
+faulthandler.dump_traceback_later({patience}, exit=True)  # a call without an end exits 1, too
 try:
     print("accepted:", call())
 except Exception as error:
     print("refused:", type(error).__name__, error)
-    sys.exit(0 if steps[0] <= {_SOON} else 1)
+    sys.exit(0 if steps[0] <= {soon} else 1)
 sys.exit(1)
 """

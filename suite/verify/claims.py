@@ -34,6 +34,7 @@ LEVY_AREAS = (
     "Davie, Pathwise approximation of stochastic differential equations using coupling (2014); "
     "Foster, Numerical approximations for stochastic differential equations (2020)"
 )
+GAINES = "Gaines, Lyons, Variable step size control in the numerical solution of SDEs (1997)"
 CONSTRUCTED: Mapping[Kind, str] = {NEGATIVE: "false by construction", POSITIVE: "true by construction"}
 
 

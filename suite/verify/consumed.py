@@ -6,28 +6,32 @@ clipped. Adaptive steps: at the end, X and I do not depend on the steps that wer
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from suite import laws
 from suite.harness import Task
 from suite.problems.problem import Problem
 from suite.verify import quotations, solving
-from suite.verify.claims import AREAS, CONSTRUCTED, NEGATIVE, POSITIVE, Claim, Kind, said
+from suite.verify.claims import AREAS, CONSTRUCTED, LEVY_AREAS, NEGATIVE, POSITIVE, Claim, Kind, said
 from suite.verify.findings import Effort, Finding, Unsupported, at_most, likely
 
 DT = 0.07
 # The last step is of 0.06: no less than half a step, the tol of trees.
 CLIPPED = (*(k * DT for k in range(15)), 1.04)
-EVEN = tuple(1.04 * k / 15 for k in range(16))  # the steps of diffrax, which makes those of a span equal
 ROWS, ENTRIES = 128, 512  # of X alone, in diagonal noise
 PATHS, NOISE = 4096, 4  # of X and I, in additive noise
+AREA_PATHS = 2**16
 WITH_H = ("shark", "srk")  # methods that are exact for I
 FIRST = 0.25  # step, of adaptive ones: too long for what is stiff
 STIFF, TOLERANCE = 40.0, 1e-2
 ROUNDING = 1e-10  # of some hundred steps
+AREA = 0.25  # the variance of the Levy area over [0, 1], of any mode
+AREAS_LAW = "the Levy areas that its steps consume add up to one of the variance 1/4"
 LAW = "the increments that the steps consume are independent and have the law of their lengths"
 SAME = "the noise at the end of adaptive steps does not depend on which were taken or rejected"
 END = "the noise at the end of adaptive steps, many of them rejected, has its law"
@@ -43,21 +47,21 @@ def claims(name: str) -> Iterator[Claim]:
     yield Claim(**law | {"subject": "increments and areas in constant steps"}, **stated, case=areas)
     yield Claim(**same, **stated, case=adaptive)
     yield Claim(**same | {"claim": END, "statistical": True}, **stated, case=adaptive)
+    area: dict[str, Any] = {**claim, "claim": AREAS_LAW, "statistical": True, "subject": "Levy areas, log_ode"}
+    log_ode = {"what": "Levy areas", "method": "log_ode"}
+    yield Claim(**area, **said(quotations.levy_areas(name), LEVY_AREAS), case=log_ode, may_lack=True)
     controls: Sequence[tuple[dict[str, Any], dict[str, str], Kind, str]] = (
         (law, constant, NEGATIVE, "scaled by 1.01"),
         (law, constant, NEGATIVE, "the second those of the first"),
         (law, constant, POSITIVE, "exact samples"),
+        (area, log_ode, NEGATIVE, "scaled by 1.05"),
+        (area, log_ode, POSITIVE, "exact samples"),
         (same, adaptive, NEGATIVE, "changed by 1e-8"),
         (same, adaptive, POSITIVE, "that of the first solution"),
     )
     for words, case, kind, defect in controls:
         subject, source = f"{words['subject']}, {defect}", CONSTRUCTED[kind]
         yield Claim(**{**words, "subject": subject}, kind=kind, source=source, case=case, spoil={"defect": defect})
-
-
-def times(name: str) -> tuple[float, ...]:
-    """The ends of the steps that a library takes."""
-    return EVEN if name == "diffrax" else CLIPPED
 
 
 def noise_itself() -> Problem:
@@ -103,15 +107,16 @@ def noise_and_integral(stiff: float) -> Problem:
 @solving.remembered
 def _increments(name: str, seed: int) -> np.ndarray:
     """[1, steps, rows, entries]"""
-    task = Task(problem=noise_itself(), method="heun", dt=DT, ts=times(name), seed=seed, dtype="float64")
+    steps: dict[str, Any] = {"dt": DT, "ts": CLIPPED, "controller": solving.to_times(name)}
+    task = Task(problem=noise_itself(), method="heun", **steps, seed=seed, dtype="float64")
     return np.diff(solving.outcome(name, task).ys, axis=0)[None]
 
 
 @solving.remembered
 def _areas(name: str, seed: int) -> np.ndarray:
     """[1, steps and as many areas, rows, entries]"""
-    ys = _solved(name, noise_and_integral(0.0), dt=DT, ts=times(name), seed=seed)
-    return _consumed(ys, np.diff(times(name)))
+    steps: dict[str, Any] = {"dt": DT, "ts": CLIPPED, "controller": solving.to_times(name)}
+    return _consumed(_solved(name, noise_and_integral(0.0), **steps, seed=seed), np.diff(CLIPPED))
 
 
 @solving.remembered
@@ -141,8 +146,50 @@ def _consumed(ys: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     return np.concatenate([W, H]).reshape(1, 2 * len(h), 64, -1)
 
 
+def iterated() -> Problem:
+    """dX_1 = dW_1, dX_2 = dW_2, dX_3 = X_1 o dW_2, of general noise: X_3 - X_1 X_2 / 2 is the Levy area."""
+
+    def diffusion(xp: Any, t: Any, y: Any, params: Any) -> Any:
+        del t, params
+        one, zero = 1 + 0 * y[..., 0], 0 * y[..., 0]
+        rows = (xp.stack(row, -1) for row in ((one, zero), (zero, one), (zero, y[..., 0])))
+        return xp.stack(tuple(rows), -2)
+
+    return replace(
+        noise_itself(),
+        y0=np.zeros((AREA_PATHS, 3)),
+        noise_type="general",
+        noise_dim=2,
+        diffusion=diffusion,
+    )
+
+
+@solving.remembered
+def _levy_areas(name: str, seed: int) -> np.ndarray:
+    """[paths], of the areas of four steps."""
+    task = Task(problem=iterated(), method="log_ode", dt=0.25, ts=(0.0, 1.0), seed=seed, dtype="float64")
+    y = solving.outcome(name, replace(task, levy_area="foster")).ys[-1]
+    return y[:, 2] - y[:, 0] * y[:, 1] / 2
+
+
+def _variance(claim: Claim, effort: Effort) -> Finding:
+    """By the central limit theorem: squares of a variable whose tails are exponential."""
+    defect = claim.spoil.get("defect")
+    if defect == "exact samples":  # of the law of the area, 1 / cosh
+        uniform = np.random.default_rng(effort.seed).uniform(size=AREA_PATHS)
+        areas = np.log(np.tan(np.pi / 2 * uniform)) / np.pi
+    else:
+        areas = _levy_areas(claim.implementation, effort.seed) * (1.05 if defect else 1.0)
+    squares = areas**2
+    error = squares.std() / squares.size**0.5
+    p = float(2 * stats.norm.sf(abs(squares.mean() - AREA) / error))
+    return likely(effort.level, p, squares.size, f"variance {squares.mean():.4f} for {AREA}")
+
+
 def measure(claim: Claim, effort: Effort) -> Finding:
     name, what, defect = claim.implementation, claim.case["what"], claim.spoil.get("defect")
+    if what == "Levy areas":
+        return _variance(claim, effort)
     if what == "adaptive":
         first, *others = _adaptive(name, effort.seed)
         if claim.statistical:
@@ -151,13 +198,13 @@ def measure(claim: Claim, effort: Effort) -> Finding:
             others = [first + 1e-8 * (defect == "changed by 1e-8")]
         return at_most(claim.expected, max(float(np.abs(other - first).max()) for other in others))
     samples = _areas(name, effort.seed) if what == "areas" else _increments(name, effort.seed)
-    parts: list[Any] = [(s, t, W) for W in ("W", "H")[: 1 + (what == "areas")] for s, t in pairwise(times(name))]
+    parts: list[Any] = [(s, t, W) for W in ("W", "H")[: 1 + (what == "areas")] for s, t in pairwise(CLIPPED)]
     if defect == "scaled by 1.01":
         samples = 1.01 * samples
     elif defect == "the second those of the first":
         samples = np.concatenate([samples[:, :1], samples[:, :1], samples[:, 2:]], axis=1)
     elif defect == "exact samples":
-        deviations = np.diff(times(name))[None, :, None, None] ** 0.5
+        deviations = np.diff(CLIPPED)[None, :, None, None] ** 0.5
         samples = deviations * np.random.default_rng(effort.seed).standard_normal(samples.shape)
     return _law(samples, parts, effort)
 

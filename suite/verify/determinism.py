@@ -39,12 +39,19 @@ def anywhere(rng: np.random.Generator) -> Queries:
     return tuple((float(s), float(t)) for s, t in np.sort(rng.uniform(size=(40, 2))))
 
 
-def brownian(name: str, seed: int | None, order: str = "forwards", off: bool = False, **options: Any) -> Arrays:
+def brownian(
+    name: str,
+    seed: int | None,
+    order: str = "forwards",
+    off: bool = False,
+    dtype: str = "float64",
+    **options: Any,
+) -> Arrays:
     """W and H of all cells of a grid (off: over intervals at random), asked forwards or in another order; the last
     answer of each."""
-    given: dict[str, Any] = {"tol": 2.0**-30, "dt": 1 / CELLS}
+    given: dict[str, Any] = {"tol": 2.0**-30, "dt": 1 / CELLS, "dtype": dtype}
     if off:
-        given = {"kind": "exact" if name in _OFF_THE_GRID else "dyadic", "tol": 1e-6}
+        given = {"kind": "exact" if name in _OFF_THE_GRID else "dyadic", "tol": 1e-6, "dtype": dtype}
     task = Situation(anywhere if off else cells, given).task(name, seed or 0, 0, SHAPE)
     count = len(task.queries)
     forwards = np.arange(count)
@@ -142,6 +149,11 @@ PAIRS = (
         brownian,
         lambda name, seed: brownian(name, seed, "there and back", cache_size=1),
         lacking=_IN_JAX,
+    ),
+    Pair(
+        "increments in single precision, asked there and back",
+        lambda name, seed: brownian(name, seed, dtype="float32"),
+        lambda name, seed: brownian(name, seed, "there and back", dtype="float32"),
     ),
     Pair("increments of a motion made again", brownian, brownian),
     Pair("increments of another seed", brownian, lambda name, seed: brownian(name, seed + 1), same=False),

@@ -13,7 +13,7 @@ import numpy as np
 
 from suite.harness import METHODS, Task, sum_of_squares
 from suite.problems import NoiseType, Problem, make
-from suite.verify import solving
+from suite.verify import programs, solving
 from suite.verify.claims import CONSTRUCTED, GRIEWANK, NEGATIVE, POSITIVE, Claim
 from suite.verify.findings import Effort, Finding, at_most
 from suite.verify.gradients import COMPILED, DRIVEN, TERMS, compiles_slowly
@@ -96,3 +96,24 @@ def measure(claim: Claim, effort: Effort) -> Finding:
     size = float(sum(np.abs(x).sum() for x in products.values()))
     along = sum(float(x.sum()) * (spoil["factor"] if part == spoil.get("term") else 1) for part, x in products.items())
     return at_most(claim.expected, 0.0 if spoil.get("itself") else abs(along - difference) / size)
+
+
+_SCRIPT = """
+rng, h = np.random.default_rng(0), {step}
+y0, p, ts = rng.uniform(0.5, 1.5, (4, 2)), np.array([0.7, 0.4]), {ts}
+parts = solve(y0, p, {dt}, ts, gradient=True)
+along = [np.copysign(rng.uniform(0.5, 1.5, part.shape), part) for part in parts]
+products = [float((part * way).sum()) for part, way in zip(parts, along)]
+high, low = (
+    float((solve(y0 + s * along[0], p + s * along[1], {dt}, ts)[0][-1] ** 2).sum()) for s in (h, -h))
+error = abs(sum(products) - (high - low) / (2 * h)) / sum(products)
+print(f"the gradient along a direction is {{sum(products)}}, the difference {{(high - low) / (2 * h)}}")
+sys.exit(error > {bound})
+"""
+
+
+def script(claim: Claim) -> str | None:
+    """A program that holds backpropagation against a difference of the solve itself, on the same noise."""
+    fields = programs.driven(claim.case["problem"])
+    blanks = {"step": STEP, "ts": TS, "dt": DT, "bound": BOUND, "adjoint": "backprop"}
+    return programs.program(claim, claim.claim, fields, _SCRIPT, **blanks)

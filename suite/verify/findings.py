@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-Verdict = Literal["holds", "exceeds", "fails", "inconclusive", "unsupported"]
-GOOD: tuple[Verdict, ...] = ("holds", "exceeds")
+# "measured": a number or a curve for the reader, which decides nothing.
+Verdict = Literal["holds", "exceeds", "fails", "inconclusive", "unsupported", "measured"]
+GOOD: tuple[Verdict, ...] = ("holds", "exceeds", "measured")
 NAN = float("nan")
 
 

@@ -17,7 +17,7 @@ from suite.cases import dyadic
 from suite.harness import METHODS, Task
 from suite.paths import make_path
 from suite.problems import SDEType, make
-from suite.verify import solving, sources
+from suite.verify import programs, solving, sources
 from suite.verify.claims import (
     BURRAGE,
     CONSTRUCTED,
@@ -151,3 +151,21 @@ def _squares(ours: Parts, truth: Parts, spoil: Mapping[str, Any], dt: float) -> 
         return np.full(len(truth["y0"]), dt ** (2 * spoil["order"]))
     factors = {part: spoil["factor"] if part == spoil.get("part") else 1.0 for part in ours}
     return np.sum([np.square(factors[part] * ours[part] - truth[part]).sum(1) for part in ours], axis=0)
+
+
+_SCRIPT = """
+y0 = np.random.default_rng(0).uniform(0.5, 1.5, ({samples}, 2))
+dts = {dts}
+parts = [solve(y0, [0.5, 0.4], dt, gradient=True)[0] for dt in (*dts, dts[-1] / 2)]
+errors = [np.sqrt(((a - b) ** 2).mean()) for a, b in zip(parts, parts[1:])]  # what half the step changes
+order = np.polyfit(np.log(dts), np.log(errors), 1)[0]
+print(f"the gradient converges with order {{order:.2f}}, expected {expected:g}")
+sys.exit(bool(order < {expected:g} - 0.15))  # 0.05 for finite steps, 0.1 for chance
+"""
+
+
+def script(claim: Claim) -> str | None:
+    """A program that fits the order to what the gradient changes by as the step is halved, on the same paths."""
+    fields = programs.KINDS["diagonal" if claim.case["problem"] == "gbm" else "additive"]
+    blanks = {"samples": SAMPLES // 2, "dts": DTS, "expected": claim.expected}
+    return programs.program(claim, claim.claim, fields, _SCRIPT, **blanks)

@@ -14,7 +14,7 @@ from suite import statistics
 from suite.cases import dyadic
 from suite.harness import METHODS, Task, load, names
 from suite.problems import NoiseType, make
-from suite.verify import quotations, solving
+from suite.verify import programs, quotations, solving
 from suite.verify.claims import CONSTRUCTED, GRIEWANK, KIDGER, MCCALLUM, NEGATIVE, OURS, POSITIVE, Claim, said
 from suite.verify.findings import Curve, Effort, Finding, at_most
 
@@ -195,8 +195,23 @@ sys.exit(1 if worst > {expected} else 0)
 """
 
 
+_CHECKPOINTED = """
+y0, p, ts, found = np.random.default_rng(0).uniform(0.5, 1.5, (4, 2)), np.array([0.7, 0.4]), {ts}, []
+for adjoint in (diffrax.DirectAdjoint, diffrax.RecursiveCheckpointAdjoint):
+    parts = solve(y0, p, {dt}, ts, gradient=True, adjoint=adjoint)
+    found.append(np.concatenate([np.ravel(part) for part in parts]))
+error = np.abs(found[1] - found[0]).sum() / np.abs(found[0]).sum()
+print(f"relative error of the gradient by recursive checkpoints: {{error:.1e}}, expected at most {expected:g}")
+sys.exit(bool(error > {expected:g}))
+"""
+
+
 def script(claim: Claim) -> str | None:
-    """A program that shows it with torchsde alone, and exits 1 if its gradients are off."""
+    """A program that shows it with the library alone, and exits 1 if its gradients are off."""
+    if claim.implementation == "diffrax":
+        blanks = {"dt": claim.case["dts"][0], "ts": claim.case["ts"], "expected": claim.expected}
+        fields = programs.driven(claim.case["problem"])
+        return programs.program(claim, claim.claim, fields, _CHECKPOINTED, **blanks)
     if claim.implementation != "torchsde" or claim.control:
         return None
     return _SCRIPT.format(dts=claim.case["dts"], ts=list(claim.case["ts"]), expected=claim.expected)

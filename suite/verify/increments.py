@@ -3,7 +3,7 @@ are none beyond the end of a motion. Nothing is random but the intervals.
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 from itertools import pairwise
@@ -17,13 +17,27 @@ from suite.verify.claims import AREAS, CONSTRUCTED, LEVY_AREAS, NEGATIVE, POSITI
 from suite.verify.findings import NAN, Effort, Finding, at_most
 from suite.verify.intervals import SITUATIONS, Queries, Situation
 
-ROUNDING = 1e-10  # in standard deviations: H over 1e-5, by a difference of integrals, has 1e5 roundings
 PARTS = 24  # that the whole is cut into, twice over
+EPS = 2.0**-52
+# Additions that lead to a value: a term for each level of a tree, of which float64 has room for 52, and one for each
+# part that is joined.
+ADDITIONS = 52 + PARTS
 SHAPE = (64, 4)
 CELL = 1 / 64
 WITHIN = 0.05  # of the variance of 98 304 samples: eleven of its standard deviations
 
-ADD_UP = "W and H over the parts of an interval join to those over the whole, in any order of asking"
+# name -> (power of span / h, factor): what an addition leaves of rounding, in standard deviations over the length h.
+# Values at times are of the size span^(1/2), their integrals span^(3/2), the integrals of these span^(5/2). Of their
+# differences, W has the standard deviation h^(1/2), h H has h^(3/2) / 12^(1/2), h^2 K has h^(5/2) / 720^(1/2); A has
+# h / 2, and is made of products of H and increments, two for each pair.
+ROUNDING: Mapping[str, tuple[float, float]] = {
+    "W": (0.5, 1.0),
+    "H": (1.5, 12**0.5),
+    "K": (2.5, 720**0.5),
+    "A": (1.5, 4 * 12**0.5),
+}
+
+ADD_UP = "W and its areas over the parts of an interval join to those over the whole, but for rounding"
 CHEN = "the Levy area over a union of cells is that of the cells, joined by Chen's relation"
 HORIZON = "an increment to beyond the end is an error, or has the variance of its length"
 _DYADIC = "that does not depend on the queries"
@@ -32,6 +46,7 @@ _SITUATIONS = (
     "without a grid",
     "over intervals at random, its last cell clipped",
     "run backwards",
+    "with K",
     _DYADIC,
 )
 
@@ -43,17 +58,27 @@ class Piece(NamedTuple):
     W: np.ndarray
     H: np.ndarray
     A: np.ndarray | None = None
+    K: np.ndarray | None = None
 
 
 def join(left: Piece, right: Piece) -> Piece:
-    """Chen's relation."""
+    """Chen's relation; for K that of Legendre's polynomials P2 / 12, moved from the parts to the whole."""
     h = left.h + right.h
     H = (left.h * left.H + right.h * right.H + (right.h * left.W - left.h * right.W) / 2) / h
     A = None
     if left.A is not None and right.A is not None:
         product = left.W[..., :, None] * right.W[..., None, :]
         A = left.A + right.A + (product - np.swapaxes(product, -1, -2)) / 2
-    return Piece(h, left.W + right.W, H, A)
+    K = None
+    if left.K is not None and right.K is not None:
+        a, b = left.h / h, right.h / h
+        K = _moved(left, left.K, a, -b) + _moved(right, right.K, b, a)
+    return Piece(h, left.W + right.W, H, A, K)
+
+
+def _moved(part: Piece, K: np.ndarray, p: float, q: float) -> np.ndarray:
+    """What a part adds to K of the whole, in whose coordinate its own x in [-1, 1] is p x + q."""
+    return p**2 * K - p * q / 2 * part.H + (p**2 + 3 * q**2 - 1) / 24 * part.W
 
 
 def claims(name: str) -> Iterator[Claim]:
@@ -62,9 +87,7 @@ def claims(name: str) -> Iterator[Claim]:
     for situation in _SITUATIONS:
         subject, lacking = f"Brownian motion {situation}", SITUATIONS[situation].lacking
         case = {"what": "parts", "situation": situation}
-        yield Claim(
-            **claim, **stated, subject=subject, claim=ADD_UP, expected=ROUNDING, case=case, may_lack=name in lacking
-        )
+        yield Claim(**claim, **stated, subject=subject, claim=ADD_UP, expected=1.0, case=case, may_lack=name in lacking)
     case = {"what": "horizon"}
     yield Claim(**claim, **stated, subject="Brownian motion beyond its end", claim=HORIZON, case=case)
     yield from _controls(claim)
@@ -72,7 +95,7 @@ def claims(name: str) -> Iterator[Claim]:
         areas = said(quotations.levy_areas(name), LEVY_AREAS)
         for mode in ("davie", "foster"):
             case = {"what": "areas", "mode": mode}
-            yield Claim(**claim, **areas, subject=f"Levy area, {mode}", claim=CHEN, expected=ROUNDING, case=case)
+            yield Claim(**claim, **areas, subject=f"Levy area, {mode}", claim=CHEN, expected=1.0, case=case)
 
 
 def _controls(claim: dict[str, Any]) -> Iterator[Claim]:
@@ -89,7 +112,7 @@ def _controls(claim: dict[str, Any]) -> Iterator[Claim]:
             source=CONSTRUCTED[kind],
             subject=f"Brownian motion, {subject}",
             claim=words,
-            expected=ROUNDING,
+            expected=1.0,
             case=case,
             spoil=change,
         )
@@ -105,7 +128,9 @@ def measure(claim: Claim, effort: Effort) -> Finding:
     joined = [reduce(join, far), reduce(join, near)]
     if "joined" in claim.spoil:
         whole = joined
-    return at_most(claim.expected, max(map(_apart, joined, whole)))
+    span = SITUATIONS[claim.case["situation"]].span if "situation" in claim.case else 1.0
+    worst, what, h = max(_apart(*pair, span) for pair in zip(joined, whole, strict=True))
+    return at_most(claim.expected, worst, f"the worst is {what} over {h:.2g}")
 
 
 def anywhere(rng: np.random.Generator) -> Queries:
@@ -134,17 +159,22 @@ def _pieces(name: str, situation: str, mode: str, seed: int) -> list[Piece]:
         asked = Situation(queries, SITUATIONS[situation].given)
     task = asked.task(name, seed, 0, SHAPE)
     outcome = solving.outcome(name, task)
-    areas = [None] * len(task.queries) if outcome.A is None else outcome.A
+    none = [None] * len(task.queries)
+    parts = outcome.ys, outcome.H, *(none if area is None else area for area in (outcome.A, outcome.K))
     lengths = (t - s for s, t in task.queries)
-    return [Piece(*parts) for parts in zip(lengths, outcome.ys, outcome.H, areas, strict=True)]
+    return [Piece(*piece) for piece in zip(lengths, *parts, strict=True)]
 
 
-def _apart(joined: Piece, whole: Piece) -> float:
-    """The largest difference, in standard deviations."""
-    errors = [np.abs(joined.W - whole.W).max() / whole.h**0.5, np.abs(joined.H - whole.H).max() / whole.h**0.5]
-    if joined.A is not None and whole.A is not None:
-        errors.append(np.abs(joined.A - whole.A).max() / whole.h)
-    return float(max(errors))
+def _apart(joined: Piece, whole: Piece, span: float) -> tuple[float, str, float]:
+    """The largest difference in units of its bound, of which part, and the length."""
+    h, errors = whole.h, []
+    deviations = {"W": h**0.5, "H": (h / 12) ** 0.5, "K": (h / 720) ** 0.5, "A": h / 2}
+    for what, (power, factor) in ROUNDING.items():
+        if getattr(whole, what) is not None:
+            bound = ADDITIONS * EPS * factor * (span / h) ** power
+            apart = np.abs(getattr(joined, what) - getattr(whole, what)).max() / deviations[what]
+            errors.append((float(apart / bound), what, h))
+    return max(errors)
 
 
 def _beyond(claim: Claim, effort: Effort) -> Finding:

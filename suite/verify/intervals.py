@@ -69,6 +69,10 @@ class Situation:
     given: Mapping[str, Any]
     lacking: tuple[str, ...] = ()
 
+    @property
+    def span(self) -> float:
+        return self.given.get("t1", 1.0) - self.given.get("t0", 0.0)
+
     def task(self, name: str, seed: int, path: int, shape: tuple[int, ...]) -> BrownianTask:
         """For the library `name`: the queries of this seed, of path number `path`."""
         given = {"kind": "exact", "levy_area": "space-time", "dtype": "float64", "t0": 0.0, "t1": 1.0, **self.given}
@@ -100,6 +104,7 @@ SITUATIONS: Mapping[str, Situation] = {
     "without a Levy area": _situation(anywhere, dt=0.07, tol=_FINE, levy_area="none"),
     "that does not depend on the queries": _situation(dyadic_and_tiny, *_JAX, kind="dyadic", tol=1e-6),
     "known by its values at times": _situation(dyadic_and_tiny, *_JAX, kind="points", levy_area="none"),
+    "to a tolerance": _situation(dyadic, *_JAX, kind="tree", tol=2.0**-14, levy_area="none"),
     "without an end": _situation(apart, *_JAX, kind="path", t1=4.0, levy_area="none"),
     "run backwards": _situation(anywhere, *_JAX, kind="reversed", dt=0.07),
     "given its increment and area over all": _situation(anywhere, *_JAX, kind="given", dt=0.07),

@@ -110,3 +110,44 @@ def measure(claim: Claim, effort: Effort) -> Finding:
     found = stats.ttest_1samp(ratios, exact)
     reason = f"mean {ratios.mean():.4g}, exactly {exact:.4g}"
     return likely(effort.level, float(found.pvalue), paths, reason)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+_SCRIPT = """\
+# torchsde: {subject}
+import sys
+import torch, torchsde
+torch.set_default_dtype(torch.float64)
+class SDE(torch.nn.Module):
+    noise_type, sde_type = {noise!r}, "ito"
+    def f(self, t, y):
+        return {theta} * ({mean} - y)
+    def g(self, t, y):
+        return 0.8 * torch.ones_like({shaped})
+    def h(self, t, y):
+        return {prior[theta]} * ({prior[mean]} - y)
+paths, channels = {paths}, {channels}
+bm = torchsde.BrownianInterval(0.0, 1.0, (paths, channels), entropy=0)
+y0, ts = torch.full((paths, 1), {start}), torch.tensor([0.0, 1.0])
+_, ratio = torchsde.sdeint(SDE(), y0, ts, bm=bm, method={method!r}, dt={dt}, logqp=True)
+mean, error = float(ratio.mean()), float(ratio.std()) / paths**0.5
+print(f"the mean log-ratio is {{mean:.5f}} +- {{error:.5f}}, the divergence of the two recursions {exact:.5f}")
+sys.exit(abs(mean - {exact!r}) > 5 * error)
+"""
+
+
+def script(claim: Claim) -> str | None:
+    """A program that shows it with torchsde alone, which has a log-ratio."""
+    if claim.implementation != "torchsde" or claim.control:
+        return None
+    problem = _problem(claim.case["noise"], 1, 0)
+    theta, mean = (float(problem.params[name].ravel()[0]) for name in ("theta", "mean"))
+    diagonal = claim.case["noise"] == "diagonal"  # it has a channel more, of the log-ratio
+    return _SCRIPT.format(
+        subject=claim.subject,
+        noise=claim.case["noise"],
+        shaped="y" if diagonal else "y[..., None]",
+        channels=1 + diagonal,
+        **{"theta": theta, "mean": mean, "prior": PRIOR, "paths": PATHS, "start": START, "dt": DT},
+        method=claim.case["method"],
+        exact=divergence(problem.params, DT, 1.0),
+    )

@@ -66,7 +66,8 @@ def call():
         lambda t, y, args: __import__("lineax").DiagonalLinearOperator(diffusion(t, y)), settings["bm"])
     terms = library.MultiTerm(library.ODETerm(counted), noise)
     saveat = library.SaveAt(ts=jnp.asarray(ts))
-    done = library.diffeqsolve(terms, library.Heun(), ts[0], ts[-1], dt, y0, saveat=saveat, max_steps=64)
+    done = library.diffeqsolve(terms, library.Heun(), ts[0], ts[-1], dt, y0, saveat=saveat,
+        stepsize_controller=settings.get("controller", library.ConstantStepSize()), max_steps=4096)
     return jax.block_until_ready(done.ys)
 """
 )
@@ -143,6 +144,24 @@ MALFORMED: Mapping[str, Malformed] = {
         "options['bm'] = motion(dtype=jnp.float16)",
         "bm",
     ),
+}
+
+
+# A right call, of dX = 4 X^2 dt, which has no solution beyond t = 1/4, by adaptive steps up to t = 1; values that are
+# not finite count as an error.
+_FINITE = """
+solve = call
+def call():
+    ys = solve()
+    if not (abs(ys) < 1e30).all():
+        raise FloatingPointError("not finite")
+    return ys
+"""
+_SQUARE = "drift, diffusion = lambda t, y: 4 * y * y, lambda t, y: 0.0 * y\n"
+_ADAPTIVE = _SQUARE + "options |= dict(adaptive=True, rtol=1e-3, atol=1e-6)" + _FINITE
+EXPLODES: Mapping[str, str] = {
+    **dict.fromkeys(("sdegrad_torch", "torchsde", "sdegrad_jax"), _ADAPTIVE),
+    "diffrax": _SQUARE + "options['controller'] = library.PIDController(1e-3, 1e-6)" + _FINITE,
 }
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from suite.harness import Task
 from suite.measuring import peak_memory
 from suite.problems import make
-from suite.verify import quotations, solving
+from suite.verify import programs, quotations, solving
 from suite.verify.claims import CONSTRUCTED, GRIEWANK, KIDGER, LI, NEGATIVE, OURS, POSITIVE, Claim, said
 from suite.verify.findings import Effort, Finding, at_most
 
@@ -76,3 +76,41 @@ def measure(claim: Claim, effort: Effort) -> Finding:
     power = float(np.log(peaks[1] / peaks[0]) / np.log(GROWN))
     reason = f"{peaks[0] / 2**20:.2f} MiB, {peaks[1] / 2**20:.2f} MiB for {GROWN} times the {grown}"
     return at_most(claim.expected + MARGIN, power, reason)
+
+
+# The exponent is that of what is beyond a short solve; less than half a state a step is of the allocator and Python.
+_JUDGED = """
+short, few, many = (peak(steps) for steps in (4, {few}, {many}))
+few, many = (max(found - short, {many} / 2 * y0.nbytes) for found in (few, many))
+power = float(np.log(many / few) / np.log({many} / {few}))
+print(f"{{few / 2**20:.1f}} MiB for {few} steps, {{many / 2**20:.1f}} MiB for {many}: the power {{power:.2f}}")
+sys.exit(power > {expected} + {margin})
+"""
+_SCRIPTS = {
+    "torchsde": """
+import resource
+y0 = np.ones((2**13, 2))
+def peak(steps):  # the highest so far: longer solves come later
+    solve(y0, [0.7, 0.4], 1 / steps, gradient=True)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 2**10
+""",
+    "diffrax": """
+y0 = np.ones((64, 2))
+def peak(steps):  # as the compiler has planned it
+    planned, jit = [], jax.jit
+    def compiled(work):
+        planned.append(jit(work).lower(y0, np.array([0.7, 0.4]), jax.random.split(jax.random.key(0), 64)).compile())
+        return planned[0]
+    jax.jit = compiled
+    solve(y0, [0.7, 0.4], 1 / steps, gradient=True)
+    jax.jit = jit
+    return planned[0].memory_analysis().temp_size_in_bytes
+""",
+}
+
+
+def script(claim: Claim) -> str | None:
+    """A program that fits the power to the memory of two gradients."""
+    body = _SCRIPTS.get(claim.implementation, "") + _JUDGED
+    blanks = {"tree": "dt=dt", "few": STEPS, "many": GROWN * STEPS, "expected": claim.expected, "margin": MARGIN}
+    return programs.program(claim, claim.claim, programs.KINDS["diagonal"], body, **blanks)

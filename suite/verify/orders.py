@@ -34,6 +34,7 @@ from suite.verify.claims import (
     Kind,
 )
 from suite.verify.findings import Curve, Effort, Finding
+from suite.verify.gradients import compiles_slowly
 
 # How far below the claimed order the fitted slope may lie: step sizes are finite, orders are limits.
 MARGIN = 0.05
@@ -121,6 +122,8 @@ def _case(noise: str, method: str, sde_type: str) -> dict[str, Any]:
 
 def _claim(name: str, method: str, sde_type: str, noise: str, *, kind: Kind, expected: float, **more: Any) -> Claim:
     levy = method == "log_ode" and noise in ("commutative", "general")
+    quick = (method, noise) in _QUICK or kind in CONSTRUCTED
+    usual = "default" if _sharpest(name, method, noise) else "full"
     return Claim(
         **{
             "kind": kind,
@@ -132,11 +135,21 @@ def _claim(name: str, method: str, sde_type: str, noise: str, *, kind: Kind, exp
             "source": CONSTRUCTED.get(kind, ""),
             "case": _case(noise, method, sde_type),
             "statistical": True,
-            "preset": "quick" if (method, noise) in _QUICK or kind in CONSTRUCTED else "default",
+            "preset": "quick" if quick else usual,
             "may_lack": levy,
         }
         | more
     )
+
+
+def _sharpest(name: str, method: str, noise: str) -> bool:
+    """Whether the default run has time for it: of methods that a library alone has, and that take long to compile, one
+    kind of noise, where their order is highest."""
+    own = solving.own_methods(name)
+    if method not in own or not compiles_slowly(name):
+        return True
+    orders = {kind: own[method].order.get(kind, 0.0) for kind in NOISES}
+    return noise == max(orders, key=lambda kind: orders[kind])
 
 
 def _stated(name: str, method: str, sde_type: Any, noise: str) -> dict[float, tuple[Kind, str]]:
@@ -246,4 +259,4 @@ def _limit(order: float, dts: Sequence[float], squares: np.ndarray, confidence: 
 
 def script(claim: Claim) -> str | None:
     """A program that shows the failure with the library alone."""
-    return step_programs.order(claim.implementation, claim.case["method"], claim.case["problem"])
+    return step_programs.order(claim, NOISES[claim.case["noise"]].dts)

@@ -41,21 +41,23 @@ def _torchsde(method: str, sde_type: str, noise_type: str, attribute: str = "str
     return [Quotation(*line(cls, rf"\b{attribute} ="), float(getattr(solver, attribute)))]
 
 
-# The strong orders of diffrax's table for developers, for commutative and for additive noise, weak order after the bar.
-# The page asks to double-check it.
+# The strong orders of diffrax's table for developers by noise, weak order after the bar. The page asks to double-check.
 _TABLE_PLACE = (
     "https://docs.kidger.site/diffrax/devdocs/SDE_solver_table (docs/devdocs/SDE_solver_table.md at 63a0e8b0)"
 )
+_COLUMNS = ("General", "Commutative", "Additive")
+_HALF, _ONE, _BEST = "0.5/1.0", "1.0/1.0", "1.5/2.0"
 _TABLE = {
-    "Euler": ("0.5/1.0", "1.0/1.0"),
-    "Heun": ("1.0/1.0", "1.0/1.0"),
-    "EulerHeun": ("0.5/1.0", "1.0/1.0"),
-    "ItoMilstein": ("1.0/1.0", "1.0/1.0"),
-    "StratonovichMilstein": ("1.0/1.0", "1.0/1.0"),
-    "ReversibleHeun": ("1.0/1.0", "1.0/1.0"),
-    "Midpoint": ("1.0/1.0", "1.0/1.0"),
-    "ShARK": ("/", "1.5/2.0"),
-    "SRA1": ("/", "1.5/2.0"),
+    "Euler": (_HALF, _HALF, _ONE),
+    "EulerHeun": (_HALF, _HALF, _ONE),
+    **dict.fromkeys(("Heun", "ItoMilstein", "StratonovichMilstein"), (_HALF, _ONE, _ONE)),
+    **dict.fromkeys(("ReversibleHeun", "Midpoint", "Ralston"), (_HALF, _ONE, _ONE)),
+    "ShARK": ("/", "/", _BEST),
+    "SRA1": ("/", "/", _BEST),
+    "SEA": ("/", "/", _ONE),
+    "SPaRK": (_HALF, _ONE, _BEST),
+    "GeneralShARK": (_HALF, _ONE, _BEST),
+    "SlowRK": (_HALF, _BEST, _BEST),
 }
 
 
@@ -72,16 +74,14 @@ def _diffrax(method: str, sde_type: str, noise_type: str) -> list[Quotation]:
     source, first = inspect.getsourcelines(cls.strong_order)
     place = f"{cls.__module__.replace('.', '/')}.py, line {first}"
     said = Quotation(place, " ".join("".join(source).split()), float(cls().strong_order(None)))
-    if noise_type == "general":
-        return [said]  # the table has no column for it
     table = Quotation(_TABLE_PLACE, f"{cls.__name__}, {head}: {cell}", float(cell.partition("/")[0]))
     return [said, table]
 
 
 def _cell(solver: str, noise: str) -> tuple[str, str]:
     """The head of the column of diffrax's table for this noise, and what stands there."""
-    column = 1 if noise == "additive" else 0
-    return ("Commutative", "Additive")[column], _TABLE[solver][column]
+    column = {"general": 0, "additive": 2}.get(noise, 1)
+    return _COLUMNS[column], _TABLE[solver][column]
 
 
 _ORDERS = {"sdegrad_torch": _sdegrad, "sdegrad_jax": _sdegrad, "torchsde": _torchsde, "diffrax": _diffrax}
@@ -174,6 +174,18 @@ def checkpointed_gradients(name: str) -> Sequence[Quotation]:
     return found
 
 
+def recursive_checkpoints(name: str, adjoint: str) -> Sequence[Quotation]:
+    """Where a library says that a gradient keeps less than the square root of the steps, and evaluates more for it."""
+    said = {
+        "checkpoint": (
+            "RecursiveCheckpointAdjoint.__init__",
+            "will take `O(n log n)` time in the number of steps",
+        ),
+        "backprop": ("DirectAdjoint", "several nested layers of `jax.lax.scan`s and `jax.checkpoint`s"),
+    }
+    return [docstring(f"diffrax:{said[adjoint][0]}", said[adjoint][1])] if name == "diffrax" and adjoint in said else []
+
+
 def evaluations(name: str, method: str) -> str:
     """Where a library says how often a step of the method evaluates the fields."""
     if name in ("sdegrad_torch", "sdegrad_jax"):
@@ -199,14 +211,21 @@ def memory(name: str, adjoint: str) -> Sequence[Quotation]:
     return []
 
 
-def interpolation(name: str) -> Sequence[Quotation]:
+def hermite(name: str, method: str) -> Sequence[Quotation]:
+    """Where a library says that an output between steps of the method is on a cubic, by the slopes at both ends."""
+    if name != "diffrax":
+        return []
+    said = {"heun": ("Heun", "2nd-order Hermite interpolation"), "midpoint": ("Midpoint", "2nd order Hermite")}
+    return [docstring(f"diffrax:{cls}", words) for cls, words in [said[method]]] if method in said else []
+
+
+def interpolation(name: str, method: str) -> Sequence[Quotation]:
     """Where a library says what an output between steps is."""
     found = _sdeints(
         name, "Between steps y is interpolated linearly.", "between grid times the solution is interpolated"
     )
-    if name == "diffrax":
-        return [Quotation("diffrax/_solver/euler.py, interpolation_cls", "LocalLinearInterpolation")]
-    return found
+    cls: Any = diffrax_solver(method, METHODS[method].sde_type) if name == "diffrax" else None
+    return found if cls is None else [Quotation(*line(cls, "LocalLinearInterpolation"))]
 
 
 def refusals(name: str) -> Sequence[Quotation]:

@@ -33,7 +33,7 @@ FRESH = 1_000_003  # added to the seed of a second look
 # max_tasks_per_child would do that, but it can wait for ever (cpython issue 115634).
 GROUPS = 24
 
-PATIENCE = 120  # seconds for a script that reproduces a failure
+PATIENCE = 300  # seconds for a script that reproduces a failure
 
 COLUMNS = (
     *("implementation", "version", "subject", "claim", "source"),
@@ -94,7 +94,8 @@ def _crashed(claim: Claim, reason: str) -> Row:
 
 
 def _reproduced(script: str | None) -> Row:
-    """The program that shows a failure with the library alone, and whether it did: 1 is how it says so."""
+    """The program that shows a failure with the library alone, and whether it did: 1 is how it says so, unless it is
+    how Python says that the program itself broke."""
     if script is None:
         return {}
     command = [sys.executable, "-c", script]
@@ -103,7 +104,8 @@ def _reproduced(script: str | None) -> Row:
     except subprocess.TimeoutExpired:
         return {"script": json.dumps(script), "reproduced": f"no: it took more than {PATIENCE} s"}
     said = " ".join((done.stdout + done.stderr).split())[-200:]
-    return {"script": json.dumps(script), "reproduced": f"{'yes' if done.returncode == 1 else 'no'}: {said}"}
+    shown = done.returncode == 1 and "Traceback (most recent call last)" not in done.stderr
+    return {"script": json.dumps(script), "reproduced": f"{'yes' if shown else 'no'}: {said}"}
 
 
 def looked_at(claim: Claim, effort: Effort) -> Finding:

@@ -60,6 +60,20 @@ def own_methods(name: str) -> Mapping[str, Any]:
         return {}
 
 
+def controllers(name: str) -> tuple[str, ...]:
+    """The step-size controllers that an implementation, or mutant, has beside its usual ones; as `own_methods`."""
+    try:
+        return tuple(getattr(implementation(name), "controllers", ()))
+    except Exception:  # as above
+        return ()
+
+
+def to_times(name: str) -> str | None:
+    """The controller of an implementation that makes steps to the output times alone; None where the last of constant
+    steps is cut short by itself."""
+    return "step_to" if "step_to" in controllers(name) else None
+
+
 def prepared(name: str, task: Any) -> Any:
     """The run of a task. `Unsupported`, with the reason, where the implementation cannot do it."""
     library = implementation(name)

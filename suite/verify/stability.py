@@ -15,7 +15,7 @@ from scipy import stats
 from suite.harness import Task
 from suite.paths import make_path
 from suite.problems import Problem, make
-from suite.verify import solving
+from suite.verify import programs, solving
 from suite.verify.claims import BURRAGE, CONSTRUCTED, KIDGER, MCCALLUM, NEGATIVE, POSITIVE, SHMELEV, Claim, Kind
 from suite.verify.findings import Effort, Finding, at_most
 
@@ -105,12 +105,25 @@ def measure(claim: Claim, effort: Effort) -> Finding:
     return {_GROWTH: _growth, _MEAN: _mean_square, _LONG: _long}[claim.claim](claim, effort)
 
 
+def _grown(method: str, x: complex) -> float:
+    """The size of the solution after COUNT steps by the step matrix."""
+    matrix, size, _ = STEPS[method]
+    return float(abs((np.linalg.matrix_power(matrix(x), COUNT) @ np.ones(size))[0]))
+
+
+def _expected_square(method: str) -> float:
+    """E |X|^2 after MEAN_STEPS steps, by the mean of the step matrix times itself over the normal law of dW."""
+    (matrix, size, _), h = STEPS[method], 1 / MEAN_STEPS
+    nodes, weights = np.polynomial.hermite_e.hermegauss(40)
+    M = [matrix(DRIFT * h + NOISE * h**0.5 * x) for x in nodes]
+    twice = sum(w * np.kron(m, m) for w, m in zip(weights / weights.sum(), M, strict=True))
+    return float((np.linalg.matrix_power(twice, MEAN_STEPS) @ np.ones(size * size))[0])
+
+
 def _growth(claim: Claim, effort: Effort) -> Finding:
     """The size of the solution after the last of COUNT steps of length 1, relative to what the matrices say."""
     x = POINTS[claim.case["point"]]
-    matrix, size, _ = STEPS[claim.case["method"]]
-    state = np.linalg.matrix_power(matrix(x), COUNT) @ np.ones(size)
-    expected = abs(state[0])
+    expected = _grown(claim.case["method"], x)
     if claim.spoil:
         found = expected * claim.spoil["scale"]
     else:
@@ -121,18 +134,13 @@ def _growth(claim: Claim, effort: Effort) -> Finding:
             problem=problem, method=claim.case["method"], dt=1.0, ts=(0.0, float(COUNT)), noise=path, dtype="float64"
         )
         found = float(np.linalg.norm(solving.outcome(claim.implementation, task).ys[-1, 0]))
-    radius = max(abs(np.linalg.eigvals(matrix(x))))
+    radius = max(abs(np.linalg.eigvals(STEPS[claim.case["method"]][0](x))))
     return at_most(EXACT, abs(found / expected - 1), f"the spectral radius of a step is {radius:.4f}")
 
 
 def _mean_square(claim: Claim, effort: Effort) -> Finding:
     """E |X|^2 after a few steps, by an interval of the central limit theorem over paths whose kurtosis is checked."""
-    matrix, size, _ = STEPS[claim.case["method"]]
-    paths, h = round(MEAN_PATHS * effort.more), 1 / MEAN_STEPS
-    nodes, weights = np.polynomial.hermite_e.hermegauss(40)
-    M = [matrix(DRIFT * h + NOISE * h**0.5 * x) for x in nodes]
-    twice = sum(w * np.kron(m, m) for w, m in zip(weights / weights.sum(), M, strict=True))
-    expected = float((np.linalg.matrix_power(twice, MEAN_STEPS) @ np.ones(size * size))[0])
+    paths, h, expected = round(MEAN_PATHS * effort.more), 1 / MEAN_STEPS, _expected_square(claim.case["method"])
     if claim.spoil:
         normal = np.random.default_rng(effort.seed).standard_normal(paths)
         squares = expected * (claim.spoil["scale"] + 0.1 * normal)
@@ -161,3 +169,41 @@ def _long(claim: Claim, effort: Effort) -> Finding:
     task = Task(problem=problem, method=claim.case["method"], dt=LONG_DT, ts=(0.0, LONG), noise=path, dtype="float64")
     y = solving.outcome(claim.implementation, task).ys[-1]
     return at_most(LONG_ERROR, float(np.abs(y - problem.exact(path, problem.y0, params)).max()))
+
+
+_SCRIPTS = {
+    _GROWTH: """
+ys, _ = solve(np.array([[1.0, 0.0]]), [0.0], 1.0, ts=(0.0, {count}.0))
+found = float(np.linalg.norm(ys[-1]))
+print(f"after {count} steps the solution has the size {{found}}; by the step matrix of the method {expected!r}")
+sys.exit(abs(found / {expected!r} - 1) > {exact})
+""",
+    _MEAN: """
+ys, _ = solve(np.tile([1.0, 0.0], (2**16, 1)), [0.0], 1 / {count})
+squares = (ys[-1] ** 2).sum(1)
+print(f"the mean square after {count} steps is {{squares.mean()}}; by the step matrix of the method {expected!r}")
+sys.exit(bool(abs(squares.mean() - {expected!r}) > 5 * squares.std() / 2**8))
+""",
+    _LONG: """
+coarse, fine = (solve(np.full((64, 2), 0.5), [0.0], dt, ts=(0.0, {long}))[0][-1] for dt in ({dt}, {dt} / 8))
+print("at t = {long} steps of {dt} and of an eighth of it are apart by", np.abs(coarse - fine).max())
+sys.exit(bool(np.abs(coarse - fine).max() > {exact}))
+""",
+}
+
+
+def script(claim: Claim) -> str | None:
+    """A program that solves the linear equation, and knows what the step matrix says."""
+    method, words = claim.case["method"], claim.claim
+    fields, blanks = programs.Fields("-0.3 * y", "0.1 + 0 * y"), {"exact": LONG_ERROR, "long": LONG, "dt": LONG_DT}
+    if words == _GROWTH:
+        x = POINTS[claim.case["point"]]
+        turned = f"{x.real} * y + {x.imag} * xp.stack([-y[..., 1], y[..., 0]], -1)"
+        fields, blanks = (
+            programs.Fields(turned, "0 * y"),
+            {"count": COUNT, "exact": EXACT, "expected": _grown(method, x)},
+        )
+    elif words == _MEAN:
+        fields = programs.Fields(f"{DRIFT} * y", f"{NOISE} * y[..., None]", "scalar", 1)
+        blanks = {"count": MEAN_STEPS, "expected": _expected_square(method)}
+    return programs.program(claim, f"{claim.subject} {words}", fields, _SCRIPTS[words], **blanks)

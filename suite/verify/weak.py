@@ -25,7 +25,7 @@ from suite.cases import dyadic
 from suite.harness import METHODS, Task
 from suite.paths import Path, make_path
 from suite.problems import Problem
-from suite.verify import quotations, solving
+from suite.verify import programs, quotations, solving
 from suite.verify.claims import CONSTRUCTED, FOSTER, KLOEDEN, NEGATIVE, POSITIVE, Claim, said
 from suite.verify.findings import Effort, Finding
 from suite.verify.orders import NOISES, coarser, posed
@@ -164,5 +164,31 @@ def _judged(expected: float, found: Mapping[str, statistics.Estimate], pairs: in
     if not failing and clearest.low > expected + MARGIN:
         verdict = "exceeds"
     needs = pairs * ((clearest.value - clearest.low) / max(abs(clearest.value - bound), 1e-9)) ** 2
-    reason = f"{name}, the clearest of {len(found)}"
+    open_ones = [other for other, estimate in found.items() if estimate.low < bound <= estimate.high and other != name]
+    reason = f"{name}, the clearest of {len(found)}" + f"; not decided: {', '.join(open_ones)}" * bool(open_ones)
     return Finding(verdict, expected, *clearest, reason, samples=pairs, needs=needs)
+
+
+_SCRIPT = """
+y0, paths = np.random.default_rng(0).uniform(0.5, 1.5, (1, 2)), 2**17
+dts, lowest = (1 / 2, 1 / 4, 1 / 8, 1 / 16), []
+ends = [solve(np.repeat(y0, paths, 0), [0.9, 0.6], dt)[0][-1] for dt in dts]
+for moment in (lambda y: y[:, 0], lambda y: (y * y).sum(1), lambda y: np.cos(y.sum(1))):
+    steps = [moment(a) - moment(b) for a, b in zip(ends, ends[1:])]  # what a step of half the length changes
+    means = np.array([step.mean() for step in steps])
+    errors = np.array([step.std() for step in steps]) / paths**0.5
+    if (np.abs(means) > 8 * errors).all():  # and so its logarithm is known to 1/8
+        weights = np.log(dts[:-1]) - np.mean(np.log(dts[:-1]))
+        weights /= (weights**2).sum()
+        order = weights @ np.log(np.abs(means))
+        lowest.append((order + 5 * np.sqrt((weights**2) @ (errors / means) ** 2), order))
+print("weak orders:", [round(float(order), 2) for _, order in lowest], "expected at least {expected:g}")
+sys.exit(any(high < {expected:g} - {margin} for high, _ in lowest))
+"""
+
+
+def script(claim: Claim) -> str | None:
+    """A program that fits the order to what expectations change by as the step is halved, on the same paths."""
+    fields = programs.KINDS[claim.case["noise"]]
+    blanks = {"expected": claim.expected, "margin": MARGIN}
+    return programs.program(claim, f"{claim.subject}, {claim.claim}", fields, _SCRIPT, **blanks)

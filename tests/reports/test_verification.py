@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from matplotlib.colors import to_hex
 
 from reports import claims, verification
 from tests.reports.test_hostile import CURVE, failure
@@ -85,3 +86,23 @@ def test_a_curve_is_drawn_with_its_slope(tmp_path):
 def test_without_a_file_one_sentence(tmp_path, capsys):
     assert verification.main([str(tmp_path / "nothing.csv")]) == 2
     assert "nothing.csv" in capsys.readouterr().err
+
+
+def test_what_is_not_decided_has_a_shade_of_its_own(tmp_path):
+    (tmp_path / "v.csv").write_text(VERIFICATION, encoding="utf-8")
+    rows = claims.read(tmp_path / "v.csv")
+    verdicts = {row["verdict"] for row in rows if not claims.is_control(row)}
+    axes = verification.overview(rows).figure.axes[0]
+    shades = {to_hex(bar.get_facecolor()) for bar in axes.patches if bar.get_width() > 0}
+    assert {verification.SHADES[verdict] for verdict in verdicts & set(verification.SHADES)} <= shades
+    assert any("?" in text.get_text() for text in axes.texts) == ("inconclusive" in verdicts)
+    assert "inconclusive" in verdicts
+
+
+def test_a_figure_without_a_verdict_is_drawn_and_counts_as_no_claim(tmp_path):
+    content = failure(curve=json.dumps(CURVE | {n: [1.0, 2.0] for n in ("x", "y", "low", "high")}))
+    page, failures = pages(tmp_path, content.replace(b",fails,", b",measured,"))
+    assert not failures
+    assert "Measured, without a verdict" in page
+    assert "data:image/svg+xml;base64," in page
+    assert "0 of 0 claims hold" in claims.summary(claims.read(tmp_path / "verification.csv"))

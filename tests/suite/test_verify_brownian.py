@@ -5,6 +5,7 @@ their power, which is computed.
 """
 
 from dataclasses import replace
+from functools import reduce
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def claims(check, *words, kinds=("claim", "theory")):
 @pytest.mark.parametrize("check", MODULES)
 def test_what_is_true_is_accepted(check):
     few = {"law": claims("law")[2:3] + claims("law", "backwards"), "determinism": claims("determinism")[:-4]}
-    for claim in few.get(check, claims(check)):
+    for claim in few.get(check, [c for c in claims(check) if not c.subject.endswith("with K")]):  # of JAX alone
         found = MODULES[check].measure(claim, EFFORT)
         assert found.verdict in GOOD, (claim.subject, found)
 
@@ -99,6 +100,30 @@ def test_what_is_not_supported_passes_through(monkeypatch):
     for check, module in MODULES.items():
         with pytest.raises(Unsupported, match="it is gone"):
             module.measure(claims(check)[0], EFFORT)
+
+
+def test_k_over_a_union_is_that_of_the_integrals():
+    """W, H and K by Gauss's rule of dW = cos(5 u) du, over three parts of unequal length and over all."""
+    x, w = np.polynomial.legendre.leggauss(30)
+
+    def piece(s, t):
+        density = np.cos(5 * (s + (t - s) * (x + 1) / 2)) * (t - s) / 2 * w
+        parts = (density * weight for weight in (1, -x / 2, (3 * x**2 - 1) / 24))
+        W, H, K = (part.sum(keepdims=True) for part in parts)
+        return increments.Piece(t - s, W, H, None, K)
+
+    joined = reduce(increments.join, (piece(0.0, 0.3), piece(0.3, 1.0), piece(1.0, 1.6)))
+    whole = piece(0.0, 1.6)
+    np.testing.assert_allclose(joined[1:3], whole[1:3], rtol=1e-12)
+    np.testing.assert_allclose(joined.K, whole.K, rtol=1e-12)
+
+
+def test_the_bound_of_rounding_is_no_loose_one():
+    """Of a motion of ours it is met with less than three digits in hand, and what is off by 1e-12 is not within it."""
+    claim = claims("increments", "without a grid")[0]
+    assert 1e-3 < increments.measure(claim, EFFORT).value < 1
+    off = replace(claim, spoil={"part": 1e-12})
+    assert increments.measure(off, EFFORT).value > 1
 
 
 def test_chen_joins_areas():

@@ -56,6 +56,12 @@ def test_controls_have_the_power_to_be_rejected():
     assert laws.power_of_mean(1, (1 - weak.MARGIN) / deviation, LEVEL / 4) > 0.99
 
 
+def test_a_functional_that_is_not_decided_is_named():
+    estimates = {"first": statistics.Estimate(2.0, 1.9, 2.1), "second": statistics.Estimate(1.8, 1.2, 2.4)}
+    found = weak._judged(2.0, estimates, 1000)
+    assert (found.verdict, found.reason) == ("holds", "first, the clearest of 2; not decided: second")
+
+
 def test_power_of_an_order_is_what_simulation_says():
     """2000 runs of 64 samples; the rejections of a binomial within 4 standard deviations of the power, about 0.045."""
     dts, samples, gap, level = (0.5, 0.25, 0.125), 64, 0.3, 0.05

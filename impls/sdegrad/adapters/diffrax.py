@@ -5,6 +5,7 @@ has one calculus, so they are offered for Ito here as well. That they, and the M
 noise is by sdegrad's table of methods: diffrax would run them, and calls its commutativity condition "not checked".
 """
 
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -18,7 +19,7 @@ from sdegrad.adapters import jax_run
 from sdegrad.adapters.jax_run import Field, GivenBrownian, JaxBrownianRun, JaxRun, no_motion
 from sdegrad.contract import BrownianTask, Task
 from sdegrad.grid import make_grid
-from sdegrad.methods import METHODS
+from sdegrad.methods import METHODS, Method, NoiseType
 
 # For additive noise, which has one calculus.
 ADDITIVE = {"shark": diffrax.ShARK, "sra1": diffrax.SRA1}
@@ -31,7 +32,36 @@ SOLVERS = {
         "midpoint": diffrax.Midpoint,
         "euler_heun": diffrax.EulerHeun,
         "milstein": diffrax.StratonovichMilstein,
+        "ralston": diffrax.Ralston,
+        "sea": diffrax.SEA,
+        "spark": diffrax.SPaRK,
+        "general_shark": diffrax.GeneralShARK,
+        "slow_rk": diffrax.SlowRK,
     },
+}
+WITH_H = (*ADDITIVE, "sea", "spark", "general_shark", "slow_rk")
+_COMMUTATIVE: dict[NoiseType, float] = {"diagonal": 1.0, "scalar": 1.0, "additive": 1.0, "general": 0.5}
+_SMOOTH: dict[NoiseType, float] = {"additive": 1.5}
+_SMOOTH_DIAGONAL: dict[NoiseType, float] = {"diagonal": 1.5, "scalar": 1.5}
+# The methods that diffrax alone has, with the orders of its table for commutative, additive and general noise.
+OWN = {
+    "ralston": Method(("stratonovich",), _COMMUTATIVE, (2, 2)),
+    "sea": Method(("stratonovich",), {"additive": 1.0}, (1, 1)),
+    "spark": Method(("stratonovich",), _COMMUTATIVE | _SMOOTH, (3, 3)),
+    "general_shark": Method(("stratonovich",), _COMMUTATIVE | _SMOOTH, (2, 3)),
+    "slow_rk": Method(("stratonovich",), _COMMUTATIVE | _SMOOTH | _SMOOTH_DIAGONAL, (2, 5)),
+}
+
+
+def _pid(task: Task, **coefficients: Any) -> diffrax.PIDController:
+    return diffrax.PIDController(task.rtol or 0.0, task.atol or 0.0, **coefficients)
+
+
+# By task; beside constant steps and diffrax's usual controller. The coefficients are those it advises for SDEs.
+CONTROLLERS: Mapping[str, Callable[[Task], diffrax.AbstractStepSizeController]] = {
+    "pi": lambda task: _pid(task, pcoeff=0.1, icoeff=0.3),
+    "clip": lambda task: diffrax.ClipStepSizeController(_pid(task), step_ts=task.ts, store_rejected_steps=100),
+    "step_to": lambda task: diffrax.StepTo(jnp.asarray(task.ts)),
 }
 ADJOINTS = {
     None: diffrax.RecursiveCheckpointAdjoint,
@@ -48,7 +78,7 @@ AREAS = {
 
 def levy_area(task: Task) -> type:
     """The Levy area that the task asks for, or the one that its solver needs."""
-    return AREAS["space-time" if task.method in ADDITIVE else task.levy_area]
+    return AREAS["space-time" if task.method in WITH_H else task.levy_area]
 
 
 class GivenPath(diffrax.AbstractBrownianPath):
@@ -79,9 +109,18 @@ def _one_pass(task: Task) -> bool:
     return task.one_pass and task.adjoint is None and task.rtol is None
 
 
+def _estimates(solver: Any) -> bool:
+    """Whether the solver estimates the error of its steps."""
+    if issubclass(solver, diffrax.AbstractSRK):
+        return solver.tableau.b_error is not None
+    return issubclass(solver, diffrax.AbstractAdaptiveSolver)
+
+
 class Diffrax:
     name = "diffrax"
     framework = "jax"
+    methods = OWN
+    controllers = tuple(CONTROLLERS)
 
     def versions(self) -> tuple[str, str]:
         return version("diffrax"), jax_run.versions()
@@ -98,7 +137,7 @@ class Diffrax:
             return "diffrax has no log-ratio."
         if task.method not in SOLVERS[task.problem.sde_type]:
             return f"diffrax has no {task.problem.sde_type} solver {task.method!r}."
-        if task.problem.noise_type not in METHODS[task.method].order:
+        if task.problem.noise_type not in {**METHODS, **OWN}[task.method].order:
             return f"diffrax's {task.method!r} is not for {task.problem.noise_type} noise."
         if task.adjoint not in ADJOINTS:
             return "diffrax has no reversible adjoint."
@@ -106,18 +145,16 @@ class Diffrax:
             return "diffrax's BacksolveAdjoint is for Stratonovich SDEs."
         if task.adjoint == "backsolve" and task.method == "euler_heun":
             return "diffrax's BacksolveAdjoint cannot run EulerHeun: its adjoint terms are not the pair it needs."
-        if task.rtol is not None and task.method == "euler":
-            return "diffrax's Euler has no error estimate to adapt its steps by."
+        if task.rtol is not None and not _estimates(SOLVERS[task.problem.sde_type][task.method]):
+            return f"diffrax's {task.method!r} has no error estimate to adapt its steps by."
         return None
 
     def prepare(self, task: Task) -> JaxRun:
         problem, diagonal = task.problem, task.problem.noise_type == "diagonal"
         shape = jax.ShapeDtypeStruct((problem.y0.shape[1] if diagonal else problem.noise_dim,), jnp.dtype(task.dtype))
         given = None if task.noise is None else GivenBrownian.of(task.noise, task.dtype)
-        steps = make_grid(task.ts[0], task.ts[-1], task.dt).steps
-        controller = (
-            diffrax.ConstantStepSize() if task.rtol is None else diffrax.PIDController(task.rtol, task.atol or 0.0)
-        )
+        steps = max(make_grid(task.ts[0], task.ts[-1], task.dt).steps, len(task.ts))
+        dt0 = None if task.controller == "step_to" else task.dt
 
         def solve(drift: Field, diffusion: Field, y0: jax.Array, params: Any, key: jax.Array) -> Any:
             def solve_path(y0: jax.Array, key: jax.Array, path: jax.Array) -> Any:
@@ -125,9 +162,9 @@ class Diffrax:
                 solution = diffrax.diffeqsolve(
                     diffrax.MultiTerm(diffrax.ODETerm(drift), diffrax.ControlTerm(operator, bm)),
                     SOLVERS[problem.sde_type][task.method](**task.options),
-                    *(task.ts[0], task.ts[-1], task.dt, y0, params),
+                    *(task.ts[0], task.ts[-1], dt0, y0, params),
                     saveat=diffrax.SaveAt(ts=jnp.asarray(task.ts, y0.dtype)),
-                    stepsize_controller=controller,
+                    stepsize_controller=self.controller(task),
                     adjoint=self.adjoint(task),
                     # Accumulated times may need a few steps beyond the grid's; a tight bound keeps checkpoints few.
                     max_steps=steps + 8 if task.rtol is None else 4096,
@@ -150,6 +187,11 @@ class Diffrax:
         if _one_pass(task):
             return diffrax.UnsafeBrownianPath(shape, key, levy_area(task))
         return diffrax.VirtualBrownianTree(task.ts[0], task.ts[-1], task.dt / 2, shape, key, levy_area(task))
+
+    def controller(self, task: Task) -> diffrax.AbstractStepSizeController:
+        if task.controller is not None:
+            return CONTROLLERS[task.controller](task)
+        return diffrax.ConstantStepSize() if task.rtol is None else _pid(task)
 
     def adjoint(self, task: Task) -> diffrax.AbstractAdjoint:
         return diffrax.ForwardMode() if _one_pass(task) else ADJOINTS[task.adjoint]()

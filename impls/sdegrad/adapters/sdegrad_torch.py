@@ -33,7 +33,7 @@ class SdegradTorch:
 
     def unsupported(self, task: Task | BrownianTask) -> str | None:
         if isinstance(task, BrownianTask):
-            return "sdegrad.torch has no Brownian tree." if task.kind == "tree" else why_not(task)
+            return why_not(task)
         if task.method not in SOLVERS or task.problem.sde_type not in METHODS[task.method].sde_types:
             return f"sdegrad.torch has no {task.problem.sde_type} method {task.method!r}."
         if task.problem.noise_type not in METHODS[task.method].order:

@@ -8,7 +8,7 @@ import torch
 
 from sdegrad.contract import BrownianTask
 
-_WITHOUT_AREAS = ("points", "path")
+_WITHOUT_AREAS = ("points", "path", "tree")
 
 
 def why_not(task: BrownianTask) -> str | None:
@@ -24,6 +24,10 @@ def motion(library: Any, task: BrownianTask) -> Callable[..., Any]:
 
     def dyadic(*ends_and_size: Any, dt: None, **arguments: Any) -> Any:  # noqa: ARG001 (torchsde takes none here)
         return library.BrownianInterval(*ends_and_size, halfway_tree=True, tol=task.tol or 1e-6, **arguments)
+
+    def tree(*ends_and_size: Any, dt: None, levy_area_approximation: str, **arguments: Any) -> Any:  # noqa: ARG001
+        tol = task.tol or (task.dt or task.t1 - task.t0) / 2
+        return library.VirtualBrownianTree(*ends_and_size, tol=tol, **arguments)
 
     def points(t0: float, t1: float, size: Any, dtype: Any, device: Any, entropy: Any, **_: Any) -> Any:
         return library.BrownianTree(t0, torch.zeros(size, dtype=dtype, device=device), t1, entropy=entropy)
@@ -41,7 +45,14 @@ def motion(library: Any, task: BrownianTask) -> Callable[..., Any]:
         W, H = (((t1 - t0) * v) ** 0.5 * torch.randn(size, **drawn) for v in (1, 1 / 12))
         return library.BrownianInterval(t0, t1, W=W, H=H, entropy=entropy, **arguments)
 
-    makers = {"dyadic": dyadic, "points": points, "path": path, "reversed": reversed_interval, "given": given}
+    makers = {
+        "tree": tree,
+        "dyadic": dyadic,
+        "points": points,
+        "path": path,
+        "reversed": reversed_interval,
+        "given": given,
+    }
     return makers.get(task.kind, library.BrownianInterval)
 
 
