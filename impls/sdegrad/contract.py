@@ -21,7 +21,7 @@ from sdegrad.methods import NoiseType, SDEType
 Adjoint = Literal["reversible", "backprop", "checkpoint", "backsolve"]
 Framework = Literal["torch", "jax"]
 LevyArea = Literal["none", "space-time", "davie", "foster"]
-Motion = Literal["interval", "tree", "dyadic", "points", "path", "reversed", "given"]
+Motion = Literal["interval", "tree", "dyadic", "portable", "points", "path", "reversed", "given"]
 
 
 class Problem(Protocol):
@@ -116,9 +116,10 @@ class BrownianTask:
     """Queries of a Brownian object.
 
     kind: "interval" (exact) or "tree" (Virtual Brownian Tree, to `tol`); where a library has them also "dyadic" (an
-    interval whose values do not depend on other queries), "points" (a motion known by its values at times, with both
-    ends), "path" (one without an end), "reversed" (an interval run backwards) and "given" (an interval made to have an
-    increment and a space-time Levy area over all of it, which are drawn by their law).
+    interval whose values do not depend on other queries), "portable" (one of the same numbers on every device),
+    "points" (a motion known by its values at times, with both ends), "path" (one without an end), "reversed" (an
+    interval run backwards) and "given" (an interval made to have an increment and a space-time Levy area over all of
+    it, which are drawn by their law).
     queries: the pairs (s, t), asked in this order. dt: the step size to expect, where the library takes a hint.
     levy_area: "space-time-time" is for H and K. seed: None for what the library does where none is given.
     options: more arguments of the object, by its own names.

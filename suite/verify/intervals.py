@@ -101,6 +101,7 @@ SITUATIONS: Mapping[str, Situation] = {
     "over a span of a million": _situation(anywhere, t1=1e6, dt=7e4, tol=1e6 * _FINE),
     "in single precision": _situation(dyadic, dt=2.0**-5, tol=2.0**-20, dtype="float32"),
     "with K": _situation(anywhere, "sdegrad_torch", dt=0.07, tol=_FINE, levy_area="space-time-time"),
+    "of the portable generator": _situation(anywhere, kind="portable", dt=0.07, tol=_FINE),
     "without a Levy area": _situation(anywhere, dt=0.07, tol=_FINE, levy_area="none"),
     "that does not depend on the queries": _situation(dyadic_and_tiny, *_JAX, kind="dyadic", tol=1e-6),
     "known by its values at times": _situation(dyadic_and_tiny, *_JAX, kind="points", levy_area="none"),

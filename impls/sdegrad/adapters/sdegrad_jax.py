@@ -31,7 +31,7 @@ class SdegradJax:
 
     def unsupported(self, task: Task | BrownianTask) -> str | None:
         if isinstance(task, BrownianTask):
-            return no_motion(task, "sdegrad.jax", ("interval",))
+            return no_motion(task, "sdegrad.jax", ("interval", "portable"))
         if task.prior is not None:
             return "sdegrad.jax has no log-ratio; let the integrand be a component of the state."
         facts = METHODS.get(task.method)
@@ -83,6 +83,7 @@ class SdegradJax:
                 dt=task.dt,
                 tol=task.tol,
                 levy_area=task.levy_area,
+                generator="portable" if task.kind == "portable" else "native",
             )
             increment = bm.evaluate(s, t, use_levy=True)
             return tuple(getattr(increment, part) for part in AREAS[task.levy_area])

@@ -25,6 +25,9 @@ def motion(library: Any, task: BrownianTask) -> Callable[..., Any]:
     def dyadic(*ends_and_size: Any, dt: None, **arguments: Any) -> Any:  # noqa: ARG001 (torchsde takes none here)
         return library.BrownianInterval(*ends_and_size, halfway_tree=True, tol=task.tol or 1e-6, **arguments)
 
+    def portable(*ends_and_size: Any, **arguments: Any) -> Any:
+        return library.BrownianInterval(*ends_and_size, generator="portable", **arguments)
+
     def tree(*ends_and_size: Any, dt: None, levy_area_approximation: str, **arguments: Any) -> Any:  # noqa: ARG001
         tol = task.tol or (task.dt or task.t1 - task.t0) / 2
         return library.VirtualBrownianTree(*ends_and_size, tol=tol, **arguments)
@@ -48,6 +51,7 @@ def motion(library: Any, task: BrownianTask) -> Callable[..., Any]:
     makers = {
         "tree": tree,
         "dyadic": dyadic,
+        "portable": portable,
         "points": points,
         "path": path,
         "reversed": reversed_interval,

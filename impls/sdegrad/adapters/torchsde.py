@@ -10,6 +10,10 @@ from sdegrad.adapters.torch_motions import motion, why_not
 from sdegrad.adapters.torch_run import GivenBrownian, ProblemSDE, TorchBrownianRun, TorchRun
 from sdegrad.contract import BrownianTask, Task
 
+LACKING = {
+    "tree": "torchsde's BrownianTree is its BrownianInterval.",
+    "portable": "torchsde's numbers are those of PyTorch's generators.",
+}
 METHODS = {
     "ito": ("euler", "milstein", "srk"),
     "stratonovich": ("midpoint", "reversible_heun", "euler_heun", "heun", "milstein", "log_ode"),
@@ -30,7 +34,7 @@ class Torchsde:
 
     def unsupported(self, task: Task | BrownianTask) -> str | None:
         if isinstance(task, BrownianTask):
-            return "torchsde's BrownianTree is its BrownianInterval." if task.kind == "tree" else why_not(task)
+            return LACKING.get(task.kind) or why_not(task)
         if task.method not in METHODS[task.problem.sde_type]:
             return f"torchsde has no {task.problem.sde_type} method {task.method!r}."
         if task.noise is not None and task.method == "log_ode":
