@@ -107,6 +107,17 @@ def test_a_bad_call_is_refused(change, message):
         solve(**change)
 
 
+def test_additive_noise_may_take_its_shape_by_a_factor_of_zero():
+    made, expected = (
+        solve(**ADDITIVE, diffusion=diffusion)
+        for diffusion in (
+            lambda t, y, args: 0 * y[..., None] + 0.5,
+            lambda t, y, args: 0.5 * jnp.ones_like(y)[..., None],
+        )
+    )
+    np.testing.assert_array_equal(made, expected)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_fields_of_another_dtype_are_refused_before_the_first_step(method):
     """Whatever the method would do with them: one sentence that names both dtypes."""

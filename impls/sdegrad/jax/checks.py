@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jax.extend.core import Literal
 from jax.interpreters.partial_eval import dce_jaxpr
 from jaxtyping import PyTree
 
@@ -207,16 +208,22 @@ def check_fields(sde: SDE, steps: Steps | Accepted, y0: Y) -> None:
     _check_like(f"increment of bm ({sde.noise_type} noise: [*batch, noise])", dW, like_dW)
     if sde.noise_type == "additive" and _uses(lambda y: sde.matrix(steps.time(0), y), y0):
         raise ValueError(
-            "the diffusion of noise_type 'additive' must not depend on y, but is computed with it; take only its shape "
-            "(jnp.ones_like(y) in place of 0 * y + 1), or set noise_type to 'general'."
+            "the diffusion of noise_type 'additive' must not depend on y, but is computed with it; take only its "
+            "shape, jnp.ones_like(y), or set noise_type to 'general'."
         )
 
 
 def _uses(function: Callable[[Y], Diffusion], y: Y) -> bool:
-    """Whether the entries of y enter into the value, be it by a factor of zero."""
+    """Whether the entries of y enter into the value, but by a factor that is written as zero."""
     traced = jax.make_jaxpr(function)(y).jaxpr
-    _, used = dce_jaxpr(traced, [True] * len(traced.outvars))
-    return any(used)
+    traced, _ = dce_jaxpr(traced, [True] * len(traced.outvars), instantiate=True)
+    entered = set(traced.invars)
+    for eqn in traced.eqns:
+        inputs = [x for x in eqn.invars if not isinstance(x, Literal)]
+        zero = eqn.primitive.name == "mul" and any(isinstance(x, Literal) and not np.any(x.val) for x in eqn.invars)
+        if not zero and any(x in entered for x in inputs):
+            entered.update(eqn.outvars)
+    return any(not isinstance(x, Literal) and x in entered for x in traced.outvars)
 
 
 def _check_like(what: str, got: PyTree, expected: Structs) -> None:
