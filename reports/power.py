@@ -95,13 +95,14 @@ def sentences(frame: Frame, found: Frame) -> list[str]:
     pairs, most = frame["pair"].nunique(), int(found["pairs"].iloc[0])
     whole = found[found["benchmark"] == power.WHOLE].set_index("delay")
     windows, machine = pairs // most, frame["machine"].iloc[0]
+    noun = "window" if windows == 1 else "windows"
     false = int(whole["alarms"].iloc[0])
     least = found[found["benchmark"] != power.WHOLE].groupby("delay")["share"].min()
     drawn = "drawn as windows of consecutive pairs with the sides of each swapped by lot"
     return [
         f"{pairs} pairs of processes of one commit on {machine}; {RUNS} comparisons of {most}, {drawn}.",
         f"False alarms: {false} of {RUNS} whole runs; the test promises at most {100 * ALPHA:g} % whatever the noise, "
-        f"and {windows} windows without overlap, if none of them had one, bound the rate at "
+        f"and {windows} {noun} without overlap, if none of them had one, bound the rate at "
         f"{100 * power.bound(0, max(windows, 1)):.0f} % by themselves.",
         *(
             f"{100 * delay:g} % planted: {100 * whole['share'][delay]:.1f} % of runs raise the alarm, and the least "
