@@ -97,7 +97,7 @@ class BrownianInterval(SampledBrownian):
             device, for any block of memory and number of threads, and over the cells of the grid the W and H of
             `sdegrad.jax.BrownianInterval(..., jax.random.key(entropy), generator="portable")`, bit for bit in single
             precision. Fast on the CPU where numba is installed (pip install "sdegrad[portable]").
-        rows: (start, stop), these rows alone of a batch of `size`, drawn without the others: for batches that are
+        rows: (start, stop), these rows alone of a batch of this size, drawn without the others: for batches that are
             shared out over processes. With generator="portable", without W and H.
         pool_size, cache_size: no effect, as in torchsde's signature; memory is bounded by bytes (a few MiB).
 
