@@ -215,14 +215,9 @@ def _alternatives(case: Case, methods: Mapping[str, Method]) -> Iterator[Case]:
                 yield replace(case, method=method, sde_type=sde_type)
 
 
-def diffrax_solver(method: str, sde_type: str) -> Any:
-    """The class of diffrax that the suite calls by this name; None if there is none."""
-    return import_module("sdegrad.adapters.diffrax").SOLVERS[sde_type].get(method)
-
-
-def torchsde_methods(sde_type: str) -> Sequence[str]:
-    """The methods that torchsde has."""
-    return import_module("sdegrad.adapters.torchsde").METHODS[sde_type]
+def solvers(name: str, sde_type: str) -> Any:
+    """The methods of torchsde or diffrax, by the suite's names; of diffrax with its classes."""
+    return import_module(f"sdegrad.adapters.{name}").SOLVERS[sde_type]
 
 
 def describe(failure: BaseException) -> str:

@@ -24,18 +24,28 @@ class Moment(NamedTuple):
     queued_elsewhere: float
 
 
-def now() -> Moment:
-    here, elsewhere = _queued()
-    return Moment(time.perf_counter(), time.process_time(), time.thread_time(), here, elsewhere)
+def begin() -> Moment:
+    queued = _queued()
+    return Moment(*_clocks(), *queued)
 
 
-def seconds(begin: Moment, end: Moment) -> float:
-    """What the process took between, asked from one thread. While it waits for others of its threads, what they
-    compute, or wait for a core, is no wait of the process."""
-    wall, computed, here, queued_here, queued_elsewhere = (b - a for a, b in zip(begin, end, strict=True))
+def seconds_since(start: Moment) -> float:
+    """What the process took since; to be asked from the same thread. To read the queues takes no part of it."""
+    clocks = _clocks()
+    return between(start, Moment(*clocks, *_queued()))
+
+
+def between(start: Moment, end: Moment) -> float:
+    """What the process took. While it waits for others of its threads, what they compute, or wait for a core, is no
+    wait of the process."""
+    wall, computed, here, queued_here, queued_elsewhere = (b - a for a, b in zip(start, end, strict=True))
     waited = wall - here - queued_here
     # a thread that has ended takes its figure with it
     return computed + max(0.0, waited - (computed - here) - max(0.0, queued_elsewhere))
+
+
+def _clocks() -> tuple[float, float, float]:
+    return time.perf_counter(), time.process_time(), time.thread_time()
 
 
 def _queued() -> tuple[float, float]:

@@ -104,9 +104,9 @@ class Server:
         for framework in FRAMEWORKS[:1] if name.endswith("torch") else FRAMEWORKS[1:]:
             import_module(framework)
         harness = import_module("suite.harness")
-        begin = clock.now()
+        begin = clock.begin()
         harness.load(name)
-        return clock.seconds(begin, clock.now())
+        return clock.seconds_since(begin)
 
     def rows(self, name: str, case: int) -> list[dict[str, str]]:
         """All rows of a case."""
@@ -119,20 +119,20 @@ class Server:
         trial = harness.why_not(name, "cpu") or harness.choose(name, CASES[case], "cpu")
         if isinstance(trial, str):
             raise LookupError(trial)
-        begin = clock.now()
+        begin = clock.begin()
         self._runs[case], _ = measuring.prepare(trial, lambda *_: None)
-        return clock.seconds(begin, clock.now()), min(self.read(case, 1, 0.0) for _ in range(WARM))
+        return clock.seconds_since(begin), min(self.read(case, 1, 0.0) for _ in range(WARM))
 
     def read(self, case: int, times: int, delay: float) -> float:
         """Seconds of so many calls, each with `delay` seconds of further work, which calibration plants."""
         run = self._runs[case]
-        begin = clock.now()
+        begin = clock.begin()
         for _ in range(times):
             run()
             end = time.process_time() + delay
             while delay and time.process_time() < end:
                 pass
-        return clock.seconds(begin, clock.now())
+        return clock.seconds_since(begin)
 
 
 def serve(core: str) -> None:

@@ -8,17 +8,14 @@ The fit is by least squares over step sizes over which the curve is straight, th
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any, get_args
 
 import numpy as np
 
 from suite import statistics
-from suite.cases import dyadic
 from suite.harness import Task
-from suite.paths import Path, make_path
-from suite.problems import Problem, SDEType, make
+from suite.problems import SDEType
 from suite.verify import quotations, solving, step_programs
 from suite.verify.claims import (
     BURRAGE,
@@ -35,6 +32,7 @@ from suite.verify.claims import (
 )
 from suite.verify.findings import Curve, Effort, Finding
 from suite.verify.gradients import compiles_slowly
+from suite.verify.noises import NOISES, fine, posed
 
 # How far below the claimed order the fitted slope may lie: step sizes are finite, orders are limits.
 MARGIN = 0.05
@@ -43,26 +41,8 @@ MOST = 2**24  # cells of all paths together: what fits into memory
 BLUR = 0.1  # of the smallest error: what may be unknown of the solution
 
 
-@dataclass(frozen=True)
-class Noise:
-    """Where the order for noise of this kind is measured: on `paths` paths of the problem, with steps `dts`, against
-    the solution given the path on `cells` cells."""
-
-    problem: str
-    sizes: Mapping[str, int] = field(default_factory=dict)
-    dts: tuple[float, ...] = dyadic(3, 4, 5, 6, 7)
-    cells: int = 256
-    paths: int = 4096
-
-
-NOISES: Mapping[str, Noise] = {
-    "diagonal": Noise("sinh", {"dim": 4}),
-    "scalar": Noise("sheared_scalar"),
-    "additive": Noise("squares", cells=1024),
-    "commutative": Noise("sheared"),
-    "general": Noise("areas", dts=dyadic(1, 2, 3, 4, 5), cells=2048),
-}
 Orders = Mapping[str, float]
+
 _COMMUTATIVE: Orders = {"diagonal": 1.0, "scalar": 1.0, "additive": 1.0, "commutative": 1.0, "general": 0.5}
 _MILSTEIN: Orders = {"diagonal": 1.0, "scalar": 1.0, "additive": 1.0}
 _HALF: Orders = {"diagonal": 0.5, "scalar": 0.5, "additive": 1.0, "commutative": 0.5, "general": 0.5}
@@ -162,31 +142,6 @@ def _stated(name: str, method: str, sde_type: Any, noise: str) -> dict[float, tu
     if sde_type in calculi and orders.get(noise, 0.0) > max(sources, default=0.0):
         sources[orders[noise]] = "theory", paper
     return sources
-
-
-def posed(noise: Noise, sde_type: Any, paths: int, seed: int, drift: Any = None) -> Problem:
-    """drift: the calculus whose drift it has, if not its own: a control."""
-    problem = make(noise.problem, paths=paths, seed=seed, sde_type=drift or sde_type, **noise.sizes)
-    return replace(problem, sde_type=sde_type)
-
-
-def coarser(path: Path, cells: int) -> Path:
-    """The same path on fewer cells."""
-    k = (len(path.times) - 1) // cells
-    return Path(path.times[::k], path.W[::k], path.integral[::k])
-
-
-@solving.remembered
-def fine(noise_name: str, paths: int, seed: int) -> tuple[Path, np.ndarray, float]:
-    """The path that libraries get, two cells to their smallest step; the solution given the path on all its cells
-    [paths, dim], and the root mean square of what it gains by half of them."""
-    noise = NOISES[noise_name]
-    problem = posed(noise, "stratonovich", paths, seed)
-    path = make_path(0.0, 1.0, noise.cells, paths, problem.noise_dim, seed)
-    assert problem.exact is not None
-    exact = [problem.exact(p, problem.y0, problem.params) for p in (path, coarser(path, noise.cells // 2))]
-    blur = statistics.squared_errors(exact[1], exact[0]).mean() ** 0.5
-    return coarser(path, round(2 / min(noise.dts))), exact[0], float(blur)
 
 
 @solving.remembered  # rows that expect different orders, and controls, rest on the same solutions

@@ -11,7 +11,7 @@ of the noise over all [paths, noise]; or the gradients of the sum of squares of 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from suite.harness import METHODS, diffrax_solver, torchsde_methods
+from suite.harness import METHODS, solvers
 from suite.verify.claims import Claim
 
 _TORCHSDE = """\
@@ -113,13 +113,13 @@ def program(claim: Claim, what: str, fields: Fields, body: str, **more: Any) -> 
     if claim.control or adjoint == lacking.get(claim.implementation, adjoint):
         return None
     if claim.implementation == "torchsde":
-        if method not in torchsde_methods(sde_type):
+        if method not in solvers("torchsde", sde_type):
             return None
         continuous = adjoint in ("backsolve", "reversible")
         known |= {"area": _AREAS.get(method, "none"), "solve": "sdeint_adjoint" if continuous else "sdeint"}
         known["tree"] = case.get("tree", "halfway_tree=True, tol=2.0**-40")  # for any dt the same path
         return _TORCHSDE.format(**known) + body.format(**{**known, **more})
-    solver = diffrax_solver(method, sde_type)
+    solver = solvers("diffrax", sde_type).get(method)
     if solver is None:
         return None
     known |= {"solver": solver.__name__, "adjoint": _ADJOINTS.get(adjoint, "RecursiveCheckpointAdjoint")}

@@ -10,7 +10,7 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
-from suite.harness import METHODS, diffrax_solver
+from suite.harness import METHODS, solvers
 from suite.verify import solving
 from suite.verify.sources import Quotation, docstring, line, page
 
@@ -63,7 +63,7 @@ _TABLE = {
 
 def _diffrax(method: str, sde_type: str, noise_type: str) -> list[Quotation]:
     """strong_order() of the solver, which knows no noise types, and the table, which does."""
-    cls: Any = diffrax_solver(method, sde_type)
+    cls: Any = solvers("diffrax", sde_type).get(method)
     diffrax = importlib.import_module("diffrax")
     calculus = {"ito": diffrax.AbstractItoSolver, "stratonovich": diffrax.AbstractStratonovichSolver}[sde_type]
     if cls is None or not issubclass(cls, calculus):
@@ -102,7 +102,7 @@ def weak_orders(name: str, method: str, sde_type: str, noise_type: str) -> Seque
     """Every place where a library states the weak order of a method for this noise."""
     if name == "torchsde":
         return _torchsde(method, sde_type, noise_type, "weak_order")
-    cls: Any = diffrax_solver(method, sde_type) if name == "diffrax" else None
+    cls: Any = solvers(name, sde_type).get(method) if name == "diffrax" else None
     if cls is None or noise_type == "general":
         return []
     head, cell = _cell(cls.__name__, noise_type)
@@ -224,7 +224,7 @@ def interpolation(name: str, method: str) -> Sequence[Quotation]:
     found = _sdeints(
         name, "Between steps y is interpolated linearly.", "between grid times the solution is interpolated"
     )
-    cls: Any = diffrax_solver(method, METHODS[method].sde_type) if name == "diffrax" else None
+    cls: Any = solvers(name, METHODS[method].sde_type).get(method) if name == "diffrax" else None
     return found if cls is None else [Quotation(*line(cls, "LocalLinearInterpolation"))]
 
 

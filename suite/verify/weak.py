@@ -28,7 +28,7 @@ from suite.problems import Problem
 from suite.verify import programs, quotations, solving
 from suite.verify.claims import CONSTRUCTED, FOSTER, KLOEDEN, NEGATIVE, POSITIVE, Claim, said
 from suite.verify.findings import Effort, Finding
-from suite.verify.orders import NOISES, coarser, posed
+from suite.verify.noises import NOISES, coarser, posed
 
 PAIRS = 32768  # of paths, with opposite noise
 DTS = dyadic(1, 2, 3)

@@ -9,7 +9,8 @@ from suite.harness import METHODS, compared
 from suite.verify import sources
 from suite.verify.checks import CHECKS, claims_of
 from suite.verify.claims import CONSTRUCTED, OURS
-from suite.verify.orders import LIMIT, NOISES, THEORY
+from suite.verify.noises import NOISES
+from suite.verify.orders import LIMIT, THEORY
 
 
 @pytest.fixture(scope="module")

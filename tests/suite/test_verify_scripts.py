@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from suite.harness import METHODS, diffrax_solver, torchsde_methods
+from suite.harness import METHODS, solvers
 from suite.verify.checks import CHECKS, claims_of
 from suite.verify.run import _reproduced
 
@@ -51,7 +51,7 @@ def has(name, claim):
     if method is None:
         return True
     sde_type = claim.case.get("sde_type") or METHODS[method].sde_type
-    return method in torchsde_methods(sde_type) if name == "torchsde" else diffrax_solver(method, sde_type) is not None
+    return method in solvers(name, sde_type)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ LACKING = {
     "tree": "torchsde's BrownianTree is its BrownianInterval.",
     "portable": "torchsde's numbers are those of PyTorch's generators.",
 }
-METHODS = {
+SOLVERS = {
     "ito": ("euler", "milstein", "srk"),
     "stratonovich": ("midpoint", "reversible_heun", "euler_heun", "heun", "milstein", "log_ode"),
 }
@@ -35,7 +35,7 @@ class Torchsde:
     def unsupported(self, task: Task | BrownianTask) -> str | None:
         if isinstance(task, BrownianTask):
             return LACKING.get(task.kind) or why_not(task)
-        if task.method not in METHODS[task.problem.sde_type]:
+        if task.method not in SOLVERS[task.problem.sde_type]:
             return f"torchsde has no {task.problem.sde_type} method {task.method!r}."
         if task.noise is not None and task.method == "log_ode":
             return "'log_ode' needs a Levy area, which a given path has not."

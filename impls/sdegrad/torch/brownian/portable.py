@@ -45,7 +45,7 @@ class PortableNormals(Normals):
     def more(self, shape: tuple[int, ...], deviation: float = 1.0) -> Tensor:
         key, high = self._drawn
         self._drawn = key, high + 1
-        return self._made(key, [high], shape).reshape(shape).mul_(deviation)
+        return self._made(key, [high], shape)[0].mul_(deviation)
 
     def into(self, out: Tensor, seed: int, deviation: float) -> None:
         out.copy_(self(seed, tuple(out.shape), deviation))
