@@ -126,7 +126,8 @@ def with_derived(
     """`own`, the forms by role, and all that follow from them. product(g, dW) is g dW; channels: of dW, if known."""
     forms, noise = dict(own), _noise(noise_type, product, channels)
     for role, needs, make, entrywise in DERIVATIONS:
-        possible = forms.keys() >= set(needs) and (noise_type in ("diagonal", "scalar") or not entrywise)
-        if role not in forms and possible:
+        if role in forms or not all(need in forms for need in needs):
+            continue
+        if noise_type in ("diagonal", "scalar") or not entrywise:
             forms[role] = make(noise, *(forms[need] for need in needs))
     return forms

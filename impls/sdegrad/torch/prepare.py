@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sdegrad.grid import Grid, make_grid
 from sdegrad.torch import checks
+from sdegrad.torch.adjoints.replay import Kept
 from sdegrad.torch.arguments import Setup
 from sdegrad.torch.brownian.foreign import Foreign
 from sdegrad.torch.brownian.interval import BrownianInterval
@@ -24,10 +25,11 @@ from sdegrad.torch.stepping.parted import check_parted
 from sdegrad.torch.types import BrownianMotion, Increment, Outputs, Scheme, SolverState, State, Stats
 
 
-def prepare(setup: Setup, levy_area: LevyArea = "none") -> Solve:
+def prepare(setup: Setup, kept: Kept | None, levy_area: LevyArea = "none") -> Solve:
     """Check the numbers and the shapes, evaluate the SDE at the start, and return what the loop over the steps needs.
 
-    levy_area: the least that the backward pass needs of the Brownian motion. ValueError for what does not fit.
+    kept: of `Solve`. levy_area: the least that the backward pass needs of the Brownian motion. ValueError for what
+    does not fit.
     """
     given, y0, bm = setup.given, setup.y0, setup.bm
     times = checks.read_times(given.ts, given.dt, y0.dtype)
@@ -39,7 +41,7 @@ def prepare(setup: Setup, levy_area: LevyArea = "none") -> Solve:
     start = evaluate_start(setup.field, given.sde.noise_type, t0, y0, bm)
     if start.dtype != y0.dtype:
         wide = None if bm is None else _Each(bm, lambda x: x.to(start.dtype))
-        return prepare(replace(setup, y0=y0.to(start.dtype), bm=wide), levy_area)
+        return prepare(replace(setup, y0=y0.to(start.dtype), bm=wide), kept, levy_area)
     if bm is None:
         enough = LEVY_AREAS.index(scheme.levy_area) >= LEVY_AREAS.index(levy_area)
         bm = _own_noise(y0, times, start.noise, scheme.levy_area if enough else levy_area)
@@ -47,23 +49,35 @@ def prepare(setup: Setup, levy_area: LevyArea = "none") -> Solve:
     checks.check_levy_area(bm, scheme.levy_area, f"method {setup.method!r}")
     checks.check_levy_area(bm, levy_area, "the adjoint_method")
 
+    progress = setup.progress if given.tolerances is None else None
+
     def steps_over(grid: Grid | AcceptedGrid, levy_area: LevyArea) -> Steps:
-        return Steps(grid, increments(bm, grid, times.eps, levy_area), times.dtype, y0.device)
+        return Steps(grid, increments(bm, grid, times.eps, levy_area), times.dtype, y0.device, progress)
 
     steps = steps_over(grid, scheme.levy_area)
     increment = steps.increment(0)
     checks.check_noise(increment, start.noise, y0)
     _check_extra(setup, scheme, start)
-    outputs = grid.outputs(times.ts, times.eps)
-    solve = Solve(scheme, setup.field, steps, outputs, start, steps_over, setup.extra_solver_state, setup.blocks)
-    if not isinstance(bm, Foreign | _Each):  # which may write into what they returned
-        W = increment if isinstance(increment, Tensor) else increment.W
-        solve = replace(solve, drawn=(W, version(W)))
+    drawn, first = None, None
+    if isinstance(bm, Foreign | _Each):  # which may write into what they returned
+        first = steps.increment, _copied(increment)
     else:
-        solve = replace(solve, first=(steps.increment, _copied(increment)))
-    if given.tolerances is None:
-        return replace(solve, steps=replace(steps, progress=setup.progress))
-    return _with_adaptive_steps(solve, setup, given.tolerances, times)
+        W = increment if isinstance(increment, Tensor) else increment.W
+        drawn = W, version(W)
+    solve = Solve(
+        scheme=scheme,
+        field=setup.field,
+        steps=steps,
+        outputs=grid.outputs(times.ts, times.eps),
+        start=start,
+        steps_over=steps_over,
+        extra=setup.extra_solver_state,
+        blocks=setup.blocks,
+        kept=kept,
+        drawn=drawn,
+        first=first,
+    )
+    return solve if given.tolerances is None else _with_adaptive_steps(solve, setup, given.tolerances, times)
 
 
 def _copied(noise: Increment) -> tuple[Tensor, ...]:

@@ -27,19 +27,19 @@ def run(setup: Setup, adjoint: str, adjoint_params: Iterable[Tensor] | None, opt
     y0 = setup.y0
     kept = None if adjoint == "backprop" else Kept(setup.given.sde, y0.device)
     if adjoint in ("backprop", "checkpoint"):
-        solve = replace(prepare(setup), kept=kept)
+        solve = prepare(setup, kept)
         y0 = y0.to(solve.start.dtype)
         return result(setup, solve, *{"backprop": backprop, "checkpoint": checkpoint}[adjoint](solve, y0))
     _check_transform(adjoint)
     params = _params(setup.given.sde, adjoint_params)
     check = adjoint_params is None and unchecked(setup.given.sde)
     with torch.set_grad_enabled(check):
-        solve = prepare(replace(setup, y0=y0.detach()), options.scheme.levy_area if options else "none")
+        solve = prepare(replace(setup, y0=y0.detach()), kept, options.scheme.levy_area if options else "none")
     if torch.is_grad_enabled():
         checks.check_constant(solve.steps.increment(0))
     if check:
         solve = replace(solve, start=check_reached(setup.given.sde, solve.start, params))
-    solve, y0 = replace(solve, kept=kept), y0.to(solve.start.dtype)
+    y0 = y0.to(solve.start.dtype)
     solved = reversible(solve, y0, params) if options is None else backsolve(solve, y0, params, options)
     return result(setup, solve, *solved)
 
