@@ -70,6 +70,11 @@ class Case:
         return self.kind in ("time", "brownian")
 
     @property
+    def takes_times(self) -> bool:
+        """Whether any of what is measured is a time, for which the machine must do nothing else."""
+        return self.kind not in ("nfe", "memory")
+
+    @property
     def noise_source(self) -> str:
         """Whose noise: the library's own, made how, or a path that is given to all."""
         if self.kind in ("gradient_error", "strong_error"):

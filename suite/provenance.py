@@ -37,6 +37,11 @@ def context(threads: int) -> Context:
     return Context(commit, dirty, machine, threads, _digest(_MEASURED, commit, machine, str(threads)))
 
 
+def code() -> str:
+    """The name of what is measured and what measures it, whatever the machine."""
+    return _digest(_MEASURED, git("rev-parse", "HEAD") or NO_COMMIT, platform.python_version())
+
+
 def yardstick() -> str:
     """The name of what measures: the suite, the machine and the versions, whatever is measured."""
     return _digest(("suite",), _machine(), platform.python_version())

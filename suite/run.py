@@ -7,18 +7,19 @@ runs are kept beside it, see `suite.store`.
 import argparse
 import subprocess
 import sys
-import time
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from suite import harness, measuring
 from suite.cases import METHOD_NAMES, PROBLEM_NAMES, Case, Preset, select
+from suite.cluster import Cluster, Died, Task, connected
 from suite.harness import taking_part
-from suite.plan import Plan
+from suite.plan import Plan, Work
+from suite.progress import Progress
 from suite.provenance import NO_COMMIT, ROOT, Context, context, cores, environment
 from suite.results import ResultsError, printable
-from suite.store import Store, locked
-from suite.worker import Worker
+from suite.store import Place, Store, locked
+from suite.worker import Worker, measured
 
 OUT = ROOT / "reports" / "out"
 ASV = ROOT / ".asv" / "results"
@@ -38,10 +39,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--problem", **several, help=f"only these: {', '.join(PROBLEM_NAMES)}")
     parser.add_argument("--method", **several, help=f"only these: {', '.join(METHOD_NAMES)}")
     parser.add_argument("--device", **several, help="cpu (the default) or cuda; may be given twice")
-    parser.add_argument("--threads", type=int, default=cores(), help="processor cores to use (default: all)")
+    parser.add_argument("--threads", type=int, help="processor cores to use (default: all)")
     minutes = {"type": float, "metavar": "MINUTES"}
     parser.add_argument("--budget", **minutes, help="end within so many (default: 10; --smoke and --full: no limit)")
     parser.add_argument("--retry", action="store_true", help="measure again what failed before")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="measure at the workers of a Dask scheduler; or: local")
     parser.add_argument("--out", type=Path, default=OUT, help="folder of results.csv and the report")
     return parser.parse_args(arguments)
 
@@ -66,7 +68,9 @@ def check(options: argparse.Namespace) -> tuple[list[Case], list[str]]:
             raise ValueError(f"unknown device {device!r}; known are: {', '.join(DEVICES)}.")
     if options.budget is not None and not 0 < options.budget < float("inf"):
         raise ValueError(f"--budget must be a positive number of minutes, got {options.budget:g}.")
-    if not 1 <= options.threads <= cores():
+    if options.scheduler and options.budget:
+        raise ValueError("--budget is for this machine alone; leave it out, or leave --scheduler out.")
+    if options.threads is not None and (options.threads < 1 or (not options.scheduler and options.threads > cores())):
         raise ValueError(f"--threads must be from 1 to {cores()} on this machine, got {options.threads}.")
     return cases, devices
 
@@ -82,67 +86,75 @@ def check_libraries(options: argparse.Namespace, names: Sequence[str], devices: 
         raise ValueError(f"nothing can run on device {', '.join(devices)!r}: {why} Use --device cpu.")
 
 
-class Progress:
-    """One line a case; on a terminal, what is being done is shown in place."""
-
-    def __init__(self, total: int) -> None:
-        self._total, self._begin, self._live = total, time.monotonic(), sys.stderr.isatty()
-        self._head = ""
-
-    def case(self, number: int, name: str, device: str, left: float) -> None:
-        minutes, seconds = divmod(int(time.monotonic() - self._begin), 60)
-        place = f" on {device}" if device != "cpu" else ""
-        when = f"{minutes:02d}:{seconds:02d}, about {max(1, round(left / 60))} min left"
-        self._head = f"[{number}/{self._total} {when}] {name}{place}"
-        self._show(self._head, "\n" if not self._live else "")
-
-    def doing(self, name: str, what: str) -> None:
-        if self._live:
-            self._show(f"{self._head}: {name}, {what}", "")
-
-    def note(self, text: str) -> None:
-        self._show(text, "\n")
-
-    def end(self) -> None:
-        if self._live:
-            self._show("", "\n")
-
-    def _show(self, text: str, end: str) -> None:
-        erase = "\r\x1b[2K" if self._live else ""
-        print(f"{erase}{printable(text)}", end=end, file=sys.stderr, flush=True)
+def place(where: Context) -> Place:
+    return Place(where, {name: where.known_by(harness.source(name)) for name in harness.names()})
 
 
-def bench(options: argparse.Namespace, where: Context, cases: Sequence[Case], devices: Sequence[str]) -> None:
-    store = Store(options.out, where, {name: where.known_by(harness.source(name)) for name in harness.names()})
-    work = [(case, device, taking_part(case, options.implementation)) for device in devices for case in cases]
+def missing(store: Store, work: Sequence[Work], options: argparse.Namespace, progress: Progress) -> list[Work]:
+    """The work that is still to be done."""
     wanted = [(case, device, store.missing(case, device, names, options.retry)) for case, device, names in work]
     todo = [(case, device, names) for case, device, names in wanted if names]
-    total = len(work)
-    progress = Progress(total)
     if store.adopted:
         progress.note(f"{store.adopted} rows of other runs, from {store.path}, are kept in {store.folder}.")
     if options.full and todo:
         progress.note("The full run takes an hour or two; interrupted, the same command goes on where it stopped.")
-    if len(todo) < total:
-        progress.note(f"{total - len(todo)} of {total} cases are measured already.")
-    usual = measuring.Budget(seconds=1.5) if options.smoke else measuring.Budget()
+    if len(todo) < len(work):
+        progress.note(f"{len(work) - len(todo)} of {len(work)} cases are measured already.")
+    return todo
+
+
+def usual_budget(options: argparse.Namespace) -> measuring.Budget:
+    return measuring.Budget(seconds=1.5) if options.smoke else measuring.Budget()
+
+
+def names_of(work: Sequence[Work]) -> list[str]:
+    return list(dict.fromkeys(name for *_, names in work for name in names))
+
+
+def bench_on(cluster: Cluster, options: argparse.Namespace, work: Sequence[Work]) -> None:
+    """Measure at the workers of a cluster. What several machines measured lies in one table."""
+    places = {where.run: place(where) for where in cluster.places.values()}
+    store, progress = Store(options.out, *places.values()), Progress(len(work))
+    todo = missing(store, work, options, progress)
+    tasks = [Task(measured, (*w, usual_budget(options), options.threads), w[0].takes_times) for w in todo]
+    if any(task.timed for task in tasks):
+        cluster.check_timing()
+    progress.note(f"{len(tasks)} cases for {len(cluster.places)} workers, those without times first.")
+    for done, (number, answer) in enumerate(cluster.answers(tasks), start=len(work) - len(todo) + 1):
+        case, device, names = todo[number]
+        at, rows = next(iter(places.values())), []
+        if isinstance(answer, Died):
+            rows = [harness.missing_row(case, device, name, "failed", answer.reason) for name in names]
+        else:
+            where, rows = answer
+            at = places.setdefault(where.run, place(where))
+        for row in rows:
+            progress.failed(store.add(row, at))
+        store.finish(case, device)
+        progress.case(done, str(case), device)
+    for sentence in unmeasured(store, names_of(work)):
+        progress.note(sentence)
+
+
+def bench(where: Context, options: argparse.Namespace, work: Sequence[Work]) -> None:
+    total, devices = len(work), list(dict.fromkeys(device for _, device, _ in work))
+    store, progress = Store(options.out, place(where)), Progress(total)
+    todo = missing(store, work, options, progress)
     no_limit = options.smoke or options.full
-    plan = Plan(todo, usual, options.budget or (None if no_limit else MINUTES))
-    worker = Worker(options.threads, log=store.printed())
+    plan = Plan(todo, usual_budget(options), options.budget or (None if no_limit else MINUTES))
+    worker = Worker(where.threads, log=store.printed())
     try:
         if todo:
-            check_libraries(options, list(dict.fromkeys(name for *_, names in work for name in names)), devices, worker)
+            check_libraries(options, names_of(work), devices, worker)
         left = plan.left()
         while (planned := plan.next()) is not None:
-            (case, device, missing), budget = planned
+            (case, device, names), budget = planned
             progress.case(total - len(plan.rest), str(case), device, left)
-            for row in worker.measure(case, missing, device, budget, progress.doing):
-                store.add(row)
-                if row["status"] == "failed":
-                    progress.note(f"  failed: {row['implementation']}: {row['reason']}")
+            for row in worker.measure(case, names, device, budget, progress.doing):
+                progress.failed(store.add(row))
             store.finish(case, device)
             left = plan.left()
-        for sentence in (*plan.shortened(), *unmeasured(store, {name for *_, names in work for name in names})):
+        for sentence in (*plan.shortened(), *unmeasured(store, names_of(work))):
             progress.note(sentence)
     finally:
         worker.close()
@@ -211,10 +223,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.out = options.out.resolve()
     try:
         cases, devices = check(options)
-        where = context(options.threads)
+        work = [(case, device, taking_part(case, options.implementation)) for device in devices for case in cases]
+        where = context(options.threads or cores())
         with locked(options.out):
-            bench(options, where, cases, devices)
-            if options.full:
+            if options.scheduler:
+                with connected(options.scheduler, options.threads) as cluster:
+                    bench_on(cluster, options, work)
+            else:
+                bench(where, options, work)
+            if options.full and not options.scheduler:
                 other_tools(options, where)
             return report(options, where.run)
     except (ValueError, ResultsError) as error:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from suite import results
 from suite.cases import CASES, Case
@@ -56,13 +57,21 @@ def _why(error: OSError) -> str:
     return error.strerror or type(error).__name__
 
 
-class Store:
-    """All that a folder keeps. `runs` names the current run of each implementation (`Context.known_by`)."""
+class Place(NamedTuple):
+    """A machine that measures, and the current run of each implementation there (`Context.known_by`)."""
 
-    def __init__(self, folder: Path, where: Context, runs: Mapping[str, str]) -> None:
-        self.path, self.folder, self._where, self._runs = folder / "results.csv", folder / "runs", where, runs
+    where: Context
+    runs: Mapping[str, str]
+
+
+class Store:
+    """All that a folder keeps, with the current runs of one machine, or of several."""
+
+    def __init__(self, folder: Path, *places: Place) -> None:
+        self.path, self.folder, self._places = folder / "results.csv", folder / "runs", places
         self._journals: dict[str, Journal] = {}
-        self._fresh: defaultdict[str, dict[str, None]] = defaultdict(dict)  # implementation -> keys, as they came
+        # (run, implementation) -> keys, as they came
+        self._fresh: defaultdict[tuple[str, str], dict[str, None]] = defaultdict(dict)
         with self._kept():
             self.adopted = self._adopt()
             self.write_table()
@@ -107,32 +116,38 @@ class Store:
             ) from None
 
     def missing(self, case: Case, device: str, names: Sequence[str], retry: bool = False) -> list[str]:
-        """The implementations still to be measured: all of them where times are compared and one is missing."""
+        """The implementations still to be measured: all of them where times are compared and no machine has all."""
 
-        def is_missing(name: str) -> bool:
-            journal, work = self._journal(self._runs[name]), (case_id(case), device, name)
+        def lacking(place: Place) -> set[str]:
+            return {name for name in names if is_missing(self._journal(place.runs[name]), name)}
+
+        def is_missing(journal: Journal, name: str) -> bool:
+            work = case_id(case), device, name
             return not journal.has(work) or (retry and journal.failed(work))
 
-        missing = [name for name in names if is_missing(name)]
-        return list(names) if missing and case.compares_times else missing
+        found = list(map(lacking, self._places))
+        if case.compares_times:
+            return list(names) if all(found) else []
+        missing = set.intersection(*found)
+        return [name for name in names if name in missing]
 
-    def add(self, row: Row) -> Row:
-        """Keep a row, which gets the columns of its run."""
-        c, name = self._where, row["implementation"]
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        shared = {"run": self._runs[name], "time": now, "commit": c.commit, "dirty": c.dirty}
+    def add(self, row: Row, place: Place | None = None) -> Row:
+        """Keep a row of this place, or of the only one; it gets the columns of its run."""
+        (c, runs), name = place or self._places[0], row["implementation"]
+        run, now = runs[name], datetime.now(UTC).isoformat(timespec="seconds")
+        shared = {"run": run, "time": now, "commit": c.commit, "dirty": c.dirty}
         shared |= {"machine": c.machine, "threads": c.threads}
         row = row | {column: str(value) for column, value in shared.items()}
         with self._kept():
-            self._journal(self._runs[name]).add([row])
-        self._fresh[name][key_id(row)] = None
+            self._journal(run).add([row])
+        self._fresh[run, name][key_id(row)] = None
         return row
 
     def finish(self, case: Case, device: str) -> None:
         """The rows added since the last call are all that there are of this case for their implementations."""
         with self._kept():
-            for name, keys in self._fresh.items():
-                self._journal(self._runs[name]).finish((case_id(case), device, name), list(keys))
+            for (run, name), keys in self._fresh.items():
+                self._journal(run).finish((case_id(case), device, name), list(keys))
             self._fresh.clear()
             self.write_table()
 
@@ -144,10 +159,10 @@ class Store:
     def table(self) -> list[Row]:
         """The rows that count, of the current runs: finished ones in the order of the cases, the rest after them."""
         order = {case_id(case): number for number, case in enumerate(CASES)}
-        names = list(self._runs)
+        names = list(self._places[0].runs)
         done: list[tuple[Done, list[str]]] = []
         counting: dict[str, Row] = {}
-        for run in dict.fromkeys(self._runs.values()):
+        for run in dict.fromkeys(run for place in self._places for run in place.runs.values()):
             counting |= self._journal(run).counting()
             done += self._journal(run).done.items()
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from suite.cases import Case
+from suite.provenance import Context, context, cores
 from suite.results import Row
 
 PATIENCE = 300.0  # seconds without a sign of life
@@ -24,7 +25,7 @@ def _serve(pipe: Any, threads: int, log: str) -> None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # a GPU's memory is for every library
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt ends
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     printed = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (sys.stdout, sys.stderr):
         os.dup2(printed, stream.fileno())
@@ -46,12 +47,16 @@ def _serve(pipe: Any, threads: int, log: str) -> None:
             pipe.send(("error", measuring.told(failure)))
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """End this process with its parent: one that is killed cannot do it, and its worker would disturb the next run."""
     parent = multiprocessing.parent_process()
     assert parent is not None
-    parent.join()
-    os._exit(1)
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 class Lost(NamedTuple):
@@ -157,3 +162,15 @@ class Worker:
                 return Lost(at_work, answer, certain=True)
             else:
                 return None
+
+
+def measured(
+    case: Case, device: str, names: Sequence[str], budget: Any, threads: int | None
+) -> tuple[Context, list[Row]]:
+    """The machine where this is called, and all rows of a case there. threads: None for all that it has."""
+    threads = threads or cores()
+    worker = Worker(threads)
+    try:
+        return context(threads), list(worker.measure(case, names, device, budget, lambda *_: None))
+    finally:
+        worker.close()

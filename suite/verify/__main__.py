@@ -5,12 +5,15 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from suite import provenance
+from suite.cluster import ClusterError, connected
 from suite.harness import compared, names, why_not
+from suite.results import ResultsError
 from suite.run import OUT
+from suite.store import locked
 from suite.verify import calibration, run
 from suite.verify.checks import CHECKS, claims_of
 from suite.verify.claims import OURS, PRESETS, Claim, Preset
@@ -19,6 +22,7 @@ from suite.verify.run import Numbered, Row
 
 SEED = 20211
 JOBS = 2
+REFERENCE = provenance.ROOT / "reports" / "reference" / "cpu" / "verification.csv"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     )
     asked.add_argument("--seed", type=int, default=SEED, help=f"of all that is random (default: {SEED})")
     asked.add_argument("--jobs", type=int, default=JOBS, help=f"processes at work (default: {JOBS})")
+    asked.add_argument("--scheduler", metavar="ADDRESS", help="measure at the workers of a Dask scheduler; or: local")
     asked.add_argument("--out", type=Path, default=OUT)
     return asked
 
@@ -91,8 +96,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     claims = selected(options, present)
     if not claims:
         return _refused("no claim fits; leave out --method, --problem or --check, or name others.")
-    rows = _verify_all(claims, options)
-    return _verdict(claims, rows, options.out / "verification.csv")
+    try:
+        with locked(options.out / "verification"):
+            rows = _verify_all(claims, options)
+            return _verdict(claims, rows, options.out / "verification.csv")
+    except (ClusterError, ResultsError) as error:
+        return _refused(str(error))
 
 
 def _calibrated(options: argparse.Namespace, present: Sequence[str]) -> int:
@@ -117,7 +126,7 @@ def _verify_all(claims: Sequence[Numbered], options: argparse.Namespace) -> dict
     file.with_suffix(".json").write_text(json.dumps(identity), encoding="utf-8")
     by_number, started, before = dict(claims), time.monotonic(), len(rows)
     left = [numbered for numbered in claims if numbered[0] not in rows]
-    for found in run.rows_of(run.grouped(left), effort, options.jobs):
+    for found in _measured(run.grouped(left), effort, options):
         rows |= dict(found)
         run.write(file, rows)
         spent = time.monotonic() - started
@@ -127,6 +136,28 @@ def _verify_all(claims: Sequence[Numbered], options: argparse.Namespace) -> dict
             progress = f"[{len(rows)}/{len(claims)}, {minutes:.0f} min left]"
             print(f"{progress} {row['verdict']:>12}  {_summary(row)}{bad}", flush=True)
     return rows
+
+
+def _measured(
+    groups: Sequence[Sequence[Numbered]], effort: Effort, options: argparse.Namespace
+) -> Iterator[list[tuple[int, Row]]]:
+    if not options.scheduler:
+        yield from run.rows_of(groups, effort, options.jobs)
+        return
+    with connected(options.scheduler) as cluster:
+        print(f"{len(groups)} measurements for {len(cluster.places)} workers. {_plan(len(cluster.places))}", flush=True)
+        yield from run.rows_on(cluster, groups, effort)
+
+
+def _plan(workers: int) -> str:
+    """What the committed run tells of so many workers."""
+    took = run.durations(REFERENCE)
+    least = max(max(took), sum(took) / workers) / 60
+    return (
+        f"The {len(took)} of the committed run took {sum(took) / 60:.0f} min, the longest {max(took) / 60:.1f} min: "
+        f"{workers} workers need {least:.0f} min for them, and {sum(took) / max(took):.0f} workers or more as long as "
+        "the longest."
+    )
 
 
 def _summary(row: Row) -> str:

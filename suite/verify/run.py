@@ -17,14 +17,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
+from suite.cluster import Cluster, Died, Task, in_process
 from suite.harness import describe
 from suite.verify import solving
 from suite.verify.checks import CHECKS
 from suite.verify.claims import OURS, Claim
 from suite.verify.findings import GOOD, Effort, Finding, Unsupported
+from suite.worker import end_with_parent
 
 ALPHA = 1e-3
 MOST = 10.0  # times the usual samples
@@ -184,14 +187,31 @@ def _in_processes(groups: Sequence[Sequence[Numbered]], effort: Effort, jobs: in
             try:
                 yield pool.submit(measured, group, effort).result()
             except BrokenProcessPool:
-                yield [
-                    (n, _head(c, effort) | _crashed(c, "the process that measured it died") | _place(n, group))
-                    for n, c in group
-                ]
+                yield _died(group, effort, "the process that measured it died")
+
+
+def _died(group: Sequence[Numbered], effort: Effort, reason: str) -> list[tuple[int, Row]]:
+    return [(n, _head(c, effort) | _crashed(c, reason) | _place(n, group)) for n, c in group]
+
+
+def rows_on(cluster: Cluster, groups: Sequence[Sequence[Numbered]], effort: Effort) -> Iterator[list[tuple[int, Row]]]:
+    """The rows of each group as they come from the workers, each of which measures in a process of its own."""
+    function = partial(in_process, measured, fresh_after=GROUPS)
+    for number, answer in cluster.answers([Task(function, (group, effort)) for group in groups]):
+        yield _died(groups[number], effort, answer.reason) if isinstance(answer, Died) else answer
 
 
 def _pool(jobs: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
+    return ProcessPoolExecutor(jobs, get_context("spawn"), end_with_parent)
+
+
+def durations(path: Path) -> list[float]:
+    """The seconds of each measurement of the run in this file."""
+    seconds: defaultdict[str, float] = defaultdict(float)
+    with path.open(encoding="utf-8", newline="") as lines:
+        for row in csv.DictReader(lines):
+            seconds[row["measured_with"].removeprefix("row ") or row["number"]] += float(row["seconds"])
+    return list(seconds.values())
 
 
 def write(path: Path, rows: Mapping[int, Row]) -> None:

@@ -15,7 +15,7 @@ import pytest
 from suite import results, store
 from suite.cases import Case
 from suite.provenance import ROOT, Context
-from suite.store import Journal, Store, key_id, locked
+from suite.store import Journal, Place, Store, key_id, locked
 from tests.suite.toy import install
 
 HERE = Context(commit="c", dirty=False, machine="m", threads=1, run="0123456789ab")
@@ -34,7 +34,7 @@ def values(table):
 
 
 def measured(folder, rows, case=CASE, where=HERE, runs=RUNS):
-    kept = Store(folder, where, runs)
+    kept = Store(folder, Place(where, runs))
     for r in rows:
         kept.add(r)
     kept.finish(case, "cpu")
@@ -47,7 +47,7 @@ def measured(folder, rows, case=CASE, where=HERE, runs=RUNS):
 def test_what_is_finished_is_found_again_and_nothing_else(tmp_path):
     kept = measured(tmp_path, [row(1.0), row(2.0, "beta")])
     kept.add(row(3.0, method="heun"))  # of a case that is interrupted here
-    again = Store(tmp_path, HERE, RUNS)
+    again = Store(tmp_path, Place(HERE, RUNS))
     assert again.missing(CASE, "cpu", ["alpha", "beta"]) == []
     assert again.missing(CASE, "cuda", ["alpha"]) == again.missing(TIMES, "cpu", ["alpha"]) == ["alpha"]
     assert values(results.read(tmp_path / "results.csv")) == [("alpha", "1.0"), ("beta", "2.0"), ("alpha", "3.0")]
@@ -72,7 +72,7 @@ def test_a_failure_is_tried_again_on_request_and_then_gone(tmp_path):
     assert kept.missing(CASE, "cpu", ["alpha"], retry=True) == ["alpha"]
     kept.add(row(2.0, dt=0.5, adjoint="reversible"))  # of other columns than the failure had
     kept.finish(CASE, "cpu")
-    for table in (kept.table(), results.read(tmp_path / "results.csv"), Store(tmp_path, HERE, RUNS).table()):
+    for table in (kept.table(), results.read(tmp_path / "results.csv"), Store(tmp_path, Place(HERE, RUNS)).table()):
         assert values(table) == [("alpha", "2.0")]
 
 
@@ -85,12 +85,12 @@ def test_wherever_a_file_is_cut_what_is_gone_is_missing(kept_bytes, tmp_path):
     content = path.read_bytes()[:kept_bytes]
     path.write_bytes(content)
     lines = max(0, content.count(b"\n") - 1)
-    again = Store(tmp_path, HERE, RUNS)
+    again = Store(tmp_path, Place(HERE, RUNS))
     assert values(again.table()) == [("alpha", "1.0"), ("alpha", "2.0"), ("beta", "3.0")][:lines]
     assert again.missing(CASE, "cpu", ["alpha", "beta"]) == (["alpha"] if lines < 2 else []) + ["beta"] * (lines < 3)
     again.add(row(5.0, "beta"))
     again.finish(CASE, "cpu")
-    assert values(Store(tmp_path, HERE, RUNS).table())[-1] == ("beta", "5.0")
+    assert values(Store(tmp_path, Place(HERE, RUNS)).table())[-1] == ("beta", "5.0")
 
 
 def test_a_table_cut_at_the_end_of_a_line_is_whole_again(tmp_path):
@@ -98,7 +98,7 @@ def test_a_table_cut_at_the_end_of_a_line_is_whole_again(tmp_path):
     table = tmp_path / "results.csv"
     whole = table.read_text()
     table.write_text("".join(whole.splitlines(keepends=True)[:2]))
-    assert Store(tmp_path, HERE, RUNS).missing(CASE, "cpu", ["alpha", "beta"]) == []
+    assert Store(tmp_path, Place(HERE, RUNS)).missing(CASE, "cpu", ["alpha", "beta"]) == []
     assert table.read_text() == whole
 
 
@@ -109,7 +109,7 @@ MARKS = ('[["a", "b", "c"], ["k"]]', '[["a", "b", "c"], 5]', '[{"a": 1}, []]', '
 def test_a_mark_that_says_nothing_finishes_nothing(line, tmp_path):
     measured(tmp_path, [row(1.0)])
     (tmp_path / "runs" / f"{HERE.run}.done").write_text(line + "\n", errors="surrogateescape")
-    again = Store(tmp_path, HERE, RUNS)
+    again = Store(tmp_path, Place(HERE, RUNS))
     assert again.missing(CASE, "cpu", ["alpha"]) == ["alpha"]
     assert values(again.table()) == [("alpha", "1.0")]
 
@@ -124,17 +124,17 @@ def test_runs_lie_side_by_side(tmp_path):
     measured(tmp_path, [row(2.0)], where=other, runs=their_runs)
     measured(tmp_path, [row(3.0, "beta")])
     assert values(results.read(tmp_path / "results.csv")) == [("alpha", "1.0"), ("beta", "3.0")]
-    assert values(Store(tmp_path, other, their_runs).table()) == [("alpha", "2.0")]
+    assert values(Store(tmp_path, Place(other, their_runs)).table()) == [("alpha", "2.0")]
     assert {r["threads"] for r in results.read(tmp_path / "results.csv")} == {"2"}
 
 
 def test_a_changed_library_is_measured_again_beside_the_others(tmp_path):
     runs = RUNS | {"beta": HERE.known_by("a source")}
     measured(tmp_path, [row(1.0), row(2.0, "beta")], runs=runs)
-    changed = Store(tmp_path, HERE, RUNS | {"beta": HERE.known_by("another source")})
+    changed = Store(tmp_path, Place(HERE, RUNS | {"beta": HERE.known_by("another source")}))
     assert changed.missing(CASE, "cpu", ["alpha", "beta"]) == ["beta"]
     assert values(changed.table()) == [("alpha", "1.0")]
-    assert values(Store(tmp_path, HERE, runs).table()) == [("alpha", "1.0"), ("beta", "2.0")]
+    assert values(Store(tmp_path, Place(HERE, runs)).table()) == [("alpha", "1.0"), ("beta", "2.0")]
 
 
 def test_rows_of_an_older_bench_or_a_stranger_are_kept_inside_the_folder(tmp_path):
@@ -148,7 +148,7 @@ def test_rows_of_an_older_bench_or_a_stranger_are_kept_inside_the_folder(tmp_pat
     held = [v for p in (out / "runs").glob("*.csv") for v in values(results.read(p))]
     assert Counter(held) == Counter([*values(strange), ("alpha", "9.0")])
     assert values(kept.table()) == [("alpha", "9.0")]
-    assert Store(out, HERE, RUNS).adopted == 0
+    assert Store(out, Place(HERE, RUNS)).adopted == 0
 
 
 HEAD = ",".join(results.COLUMNS)
@@ -169,7 +169,7 @@ def test_a_table_that_cannot_be_used_is_left_alone(name, tmp_path):
     table = tmp_path / "results.csv"
     table.write_bytes(HOSTILE[name])
     with pytest.raises(results.ResultsError, match=r"move .* away \(nothing was changed\)") as failure:
-        Store(tmp_path, HERE, RUNS)
+        Store(tmp_path, Place(HERE, RUNS))
     assert results.printable(str(failure.value)) == str(failure.value)
     assert table.read_bytes() == HOSTILE[name]
 
@@ -220,10 +220,10 @@ def test_a_full_disk(tmp_path, monkeypatch):
     with pytest.raises(results.ResultsError, match=message):
         kept.add(row(2.0, "beta"))
     monkeypatch.undo()
-    assert values(Store(tmp_path, HERE, RUNS).table()) == [("alpha", "1.0")]
+    assert values(Store(tmp_path, Place(HERE, RUNS)).table()) == [("alpha", "1.0")]
     kept.add(row(2.0, "beta"))
     kept.finish(CASE, "cpu")
-    assert values(Store(tmp_path, HERE, RUNS).table()) == [("alpha", "1.0"), ("beta", "2.0")]
+    assert values(Store(tmp_path, Place(HERE, RUNS)).table()) == [("alpha", "1.0"), ("beta", "2.0")]
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):
