@@ -206,6 +206,10 @@ REFUSED = {
     "writes into the state y": lambda: solve(Returning(f=lambda t, y: y.mul_(0.5))),
     "writes into the state y.*": lambda: solve(Returning(g=lambda t, y: y.mul_(0.5)), method="reversible_heun"),
     "must not depend on y": lambda: solve(Returning(g=lambda t, y: y.unsqueeze(-1), noise_type="additive")),
+    "must not depend on y, but": lambda: solve(Returning(g=lambda t, y: t * y.unsqueeze(-1), noise_type="additive")),
+    "must not depend on y, but .*": lambda: solve(
+        Returning(g=lambda t, y: (1 - t) * y.unsqueeze(-1), noise_type="additive")
+    ),
     "must return real tensors, got torch.complex64": lambda: solve(Returning(f=lambda t, y: y * 1j)),
     "adaptive must be True or False, got 'false'": lambda: checks.check_flags(adaptive="false"),
     "adaptive must be True or False, got 2": lambda: checks.check_flags(adaptive=2),

@@ -38,7 +38,7 @@ def test_counts_are_those_of_the_table(method):
     noise_type = "diagonal" if "diagonal" in METHODS[method].order else "additive"
     (ys, stats), drifts, diffusions = solve(method, noise_type=noise_type, return_stats=True), *METHODS[method].nfe
     assert ys.shape == (3, 3, 2)
-    assert stats == sd.Stats(10, 10 * drifts + 1, 10 * diffusions + 1 + (noise_type == "additive"), 0)
+    assert stats == sd.Stats(10, 10 * drifts + 1, 10 * diffusions + 1 + 2 * (noise_type == "additive"), 0)
 
 
 @pytest.mark.parametrize("function", [sd.sdeint, sd.sdeint_adjoint])

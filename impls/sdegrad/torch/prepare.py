@@ -38,7 +38,7 @@ def prepare(setup: Setup, kept: Kept | None, levy_area: LevyArea = "none") -> So
     if given.tolerances is None:
         check_steps(grid.steps, given.max_steps)
     t0 = torch.tensor(grid.t0, dtype=times.dtype, device=y0.device)
-    start = evaluate_start(setup.field, given.sde.noise_type, t0, y0, bm)
+    start = evaluate_start(setup.field, given.sde.noise_type, t0, grid.t1, y0, bm)
     if start.dtype != y0.dtype:
         wide = None if bm is None else _Each(bm, lambda x: x.to(start.dtype))
         return prepare(replace(setup, y0=y0.to(start.dtype), bm=wide), kept, levy_area)

@@ -26,15 +26,18 @@ class Start(NamedTuple):
     dtype: torch.dtype
 
 
-def evaluate_start(field: VectorField, noise_type: str, t0: Time, y0: State, bm: BrownianMotion | None) -> Start:
-    """Evaluate the vector field at y0. ValueError if a shape does not fit the state and the noise type, or if the SDE
-    writes into t or y."""
+def evaluate_start(
+    field: VectorField, noise_type: str, t0: Time, t1: float, y0: State, bm: BrownianMotion | None
+) -> Start:
+    """Evaluate the vector field at y0. ValueError if a shape does not fit the state and the noise type, if the SDE
+    writes into t or y, or if additive noise depends on y half way to t1: at the ends the dependence may vanish."""
     y = y0.clone()  # so that an SDE that writes to it does no harm
     versions = version(t0), version(y)
     start = _start(field, noise_type, t0, y, bm)
     check_unwritten("the state y or the time t", (version(t0), version(y)) == versions)
     if noise_type == "additive" and start.g0 is not None:
-        _check_additive(start.g0, field.g(t0, y0.detach() + ELSEWHERE))
+        middle, y = 0.5 * (t0 + t1), y0.detach()
+        _check_additive(field.g(middle, y.clone()), field.g(middle, y + ELSEWHERE))
     return start
 
 
