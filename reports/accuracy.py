@@ -5,9 +5,11 @@ Each draws `rows`, the values of one measure for one problem; `frame` holds all 
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import seaborn.objects as so
 from matplotlib.axes import Axes
 
 from reports import labels, plotting, ticks
@@ -93,6 +95,54 @@ def _work_precision(rows: Frame, frame: Frame, time: str, title: str, label: str
     ticks.log_axis(panels[0].yaxis)
     text = f"{len(by_time)} values against time, {len(by_count)} against evaluations; lower left is better."
     return replace(plotting.finish(figure, rows, f"{label[0].upper()}{label[1:]}: {text}"), rows=shown)
+
+
+def paired(rows: Frame) -> Frame:
+    """Errors from pairs of paths, each with its opposite."""
+    return rows[2 * rows["samples"] == rows["batch"]]
+
+
+def weak_by_evaluations(rows: Frame, frame: Frame) -> Plot:
+    """Weak error of every method against evaluations."""
+    return _weak(_with_evaluations(rows, frame), frame, "evaluations of drift and diffusion", None)
+
+
+def weak_by_time(rows: Frame, frame: Frame) -> Plot:
+    """Weak error of every method against wall-clock time."""
+    return _weak(join(rows, measured(frame, "solve_time")), frame, "wall-clock time", "s")
+
+
+@plotting.in_style
+def _weak(rows: Frame, frame: Frame, cost: str, unit: str | None) -> Plot:
+    """A panel for each library, a colour for each method."""
+    if rows.empty:
+        raise NoData(f"no {cost} was measured for the work whose error was.")
+    half = (rows["high"] - rows["low"]).fillna(0.0) / 2
+    rows = rows.assign(value=rows["value"].abs(), half=half)
+    shown = plotting.worded(rows.assign(low=rows["value"] - half, high=rows["value"] + half), frame)
+    shown = shown.assign(low=shown["low"].clip(lower=FLOOR)).sort_values(["method", "cost"], kind="stable")
+    names = implementations(rows)
+    figure, across = plotting.grid(f"Weak error against {cost}", len(names), width=3.4, height=3.2, columns=2)
+    methods = list(dict.fromkeys(shown[plotting.METHOD]))
+    colours, markers = (
+        {name: looks[k % len(looks)] for k, name in enumerate(methods)}
+        for looks in (plotting.COLOURBLIND, (*plotting.MARKERS.values(), *plotting.MORE_MARKERS))
+    )
+    plot = so.Plot(shown, x="cost", y="value", color=plotting.METHOD, marker=plotting.METHOD)
+    plot = plot.facet(col="implementation", order=names, wrap=across)
+    plot = plot.add(so.Path(edgecolor="white", edgewidth=0.4, pointsize=5, linewidth=1.1))
+    bar: Any = {"legend": False, "marker": None, "ymin": "low", "ymax": "high"}
+    plot = plot.add(so.Range(linewidth=0.8), **bar, group=pd.Series(shown.index))
+    plot = plot.scale(color=so.Nominal(colours), marker=so.Nominal(markers)).theme(plotting.THEME)
+    panels = plotting.draw(plot, figure, "xy", x=cost, y="error of the mean at the end")
+    resolved = rows["value"] > rows["half"]
+    seen = rows.loc[resolved | ~resolved.any(), "value"]
+    panels[0].set_ylim(max(seen.min(), FLOOR) / 3, max(shown["high"].max(), FLOOR) * 2)
+    for axes in panels:
+        ticks.log_axis(axes.xaxis, unit)
+    ticks.log_axis(panels[0].yaxis)
+    open_ones = f" {(~resolved).sum()} of {len(rows)} intervals reach zero: there the error is at most their upper end."
+    return plotting.finish(figure, rows, _extremes(rows, "Weak error") + open_ones * bool((~resolved).any()))
 
 
 def precision_panel(axes: Axes, joined: Frame, frame: Frame, names: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ Each draws `rows`, the values of one measure for one problem; `frame` holds all 
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import seaborn.objects as so
 from matplotlib.axes import Axes
@@ -113,20 +114,41 @@ def _relative(axes: Axes, rows: Frame) -> None:
 
 @plotting.in_style
 def gradient_memory(rows: Frame, frame: Frame) -> Plot:
-    """Peak memory of a gradient against the number of steps."""
-    parts = plotting.panels(rows, "dt", "steps")
+    """Peak memory of a gradient against the number of steps, and how it grows where there are many numbers of steps. A
+    panel for each adjoint where a library was measured with several."""
+    several = rows.groupby("implementation")["adjoint"].nunique().max() > 1
+    parts = plotting.panels(rows, "dt", "steps", chosen=("brownian",) if several else CHOSEN)
     figure, across = plotting.grid("Peak memory of a gradient against the number of steps", len(parts), height=3.0)
     shown = pd.concat([part.assign(panel=what) for what, part in parts])
     shown = shown.assign(value=shown["value"].clip(lower=1))  # byte: an exact zero has no place on the axis
     plot = plotting.curves(shown, frame, "steps").facet(col="panel", order=[what for what, _ in parts], wrap=across)
     panels = plotting.draw(plot, figure, "xy", x="steps", y="peak above what was there before")
     ticks.log_axis(panels[0].xaxis)
+    for axes, (_, part) in zip(panels, parts, strict=True):
+        head = {"transform": axes.transAxes, "va": "top", "fontsize": 7}
+        axes.text(0.03, 0.98, "\n".join(_growth(part)), **head)
+    low, high = panels[0].get_ylim()
+    panels[0].set_ylim(low, high * (high / low) ** 0.35)  # room for the words above the data
     ticks.bytes_axis(panels[0].yaxis, shown["value"])
     texts = [labels.quantity(v, "B") for v in (rows["value"].min(), rows["value"].max())]
     steps = f"{rows['steps'].min():g} to {rows['steps'].max():g} steps"
     return plotting.finish(
         figure, rows, f"Peak memory over {steps}: from {texts[0]} to {texts[1]}; {len(rows)} values."
     )
+
+
+LAST = 3  # numbers of steps by which growth is judged: what is needed once counts least there
+
+
+def _growth(rows: Frame) -> list[str]:
+    """The power of the number of steps that the memory of each library grows with."""
+    powers = []
+    for name, part in rows.groupby("implementation", sort=False):
+        if part["steps"].nunique() > LAST:
+            last = part.sort_values("steps")[-LAST:]
+            power = np.polyfit(np.log(last["steps"]), np.log(last["value"].clip(lower=1)), 1)[0]
+            powers.append(f"{name} {abs(power) if abs(power) < 0.005 else power:.2f}")
+    return [f"power of the steps, by the last {LAST}", *powers] if powers else []
 
 
 @plotting.in_style

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports import accuracy, cost, labels, plotting
+from reports import accuracy, cost, labels, plotting, sweeps
 from reports.data import (
     CHOSEN,
     STEPPING,
@@ -28,6 +28,15 @@ from reports.tables import HEADLINE_METHOD
 def _ratios(rows: Frame) -> Frame:
     """The ratios that say something: not those of sdegrad to itself."""
     return standalone(rows[~rows["implementation"].str.startswith("sdegrad")])
+
+
+def _given(rows: Frame) -> Frame:
+    """What was measured on a given path, at several steps."""
+    return rows[rows["noise_source"] == "given"]
+
+
+def _constant(rows: Frame) -> Frame:
+    return rows[rows["rtol"].isna()]
 
 
 MOST, MOST_VALUES = 8, 500  # figures of a kind, values of a figure
@@ -58,15 +67,23 @@ def _ratio(measure: str, title: str) -> Spec:
 
 
 FIGURES: dict[str, Spec] = {
-    "gradient_error": Spec(accuracy.gradient_error, ("gradient_error",), _BY_WORK, along="dt"),
+    "gradient_error": Spec(accuracy.gradient_error, ("gradient_error",), _BY_WORK, _given, along="dt"),
     "gradient_time": _time("gradient_time", "Time of a gradient, forward and backward, by size"),
     "gradient_time_ratio": _ratio(
         "gradient_time_ratio", "Time of a gradient relative to sdegrad in the same framework"
     ),
-    "gradient_memory": Spec(cost.gradient_memory, ("gradient_memory",), _BY_PROBLEM, along="steps"),
-    "work_precision_gradient": Spec(accuracy.work_precision_gradient, ("gradient_error",), _BY_WORK, along="dt"),
+    "gradient_memory": Spec(cost.gradient_memory, ("gradient_memory",), _BY_PROBLEM, _constant, along="steps"),
+    "long_gradients": Spec(sweeps.long_gradients, ("gradient_cpu_time",), _BY_PROBLEM, along="steps"),
+    "work_precision_gradient": Spec(
+        accuracy.work_precision_gradient, ("gradient_error",), _BY_WORK, _given, along="dt"
+    ),
     "strong_error": Spec(accuracy.strong_error, ("strong_error",), _BY_WORK, along="dt"),
     "work_precision_strong": Spec(accuracy.work_precision_strong, ("strong_error",), _BY_WORK, along="dt"),
+    "work_precision_weak": Spec(accuracy.weak_by_evaluations, ("weak_error",), _BY_WORK, accuracy.paired, along="dt"),
+    "weak_error_time": Spec(accuracy.weak_by_time, ("weak_error",), _BY_WORK, accuracy.paired, along="dt"),
+    "paths_per_second": Spec(
+        sweeps.paths_per_second, ("solve_time",), ("dt", "steps"), sweeps.ensembles, along="batch"
+    ),
     "solve_time": _time("solve_time", "Time of a solve by size"),
     "solve_time_ratio": _ratio("solve_time_ratio", "Time of a solve relative to sdegrad in the same framework"),
     "evaluations": Spec(cost.evaluations, accuracy.COUNTS, ()),

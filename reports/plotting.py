@@ -37,9 +37,10 @@ LINES = {
     "interval": "-",
     "tree": "--",
 }
+MORE_MARKERS = ("P", "X", "<", ">", "h", "*")
 _MORE = {
     "color": (_PINK, _BROWN, "#000000", _YELLOW, _ROSE),
-    "marker": ("P", "X", "<", ">", "h", "*"),
+    "marker": MORE_MARKERS,
     "linestyle": ("-.",),
 }
 COST_ENDS = ("cost_low", "cost_high")
@@ -100,9 +101,10 @@ def embedded(plot: Plot) -> str:
     return b64encode(plot.svg()).decode("ascii")
 
 
-def panels(frame: Frame, *along: str) -> list[tuple[str, Frame]]:
-    """The rows by what varies but is not shown `along` the axes, with what sets each apart, in words."""
-    columns = apart(frame, work_columns(*along, *CHOSEN)) or ["method", "access"]
+def panels(frame: Frame, *along: str, chosen: Sequence[str] = CHOSEN) -> list[tuple[str, Frame]]:
+    """The rows by what varies but is not shown `along` the axes or `chosen` by a library, with what sets each apart, in
+    words."""
+    columns = apart(frame, work_columns(*along, *chosen)) or ["method", "access"]
     return [(labels.work(part.iloc[0].to_dict(), columns), part) for _, part in groups(frame, columns)]
 
 

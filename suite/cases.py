@@ -1,19 +1,11 @@
-"""What is measured: one table of cases. The bench, the asv classes and the head-to-heads all take their work here.
+"""What is measured: one table of cases. The bench, the asv classes and the head-to-heads all take their work here."""
 
-A case is one comparison: the same work for every implementation. Where libraries differ in how they get a gradient,
-`adjoints` names what is wanted, in order of preference; an implementation is measured with the first it supports.
-"""
-
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from itertools import product
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
-from suite.problems import Problem, SDEType, make
-
-Kind = Literal["time", "memory", "nfe", "gradient_error", "strong_error", "brownian"]
-Preset = Literal["smoke", "bench", "full"]
-Access = Literal["sequential", "doubly_sequential", "random"]
+from suite.case import ALWAYS, BENCH, FULL, SMOKE, Access, Case, Preset, dyadic
+from suite.sweeps import INSIDE, OURS, sweeps
 
 EXACT = (
     "reversible",
@@ -23,103 +15,13 @@ EXACT = (
 BEST = ("reversible", "backsolve")  # a gradient that stores no trajectory
 
 
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """What is compared.
-
-    dts: the step sizes of solves from 0 to t1.
-    adjoints: (None,) for the solve alone. access: the order of the queries of Brownian motion.
-    outputs: the number of times, evenly spaced, start and end included.
-    told_dt: whether the step size is given to Brownian motion where a library leaves that to its users.
-    compiled: whether libraries that can compile the solve do.
-    one_pass: whether the noise may be such that a second pass would not see it again.
-    any_method: whether a library that lacks the method is measured with the best that it has instead.
-    rtol, atol: of adaptive steps, the first of which is dt.
-    implementations: those that are compared; all if empty. yardsticks: bounds that are measured beside them.
-    presets: the runs that have the case.
-    """
-
-    kind: Kind
-    problem: str = "mlp"
-    sizes: Mapping[str, int] = field(default_factory=dict)
-    t1: float = 1.0
-    sde_type: SDEType = "stratonovich"
-    method: str = "reversible_heun"
-    access: Access | None = None
-    adjoints: tuple[str | None, ...] = (None,)
-    dts: tuple[float, ...] = (0.01,)
-    outputs: int = 2
-    told_dt: bool = False
-    compiled: bool = False
-    one_pass: bool = False
-    any_method: bool = False
-    rtol: float | None = None
-    atol: float | None = None
-    implementations: tuple[str, ...] = ()
-    yardsticks: tuple[str, ...] = ()
-    dtype: Literal["float32", "float64"] = "float32"
-    seed: int = 0
-    presets: tuple[Preset, ...] = ("bench", "full")
-
-    def make(self) -> Problem:
-        return make(self.problem, **self.sizes, t1=self.t1, seed=self.seed, sde_type=self.sde_type)
-
-    @property
-    def compares_times(self) -> bool:
-        """Whether all are measured side by side, in turn."""
-        return self.kind in ("time", "brownian")
-
-    @property
-    def takes_times(self) -> bool:
-        """Whether any of what is measured is a time, for which the machine must do nothing else."""
-        return self.kind not in ("nfe", "memory")
-
-    @property
-    def noise_source(self) -> str:
-        """Whose noise: the library's own, made how, or a path that is given to all."""
-        if self.kind in ("gradient_error", "strong_error"):
-            return "given"
-        return "own" + ", told dt" * self.told_dt + ", one pass" * self.one_pass
-
-    @property
-    def ts(self) -> tuple[float, ...]:
-        last = self.outputs - 1
-        return tuple(self.t1 * i / last for i in range(self.outputs))
-
-    def __str__(self) -> str:
-        details = [f"{name} {value}" for name, value in self.sizes.items()]
-        if self.kind == "time":
-            steps = f"{self.t1 / self.dts[0]:.0f} steps of {self.dts[0]:g}"
-            details += [f"adaptive, rtol {self.rtol:g}" if self.rtol else steps]
-            details += [*["told dt"] * self.told_dt, *["compiled"] * self.compiled, *["one pass"] * self.one_pass]
-        if self.kind == "brownian":
-            details.append(f"{self.t1 / self.dts[0]:.0f} intervals")
-        what = {"time": "time of the solve" if self.adjoints == (None,) else "time of the gradient"}.get(
-            self.kind, self.kind
-        )
-        sizes = f"({', '.join(details)})" if details else ""
-        return " ".join(filter(None, (what.replace("_", " "), self.method, self.access, self.problem, sizes)))
-
-
-SMOKE: tuple[Preset, ...] = ("smoke",)
-ALWAYS: tuple[Preset, ...] = ("smoke", "bench", "full")
-BENCH: tuple[Preset, ...] = ("bench", "full")
-FULL: tuple[Preset, ...] = ("full",)
-
-
 def _sizes(paths: int, dim: int, hidden: int) -> dict[str, int]:
     return {"paths": paths, "dim": dim, "hidden": hidden}
-
-
-def dyadic(*exponents: int) -> tuple[float, ...]:
-    return tuple(2.0**-e for e in exponents)
 
 
 SMALL, MIDDLE = _sizes(1, 8, 8), _sizes(128, 16, 32)
 LARGE, MANY = _sizes(2560, 32, 64), _sizes(32768, 16, 16)
 TORCH, JAX = ("sdegrad_torch", "torchsde"), ("sdegrad_jax", "diffrax")
-OURS = ("sdegrad_torch", "sdegrad_jax")
-INSIDE = ("diffrax_sdegrad",)
 
 
 def _time() -> Iterator[Case]:
@@ -151,12 +53,6 @@ def _solve_time() -> Iterator[Case]:
     # The smallest vector field: what is left is what the solver itself costs.
     trivial: dict[str, Any] = {"sizes": {"paths": 1, "dim": 1, "noise_dim": 1}, "sde_type": "ito", "method": "euler"}
     yield Case(kind="time", problem="ou", **trivial, implementations=JAX, yardsticks=("jax_by_hand",))
-    # What everybody can do: an ensemble of scalar paths, by Euler's method, or a better one where a library lacks it.
-    plain: dict[str, Any] = {"problem": "gbm", "sde_type": "ito", "method": "euler", "dts": (1 / 256,)}
-    by_hand = ("jax_by_hand", "numpy_by_hand")
-    for paths, presets in ((256, ALWAYS), (16384, FULL)):
-        sizes = {"paths": paths, "dim": 1}
-        yield Case(kind="time", **plain, sizes=sizes, any_method=True, yardsticks=by_hand, presets=presets)
 
 
 def _memory() -> Iterator[Case]:
@@ -164,7 +60,6 @@ def _memory() -> Iterator[Case]:
     yield Case(**gradient, dts=(0.1, 0.01), presets=SMOKE)
     yield Case(**gradient, dts=(0.01, 0.001), yardsticks=INSIDE, presets=("bench",))
     yield Case(**gradient, dts=(0.1, 0.01, 0.001), yardsticks=INSIDE, presets=FULL)
-    yield Case(kind="memory", sizes=MIDDLE, dts=(0.1, 0.01, 0.001), adjoints=("backprop",), presets=FULL)
 
 
 def _nfe() -> Iterator[Case]:
@@ -233,22 +128,25 @@ CASES: tuple[Case, ...] = (
     *_gradient_error(),
     *_strong_error(),
     *_brownian(),
+    *sweeps(),
 )
 PROBLEM_NAMES = sorted({case.problem for case in CASES if case.problem})
+KINDS = sorted({case.kind for case in CASES})
 METHOD_NAMES = sorted({case.method for case in CASES if case.method})
 
 
-def select(preset: Preset, problems: Iterable[str] = (), methods: Iterable[str] = ()) -> list[Case]:
-    """The cases of a preset; of these problems and methods only, if any are named. ValueError for an unknown name."""
-    for what, chosen, known in (("problem", problems, PROBLEM_NAMES), ("method", methods, METHOD_NAMES)):
-        for name in chosen:
-            if name not in known:
-                raise ValueError(f"unknown {what} {name!r}; the bench has: {', '.join(known)}.")
-    problems, methods = set(problems), set(methods)
-    return [
-        case
-        for case in CASES
-        if preset in case.presets
-        and (not problems or case.problem in problems)
-        and (not methods or case.method in methods)
-    ]
+def select(
+    preset: Preset, problems: Iterable[str] = (), methods: Iterable[str] = (), kinds: Iterable[str] = ()
+) -> list[Case]:
+    """The cases of a preset; of these problems, methods and kinds only, if any are named. ValueError for an unknown
+    name."""
+    asked = {"problem": (set(problems), PROBLEM_NAMES), "method": (set(methods), METHOD_NAMES)}
+    asked["kind"] = set(kinds), KINDS
+    for what, (chosen, known) in asked.items():
+        for name in sorted(chosen.difference(known)):
+            raise ValueError(f"unknown {what} {name!r}; the bench has: {', '.join(known)}.")
+
+    def fits(case: Case) -> bool:
+        return all(not chosen or getattr(case, what) in chosen for what, (chosen, _) in asked.items())
+
+    return [case for case in CASES if preset in case.presets and fits(case)]

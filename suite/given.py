@@ -2,7 +2,8 @@
 
 import math
 
-from suite.cases import Case
+from suite.case import Case
+from suite.pairs import opposed
 from suite.paths import Path, make_path
 
 REFINE = 4  # the given path is this much finer than the smallest step, for exact solutions that integrate it
@@ -13,5 +14,7 @@ def given_path(case: Case) -> Path | None:
     if case.noise_source != "given":
         return None
     problem = case.make()
-    steps = REFINE * math.ceil(case.t1 / min(case.dts) - 1e-6)
-    return make_path(0.0, case.t1, steps, problem.y0.shape[0], problem.noise_dim, seed=case.seed + 1)
+    paths, steps = problem.y0.shape[0], REFINE * math.ceil(case.t1 / min(case.dts) - 1e-6)
+    pairs = case.kind == "weak_error"
+    path = make_path(0.0, case.t1, steps, paths // 2 if pairs else paths, problem.noise_dim, seed=case.seed + 1)
+    return opposed(path) if pairs else path

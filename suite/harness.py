@@ -13,7 +13,7 @@ from sdegrad.grid import make_grid
 from sdegrad.methods import METHODS, Method
 from sdegrad.registry import GROUP, compared, known, load
 from suite import statistics
-from suite.cases import Case
+from suite.case import Case
 from suite.given import given_path
 from suite.paths import Path
 from suite.provenance import package_digest
@@ -43,8 +43,6 @@ class Trial:
         return self.implementation.name
 
     def task(self, dt: float, noise: Path | None = None, adjoint: Any = "as chosen") -> Task:
-        # Only where a case asks for them: an older wheel, which asv measures, does not know all of these.
-        rare: dict[str, Any] = {name: getattr(self.case, name) for name in ("compiled", "one_pass", "rtol", "atol")}
         return Task(
             problem=self.case.make(),
             method=self.case.method,
@@ -56,7 +54,7 @@ class Trial:
             seed=self.case.seed,
             dtype=self.case.dtype,
             device=self.device,  # pyright: ignore[reportArgumentType]
-            **{name: value for name, value in rare.items() if value},
+            **self.case.rare,
         )
 
     def brownian_task(self) -> BrownianTask:
@@ -156,6 +154,8 @@ def main_measure(case: Case) -> str:
         "nfe": "nfe_drift",
         "gradient_error": "gradient_error",
         "strong_error": "strong_error",
+        "weak_error": "weak_error",
+        "long": "gradient_memory",
         "brownian": "brownian_time",
     }[case.kind]
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from suite import results
-from suite.cases import Case
+from suite.case import Case
 from suite.results import Row
 
 Done = tuple[str, str, str]  # id of the case, device, implementation

@@ -3,18 +3,17 @@
 `on_progress(implementation, what)` is called before anything that may take long or never return.
 """
 
-import gc
-import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path as FilePath
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from suite import statistics
-from suite.cases import Case
+from suite.case import Case
+from suite.checked import checked, checked_mean
 from suite.given import given_path
 from suite.harness import (
     Counts,
@@ -27,9 +26,13 @@ from suite.harness import (
     missing_row,
     why_not,
 )
+from suite.pairs import over_pairs
+from suite.paths import Path
 from suite.results import Row
+from suite.sweeping import long, memory, too_many_paths
 from suite.timing import MIN_ROUNDS, Budget, OnProgress, rounds, short_time
 
+SLOW, FEW = 20.0, 3  # seconds of a call beyond which fewer rounds are enough
 BASELINE = {"torch": "sdegrad_torch", "jax": "sdegrad_jax"}
 
 
@@ -50,10 +53,9 @@ def measure(case: Case, names: Sequence[str], device: str, budget: Budget, on_pr
     if case.compares_times:
         yield from _times(case, trials, budget, on_progress)
         return
-    one = {"memory": memory, "nfe": nfe, "gradient_error": gradient_error, "strong_error": strong_error}[case.kind]
     for trial in trials:
         try:
-            yield from one(trial, on_progress)
+            yield from MEASUREMENTS[case.kind](trial, on_progress)
         except Exception as failure:
             yield failed(trial, failure)
 
@@ -69,36 +71,8 @@ def told(failure: BaseException) -> str:
     return describe(failure)
 
 
-class Diverged(ArithmeticError):
-    """A solver whose outputs or gradients are not finite."""
-
-
-def _shapes(trial: Trial) -> dict[str, tuple[int, ...]]:
-    """The shapes of the outputs and of the gradients: who solves less is not compared."""
-    if trial.brownian:
-        asked = trial.brownian_task()
-        return {"outputs": (len(asked.queries), *asked.shape)}
-    task = trial.task(trial.case.dts[0])
-    y0 = task.problem.y0.shape
-    gradients = {"y0": y0} | {name: np.shape(value) for name, value in task.problem.params.items()}
-    return {"outputs": (len(task.ts), *y0)} | (gradients if trial.adjoint else {})
-
-
-def _checked(trial: Trial, run: Run, result: Any) -> Any:
-    outcome = run.outcome(result)
-    found = {"outputs": outcome.ys, **(outcome.gradients or {})}
-    for what, shape in _shapes(trial).items():
-        got = np.shape(found[what]) if what in found else "nothing"
-        if got != shape:
-            raise ValueError(f"{what} must have the shape {shape}, got {got}; return all that was asked for.")
-    for what, array in found.items():
-        if not np.isfinite(array).all():
-            raise Diverged(f"{what} are not finite; the solver diverged, a smaller dt may help.")
-    return outcome
-
-
-def prepare(trial: Trial, on_progress: OnProgress) -> tuple[Run, float]:
-    """The run, called once and checked, and the seconds from nothing to the end of that call."""
+def prepare(trial: Trial, on_progress: OnProgress) -> tuple[Run, float, Any]:
+    """The run, called once and checked, the seconds from nothing to the end of that call, and what came of it."""
     on_progress(trial.name, "preparing")
     begin = time.perf_counter()
     if trial.case.kind == "brownian":
@@ -107,8 +81,7 @@ def prepare(trial: Trial, on_progress: OnProgress) -> tuple[Run, float]:
         run = trial.implementation.prepare(trial.task(trial.case.dts[0]))
     result = run()
     seconds = time.perf_counter() - begin
-    _checked(trial, run, result)
-    return run, seconds
+    return run, seconds, checked(trial, run, result)
 
 
 def _times(case: Case, trials: Sequence[Trial], budget: Budget, on_progress: OnProgress) -> Iterator[Row]:
@@ -117,13 +90,22 @@ def _times(case: Case, trials: Sequence[Trial], budget: Budget, on_progress: OnP
     dt = main_dt(case)
     for trial in trials:
         try:
-            run, seconds = prepare(trial, on_progress)
+            reason = too_many_paths(trial, on_progress)
+            if reason:
+                yield missing_row(case, trial.device, trial.name, "skipped", reason)
+                continue
+            run, seconds, outcome = prepare(trial, on_progress)
+            mean = checked_mean(trial, outcome) if case.kind == "time" else None
         except Exception as failure:
             yield failed(trial, failure)
-        else:
-            runs[trial.name] = trial, run
-            if case.kind == "time":
-                yield trial.row("compile_time", seconds, dt, samples=1)
+            continue
+        runs[trial.name] = trial, run
+        if case.kind == "time":
+            yield trial.row("compile_time", seconds, dt, samples=1)
+        if mean is not None:
+            yield trial.row("weak_error", mean, dt, samples=len(outcome.ys[-1]))
+        if seconds > SLOW:
+            budget = replace(budget, least=min(budget.least, FEW))
     clocks, failures = rounds({name: run for name, (_, run) in runs.items()}, budget, on_progress)
     for name, failure in failures.items():
         yield failed(runs[name][0], failure)
@@ -137,29 +119,6 @@ def _times(case: Case, trials: Sequence[Trial], budget: Budget, on_progress: OnP
             ratios = clocks[name] / clocks[base]
             ratio = statistics.paired_ratio(clocks[name], clocks[base]) if enough else float(np.median(ratios))
             yield trial.row(f"{what}_ratio", ratio, dt, samples=len(clocks[name]))
-
-
-def memory(trial: Trial, on_progress: OnProgress) -> Iterator[Row]:
-    """Peak memory of one call at every step size."""
-    for dt in trial.case.dts:
-        on_progress(trial.name, f"memory at dt={dt}")
-        run = trial.implementation.prepare(trial.task(dt))
-        _checked(trial, run, run())
-        known = run.memory()
-        peak = peak_memory(run) if known is None else known
-        yield trial.row(main_measure(trial.case), peak, dt, samples=1)
-
-
-def peak_memory(work: Callable[[], Any]) -> int:
-    """Peak bytes that one call of `work` allocates, by every allocator of the process. Slow: never while timing."""
-    import memray
-
-    with tempfile.TemporaryDirectory() as folder:
-        record = FilePath(folder) / "memray.bin"
-        gc.collect()
-        with memray.Tracker(record):
-            work()
-        return memray.FileReader(record).metadata.peak_memory
 
 
 def nfe(trial: Trial, on_progress: OnProgress) -> Iterator[Row]:
@@ -192,24 +151,29 @@ def gradient_error(trial: Trial, on_progress: OnProgress) -> Iterator[Row]:
         on_progress(trial.name, f"gradient error at dt={dt}")
         run = trial.implementation.prepare(trial.task(dt, path))
         reference = trial.implementation.prepare(trial.task(dt, path, adjoint="backprop"))
-        gradients = [_checked(trial, r, r()).gradients for r in (run, reference)]
+        gradients = [checked(trial, r, r()).gradients for r in (run, reference)]
         yield trial.row("gradient_error", statistics.relative_l1(*gradients), dt, samples=1)
         clocks = short_time(run)
         yield trial.row("gradient_time", statistics.median(clocks), dt, samples=len(clocks))
 
 
-def strong_error(trial: Trial, on_progress: OnProgress) -> Iterator[Row]:
-    case, path = trial.case, given_path(trial.case)
-    problem = case.make()
+def _solved(case: Case) -> tuple[Path, np.ndarray]:
+    """The given path, and the solution at its end."""
+    path, problem = given_path(case), case.make()
     if problem.exact is None:
-        raise ValueError(f"the problem {case.problem!r} has no exact solution to measure a strong error against.")
+        raise ValueError(f"the problem {case.problem!r} has no exact solution to measure an error against.")
     assert path is not None  # of an error
-    exact = problem.exact(path, problem.y0, problem.params)
+    return path, problem.exact(path, problem.y0, problem.params)
+
+
+def strong_error(trial: Trial, on_progress: OnProgress) -> Iterator[Row]:
+    case = trial.case
+    path, exact = _solved(case)
     squares, counts = [], []
     for dt in case.dts:
         on_progress(trial.name, f"strong error at dt={dt}")
         run = trial.implementation.prepare(trial.task(dt, path))
-        end = _checked(trial, run, run()).ys[-1]
+        end = checked(trial, run, run()).ys[-1]
         squares.append(statistics.squared_errors(end, exact))
         yield trial.row("strong_error", statistics.strong_error(end, exact), dt, samples=len(end))
         weak = statistics.weak_error(end.sum(1), exact.sum(1))
@@ -221,3 +185,30 @@ def strong_error(trial: Trial, on_progress: OnProgress) -> Iterator[Row]:
     yield from _nfe_rows(trial, *counts)
     order = statistics.order(np.array(case.dts), np.array(squares))
     yield trial.row("strong_order", order, samples=len(exact))
+
+
+def weak_error(trial: Trial, on_progress: OnProgress) -> Iterator[Row]:
+    """The error of the mean, from pairs of paths with opposite noise."""
+    path, exact = _solved(trial.case)
+    counts = []
+    for dt in trial.case.dts:
+        on_progress(trial.name, f"weak error at dt={dt}")
+        run = trial.implementation.prepare(trial.task(dt, path))
+        end = checked(trial, run, run()).ys[-1]
+        pairs = over_pairs(end.sum(1) - exact.sum(1))
+        yield trial.row("weak_error", statistics.weak_error(pairs, 0.0), dt, samples=len(pairs))
+        clocks = short_time(run)
+        yield trial.row("solve_time", statistics.median(clocks), dt, samples=len(clocks))
+        if len(counts) < 2:
+            counts.append(run.count())
+    yield from _nfe_rows(trial, *counts)
+
+
+MEASUREMENTS: Mapping[str, Callable[[Trial, OnProgress], Iterator[Row]]] = {
+    "memory": memory,
+    "nfe": nfe,
+    "gradient_error": gradient_error,
+    "strong_error": strong_error,
+    "weak_error": weak_error,
+    "long": long,
+}

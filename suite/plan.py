@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from suite.cases import Case
+from suite.case import Case
 from suite.harness import main_measure
 from suite.timing import Budget
 
@@ -15,6 +15,7 @@ Work = tuple[Case, str, list[str]]  # on a device, with these implementations
 # kind -> seconds of one implementation on the two cores of the reference run, mostly compiling. Later only their ratios
 # count.
 SECONDS = {"time": 6.0, "memory": 8.0, "nfe": 5.0, "gradient_error": 9.0, "strong_error": 2.0, "brownian": 3.0}
+SECONDS |= {"weak_error": 8.0, "long": 600.0}
 LARGE = 30 * 128 * 32  # paths x hidden at which the solves take as long as the rest
 REPORT = 60.0  # seconds kept for what comes after the measurements, at most half of the budget
 SHORT = Budget(seconds=0.5, least=3)

@@ -43,6 +43,7 @@ STATUSES = ("ok", "skipped", "failed")
 MEASURES: Mapping[str, str] = {
     "solve_time": "s",
     "gradient_time": "s",  # forward and backward
+    "gradient_cpu_time": "s",  # of all threads of the process
     "compile_time": "s",  # preparation up to and with the first call
     "solve_time_ratio": "1",  # to sdegrad in the same framework, paired by round in one run
     "gradient_time_ratio": "1",

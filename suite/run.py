@@ -7,24 +7,21 @@ runs are kept beside it, see `suite.store`.
 import argparse
 import subprocess
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from suite import harness, measuring
-from suite.cases import METHOD_NAMES, PROBLEM_NAMES, Case, Preset, select
-from suite.cluster import Cluster, Died, Task, connected
+from suite import harness
+from suite.cases import KINDS, METHOD_NAMES, PROBLEM_NAMES, Case, Preset, select
+from suite.cluster import connected
 from suite.harness import taking_part
-from suite.plan import Plan, Work
-from suite.progress import Progress
 from suite.provenance import NO_COMMIT, ROOT, Context, context, cores, environment
 from suite.results import ResultsError, printable
-from suite.store import Place, Store, locked
-from suite.worker import Worker, measured
+from suite.store import locked
+from suite.work import bench, bench_on
 
 OUT = ROOT / "reports" / "out"
 ASV = ROOT / ".asv" / "results"
 DEVICES = ("cpu", "cuda")
-MINUTES = 10.0  # that a run takes at most unless another limit, or none, is given
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -33,10 +30,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--smoke", action="store_true", help="a few cases, under two minutes")
-    size.add_argument("--full", action="store_true", help="everything: an hour or two, resumed where interrupted")
+    size.add_argument("--full", action="store_true", help="everything: hours, resumed where interrupted")
     several = {"action": "append", "default": [], "metavar": "NAME"}
     parser.add_argument("--implementation", **several, help=f"only these: {', '.join(harness.names())}")
     parser.add_argument("--problem", **several, help=f"only these: {', '.join(PROBLEM_NAMES)}")
+    parser.add_argument("--kind", **several, help=f"only these: {', '.join(KINDS)}")
     parser.add_argument("--method", **several, help=f"only these: {', '.join(METHOD_NAMES)}")
     parser.add_argument("--device", **several, help="cpu (the default) or cuda; may be given twice")
     parser.add_argument("--threads", type=int, help="processor cores to use (default: all)")
@@ -56,11 +54,12 @@ def check(options: argparse.Namespace) -> tuple[list[Case], list[str]]:
         if name not in harness.names():
             raise ValueError(f"unknown implementation {name!r}; known are: {', '.join(harness.names())}.")
     cases = [
-        case for case in select(preset, options.problem, options.method) if taking_part(case, options.implementation)
+        case
+        for case in select(preset, options.problem, options.method, options.kind)
+        if taking_part(case, options.implementation)
     ]
     if not cases:
-        filters = {"problem": options.problem, "method": options.method, "implementation": options.implementation}
-        named = ", ".join(f"{name} {' or '.join(values)}" for name, values in filters.items() if values)
+        named = ", ".join(f"{name} {' or '.join(values)}" for name, values in filters(options).items() if values)
         raise ValueError(f"the {preset} run has no case with {named}; use fewer filters, or --full.")
     devices = options.device or ["cpu"]
     for device in devices:
@@ -75,105 +74,9 @@ def check(options: argparse.Namespace) -> tuple[list[Case], list[str]]:
     return cases, devices
 
 
-def check_libraries(options: argparse.Namespace, names: Sequence[str], devices: Sequence[str], worker: Worker) -> None:
-    """ValueError if one that was named cannot run, or if none can."""
-    reasons = {(name, device): worker.why_not(name, device) for name in names for device in devices}
-    for name in options.implementation:
-        if name in names and all(reasons[name, device] for device in devices):
-            raise ValueError(f"{name!r} cannot run: {reasons[name, devices[0]]}")
-    if all(reasons.values()):
-        why = " ".join(dict.fromkeys(str(reason) for reason in reasons.values()))
-        raise ValueError(f"nothing can run on device {', '.join(devices)!r}: {why} Use --device cpu.")
-
-
-def place(where: Context) -> Place:
-    return Place(where, {name: where.known_by(harness.source(name)) for name in harness.names()})
-
-
-def missing(store: Store, work: Sequence[Work], options: argparse.Namespace, progress: Progress) -> list[Work]:
-    """The work that is still to be done."""
-    wanted = [(case, device, store.missing(case, device, names, options.retry)) for case, device, names in work]
-    todo = [(case, device, names) for case, device, names in wanted if names]
-    if store.adopted:
-        progress.note(f"{store.adopted} rows of other runs, from {store.path}, are kept in {store.folder}.")
-    if options.full and todo:
-        progress.note("The full run takes an hour or two; interrupted, the same command goes on where it stopped.")
-    if len(todo) < len(work):
-        progress.note(f"{len(work) - len(todo)} of {len(work)} cases are measured already.")
-    return todo
-
-
-def usual_budget(options: argparse.Namespace) -> measuring.Budget:
-    return measuring.Budget(seconds=1.5) if options.smoke else measuring.Budget()
-
-
-def names_of(work: Sequence[Work]) -> list[str]:
-    return list(dict.fromkeys(name for *_, names in work for name in names))
-
-
-def bench_on(cluster: Cluster, options: argparse.Namespace, work: Sequence[Work]) -> None:
-    """Measure at the workers of a cluster. What several machines measured lies in one table."""
-    places = {where.run: place(where) for where in cluster.places.values()}
-    store, progress = Store(options.out, *places.values()), Progress(len(work))
-    todo = missing(store, work, options, progress)
-    tasks = [Task(measured, (*w, usual_budget(options), options.threads), w[0].takes_times) for w in todo]
-    if any(task.timed for task in tasks):
-        cluster.check_timing()
-    progress.note(f"{len(tasks)} cases for {len(cluster.places)} workers, those without times first.")
-    for done, (number, answer) in enumerate(cluster.answers(tasks), start=len(work) - len(todo) + 1):
-        case, device, names = todo[number]
-        at, rows = next(iter(places.values())), []
-        if isinstance(answer, Died):
-            rows = [harness.missing_row(case, device, name, "failed", answer.reason) for name in names]
-        else:
-            where, rows = answer
-            at = places.setdefault(where.run, place(where))
-        for row in rows:
-            progress.failed(store.add(row, at))
-        store.finish(case, device)
-        progress.case(done, str(case), device)
-    for sentence in unmeasured(store, names_of(work)):
-        progress.note(sentence)
-
-
-def bench(where: Context, options: argparse.Namespace, work: Sequence[Work]) -> None:
-    total, devices = len(work), list(dict.fromkeys(device for _, device, _ in work))
-    store, progress = Store(options.out, place(where)), Progress(total)
-    todo = missing(store, work, options, progress)
-    no_limit = options.smoke or options.full
-    plan = Plan(todo, usual_budget(options), options.budget or (None if no_limit else MINUTES))
-    worker = Worker(where.threads, log=store.printed())
-    try:
-        if todo:
-            check_libraries(options, names_of(work), devices, worker)
-        left = plan.left()
-        while (planned := plan.next()) is not None:
-            (case, device, names), budget = planned
-            progress.case(total - len(plan.rest), str(case), device, left)
-            for row in worker.measure(case, names, device, budget, progress.doing):
-                progress.failed(store.add(row))
-            store.finish(case, device)
-            left = plan.left()
-        for sentence in (*plan.shortened(), *unmeasured(store, names_of(work))):
-            progress.note(sentence)
-    finally:
-        worker.close()
-        progress.end()
-
-
-def unmeasured(store: Store, names: Collection[str]) -> Iterator[str]:
-    """What is to be known of the rows of these implementations that have no value."""
-    rows = [row for row in store.table() if row["implementation"] in names]
-    failed = sum(row["status"] == "failed" for row in rows)
-    if failed:
-        yield (
-            f"Failed: {failed} of {len(rows)} rows. The reasons stand in results.csv, tracebacks in printed.txt; with "
-            "--retry these are measured again."
-        )
-    for name in sorted(names):
-        skipped = [row["reason"] for row in rows if row["implementation"] == name and row["status"] == "skipped"]
-        if skipped and len(skipped) == sum(row["implementation"] == name for row in rows):
-            yield f"{name} was measured at nothing: {skipped[0]}"
+def filters(options: argparse.Namespace) -> Mapping[str, Sequence[str]]:
+    """What a part of the cases is chosen by."""
+    return {name: getattr(options, name) for name in ("problem", "method", "kind", "implementation")}
 
 
 def report(options: argparse.Namespace, run: str) -> int:
@@ -217,8 +120,8 @@ def other_tools(options: argparse.Namespace, where: Context) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0: measured and reported; 2: the input cannot be used or nothing can be written, what there was is kept; 130:
-    interrupted."""
+    """0: measured and reported; 1: nothing was measured of a library that was asked for, or of ours; 2: the input
+    cannot be used or nothing can be written, what there was is kept; 130: interrupted."""
     options = parse(arguments)
     options.out = options.out.resolve()
     try:
@@ -228,12 +131,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with locked(options.out):
             if options.scheduler:
                 with connected(options.scheduler, options.threads) as cluster:
-                    bench_on(cluster, options, work)
+                    code = bench_on(cluster, options, work)
             else:
-                bench(where, options, work)
-            if options.full and not options.scheduler:
+                code = bench(where, options, work)
+            if options.full and not options.scheduler and not any(filters(options).values()):
                 other_tools(options, where)
-            return report(options, where.run)
+            return report(options, where.run) or code
     except (ValueError, ResultsError) as error:
         print(f"error: {printable(str(error))}", file=sys.stderr)
         return 2

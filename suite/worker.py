@@ -11,11 +11,12 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from suite.cases import Case
+from suite.case import Case
 from suite.provenance import Context, context, cores
 from suite.results import Row
 
 PATIENCE = 300.0  # seconds without a sign of life
+LONGER = 6.0  # times that, where one call is long by itself
 
 OnProgress = Callable[[str, str], None]
 
@@ -103,9 +104,9 @@ class Worker:
     ) -> Iterator[Row]:
         from suite.harness import missing_row
 
-        names = list(names)
+        names, patience = list(names), self._patience * (LONGER if case.kind == "long" else 1.0)
         while names:
-            lost = yield from self._attempt("measure", (case, names, device, budget), names[0], on_progress)
+            lost = yield from self._attempt("measure", (case, names, device, budget), names[0], on_progress, patience)
             if lost is None:
                 return
             if lost.certain or len(names) == 1:
@@ -116,7 +117,8 @@ class Worker:
             good: list[str] = []
             for name in (lost.name, *(name for name in names if name != lost.name)):
                 self.close()
-                alone = yield from self._attempt("measure", (case, [name], device, budget), name, on_progress)
+                work = case, [name], device, budget
+                alone = yield from self._attempt("measure", work, name, on_progress, patience)
                 if alone is None:
                     good.append(name)
                     continue
@@ -131,21 +133,27 @@ class Worker:
             names = good
 
     def _attempt(
-        self, what: str, arguments: tuple[Any, ...], at_work: str, on_progress: OnProgress | None = None
+        self,
+        what: str,
+        arguments: tuple[Any, ...],
+        at_work: str,
+        on_progress: OnProgress | None = None,
+        patience: float | None = None,
     ) -> Generator[Any, None, Lost | None]:
         """Yield what the process answers to a request; return how it was lost, if it was."""
         if self._process is None:
             self._start()
         process: Any = self._process
+        patience = patience or self._patience
         request: tuple[Any, ...] | None = (what, arguments)
         while True:
             try:
                 if request:
                     self._pipe.send(request)
                     request = None
-                if not self._pipe.poll(self._patience):
+                if not self._pipe.poll(patience):
                     self.close()
-                    silence = f"no sign of life for {self._patience:.0f} s; the process was ended"
+                    silence = f"no sign of life for {patience:.0f} s; the process was ended"
                     return Lost(at_work, silence, certain=True)
                 kind, answer = self._pipe.recv()
             except (EOFError, ConnectionError):

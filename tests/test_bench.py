@@ -15,10 +15,11 @@ import pytest
 from reports import tables
 from reports.data import settings, tidy
 from sdegrad.registry import IMPLEMENTATIONS
-from suite import harness, measuring, results, run
+from suite import harness, measuring, results, run, sweeping
 from suite import provenance as places
 from suite.cases import CASES, Case, select
 from suite.provenance import context
+from suite.work import check_libraries
 from suite.worker import Worker
 from tests.reports.synthetic import row
 from tests.suite.toy import ESCAPE, install
@@ -55,6 +56,7 @@ def one_case(monkeypatch):
         (["--implementation", "nobody"], "unknown implementation 'nobody'; known are: sdegrad_torch"),
         (["--problem", "nothing"], "unknown problem 'nothing'; the bench has: "),
         (["--method", "magic"], "unknown method 'magic'; the bench has: "),
+        (["--kind", "speed"], "unknown kind 'speed'; the bench has: "),
         (["--device", "tpu"], "unknown device 'tpu'; known are: cpu, cuda"),
         (["--threads", "0"], "--threads must be from 1 to"),
         (["--smoke", "--problem", "scalar"], "the smoke run has no case with problem"),
@@ -73,8 +75,8 @@ class Nowhere:
 
 def test_a_device_that_is_not_there(library, one_case, tmp_path, capsys):
     with pytest.raises(ValueError, match=r"nothing can run on device 'cuda': no cuda for a. no cuda for b. Use"):
-        run.check_libraries(run.parse([]), ["a", "b"], ["cuda"], Nowhere())
-    run.check_libraries(run.parse(["--implementation", "a"]), ["a", "b"], ["cuda", "cpu"], Nowhere())
+        check_libraries(run.parse([]), ["a", "b"], ["cuda"], Nowhere())
+    check_libraries(run.parse(["--implementation", "a"]), ["a", "b"], ["cuda", "cpu"], Nowhere())
     library("alpha")
     assert run.main(["--device", "cuda", "--implementation", "alpha", "--out", str(tmp_path / "out")]) == 2
     assert "error: 'alpha' cannot run: alpha sees no cuda here." in capsys.readouterr().err
@@ -306,8 +308,9 @@ def test_a_late_crash_is_not_that_of_whoever_is_at_work(library):
 def test_what_libraries_print_stays_out_of_the_table(library, one_case, tmp_path, capfd):
     library("alpha", "bad_refuseraise")
     asked = ["--implementation", "alpha", "--implementation", "bad_refuseraise", "--out", str(tmp_path / "out")]
-    assert run.main(asked) == 0
+    assert run.main(asked) == 1  # of one that was asked for there is nothing
     printed = capfd.readouterr()
+    assert "Exit code 1: this run is for bad_refuseraise, of which nothing was measured." in printed.err
     assert "chatter" not in printed.out + printed.err
     assert ESCAPE not in printed.out + printed.err
     assert "failed: bad_refuseraise: ArithmeticError: no \\x1b[31midea" in printed.err
@@ -340,10 +343,22 @@ def test_a_library_that_ends_the_program_keeps_its_reason(library, how, reason):
     }
 
 
-def test_a_library_that_can_do_nothing_is_told_of(library, one_case, tmp_path, capfd):
-    library("bad_nothing")
-    assert run.main(["--implementation", "bad_nothing", "--out", str(tmp_path / "out")]) == 0
-    assert "bad_nothing was measured at nothing: bad_nothing can do nothing." in capfd.readouterr().err
+def test_a_library_that_can_do_nothing_is_told_of(library, one_case, tmp_path, capfd, monkeypatch):
+    """And the run ends with 1 if it was for that library: by name, or for it is ours; also where it is resumed."""
+    library("alpha", "bad_nothing")
+    monkeypatch.setattr(harness, "compared", lambda: ["alpha", "bad_nothing"])
+    at = ["--out", str(tmp_path / "out")]
+    assert run.main(at) == 0
+    assert "Exit code 1" not in capfd.readouterr().err
+    for _ in range(2):
+        assert run.main([*at, "--implementation", "bad_nothing"]) == 1
+        told = capfd.readouterr().err
+        assert "bad_nothing was measured at nothing: bad_nothing can do nothing." in told
+        assert "Exit code 1: this run is for bad_nothing, of which nothing was measured." in told
+    monkeypatch.setattr("suite.work.OURS", ("bad_nothing",))
+    assert run.main(at) == 1
+    monkeypatch.setattr("suite.work.OURS", ("alpha",))
+    assert run.main(at) == 0
 
 
 def test_a_library_without_the_method_is_measured_with_its_best(library):
@@ -422,7 +437,7 @@ def test_peak_memory_sees_what_is_allocated():
     def work():
         return np.ones(1_000_000).sum()
 
-    assert 8_000_000 <= measuring.peak_memory(work) < 8_800_000
+    assert 8_000_000 <= sweeping.peak_memory(work) < 8_800_000
 
 
 def test_the_cases_are_sound():

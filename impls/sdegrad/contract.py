@@ -83,6 +83,7 @@ class Task:
     for the library's default.
     one_pass: the library's own Brownian motion is queried once for each step and never again, so that it may draw
     increments that it could not give a second time, where the library has such.
+    max_steps: of adaptive steps, tried ones included; None for the library's default.
     compiled: compile the solve, where the library offers to (in JAX it is compiled anyway).
     prior: the drift (xp, t, y, params) of another SDE with the same diffusion, whose log-ratio is wanted too.
     dt and ts are in the time units of the problem; ts includes start and end.
@@ -98,6 +99,7 @@ class Task:
     options: Mapping[str, Any] = field(default_factory=dict)
     rtol: float | None = None
     atol: float | None = None
+    max_steps: int | None = None
     noise: Path | None = None
     brownian_dt: float | None = None
     one_pass: bool = False

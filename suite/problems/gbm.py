@@ -42,6 +42,13 @@ def exact_gradient(path: Path, y0: np.ndarray, params: Params, *, ito: bool) -> 
     }
 
 
+def moments(t: float, params: Params, *, ito: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The mean and the mean square of X(t) / X(0), [dim] each."""
+    mu, square = params["mu"], params["sigma"] ** 2
+    log_mean = (mu + (not ito) * square / 2) * t
+    return np.exp(log_mean), np.exp(2 * log_mean + square * t)
+
+
 def make_gbm(*, paths: int, dim: int, t1: float, seed: int, sde_type: SDEType) -> Problem:
     rng = np.random.default_rng(seed)
     params = {"mu": rng.uniform(-0.5, 0.5, dim), "sigma": rng.uniform(0.2, 0.4, dim)}
@@ -59,5 +66,6 @@ def make_gbm(*, paths: int, dim: int, t1: float, seed: int, sde_type: SDEType) -
         diffusion=diffusion,
         exact=partial(exact, ito=ito),
         exact_gradient=partial(exact_gradient, ito=ito),
+        growth=partial(moments, ito=ito),
         lipschitz=float(max(np.abs(p).max() for p in params.values())),
     )

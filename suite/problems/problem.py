@@ -31,6 +31,8 @@ class Problem:
     exact(path, y0, params): the solution at the end of `path`, [paths, dim], as a function of that path.
     exact_gradient(path, y0, params): the derivatives of the sum of its squares by "y0" and by each parameter
     for which there is a closed form, in arrays of their shapes.
+    growth(t, params): the mean and the mean square of the solution at t in units of its start, [dim] each, where they
+    are known.
     lipschitz: bounds the Lipschitz constants in y of drift and diffusion (Euclidean and Frobenius norm); infinite
     where nothing does.
     version: changed by hand together with anything that changes a number.
@@ -50,6 +52,7 @@ class Problem:
     diffusion: Field
     exact: Callable[[Path, np.ndarray, Params], np.ndarray] | None = None
     exact_gradient: Callable[[Path, np.ndarray, Params], dict[str, np.ndarray]] | None = None
+    growth: Callable[[float, Params], tuple[np.ndarray, np.ndarray]] | None = None
     lipschitz: float
 
 

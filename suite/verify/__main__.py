@@ -170,12 +170,13 @@ def _verdict(claims: Sequence[Numbered], rows: dict[int, Row], file: Path) -> in
     stop = sum(run.wrong(claim, rows[number]) for number, claim in claims)
     stated = [(number, claim) for number, claim in claims if not claim.control]
     measured = {claim.implementation for number, claim in stated if rows[number].get("measured")}
-    unmeasured = {claim.implementation for _, claim in stated} - measured
-    for name in sorted(unmeasured):
-        print(f"error: nothing of {name} could be measured; its rows say why.", file=sys.stderr)
+    broken = {claim.implementation for number, claim in stated if rows[number]["verdict"] != "unsupported"} - measured
+    for name in sorted({claim.implementation for _, claim in stated} - measured):
+        what = "error: nothing of {} could be measured" if name in broken else "{} can do nothing that is checked here"
+        print(f"{what.format(name)}; its rows say why.", file=sys.stderr)
     print(f"{file}: {len(rows)} rows, {stop} of ours or of the controls not as they must be.", flush=True)
     drawn = subprocess.run([sys.executable, "-m", "reports.verification", str(file)], cwd=provenance.ROOT)
-    return 1 if stop or unmeasured or drawn.returncode else 0
+    return 1 if stop or broken or drawn.returncode else 0
 
 
 if __name__ == "__main__":

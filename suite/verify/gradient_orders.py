@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from suite import statistics
-from suite.cases import dyadic
+from suite.case import dyadic
 from suite.harness import METHODS, Task
 from suite.paths import make_path
 from suite.problems import SDEType, make

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from suite import statistics
-from suite.cases import dyadic
+from suite.case import dyadic
 from suite.harness import METHODS, Task, load, names
 from suite.problems import NoiseType, make
 from suite.verify import programs, quotations, solving

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from suite.harness import Task
-from suite.measuring import peak_memory
 from suite.problems import make
+from suite.sweeping import peak_memory
 from suite.verify import programs, quotations, solving
 from suite.verify.claims import CONSTRUCTED, GRIEWANK, KIDGER, LI, NEGATIVE, OURS, POSITIVE, Claim, said
 from suite.verify.findings import Effort, Finding, at_most

@@ -14,21 +14,21 @@ with the clearest slope must have it.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from suite import statistics
-from suite.cases import dyadic
+from suite.case import dyadic
 from suite.harness import METHODS, Task
+from suite.noises import NOISES, coarser, posed
+from suite.pairs import doubled, opposed, over_pairs
 from suite.paths import Path, make_path
 from suite.problems import Problem
 from suite.verify import programs, quotations, solving
 from suite.verify.claims import CONSTRUCTED, FOSTER, KLOEDEN, NEGATIVE, POSITIVE, Claim, said
 from suite.verify.findings import Effort, Finding
-from suite.verify.noises import NOISES, coarser, posed
 
 PAIRS = 32768  # of paths, with opposite noise
 DTS = dyadic(1, 2, 3)
@@ -85,17 +85,14 @@ def claims(name: str) -> Iterator[Claim]:
 
 
 def _paired(noise_name: str, sde_type: Any, pairs: int, seed: int) -> Problem:
-    """Both paths of a pair start at the same point."""
-    problem = posed(NOISES[noise_name], sde_type, pairs, seed)
-    return replace(problem, y0=np.concatenate([problem.y0, problem.y0]))
+    return doubled(posed(NOISES[noise_name], sde_type, pairs, seed))
 
 
 @solving.remembered
 def _exact(noise_name: str, pairs: int, seed: int) -> tuple[Path, np.ndarray]:
     """The paths that libraries get, first ones of the pairs first, and the solutions."""
     problem = _paired(noise_name, "stratonovich", pairs, seed)
-    half = make_path(0.0, 1.0, CELLS, pairs, problem.noise_dim, seed)
-    path = Path(half.times, *(np.concatenate([x, -x], axis=1) for x in (half.W, half.integral)))
+    path = opposed(make_path(0.0, 1.0, CELLS, pairs, problem.noise_dim, seed))
     assert problem.exact is not None
     return coarser(path, round(2 / min(DTS))), problem.exact(path, problem.y0, problem.params)
 
@@ -117,7 +114,7 @@ def _differences(claim: Claim, pairs: int, seed: int) -> dict[str, np.ndarray]:
         for dt in DTS
     ]
     differences = {name: np.array([f(end) - f(exact) for end in ends]) for name, f in FUNCTIONALS.items()}
-    return {name: x.reshape(len(DTS), 2, pairs).mean(1) for name, x in differences.items()}
+    return {name: over_pairs(x) for name, x in differences.items()}
 
 
 def leading(differences: np.ndarray, order: float) -> np.ndarray:

@@ -14,8 +14,9 @@ import pytest
 
 from suite.asv_cases import WORKS, quiet, works
 from suite.harness import Trial, choose, main_measure, taking_part, why_not
-from suite.measuring import gradient_error, nfe, peak_memory
+from suite.measuring import gradient_error, nfe
 from suite.results import IMPLEMENTATION, WORK
+from suite.sweeping import peak_memory
 
 
 def pairs():

@@ -250,10 +250,10 @@ cases.CASES = (
     Case(kind="nfe", problem="mlp", dts=(0.25, 0.125), sizes={"paths": 8, "dim": 2, "hidden": 2}, **toy),
 )
 from types import SimpleNamespace
-from suite import run
+from suite import run, work
 from suite.timing import Budget
 
-run.measuring = SimpleNamespace(Budget=lambda **_: Budget(seconds=0.1))
+work.measuring = SimpleNamespace(Budget=lambda **_: Budget(seconds=0.1))
 run.report = lambda asked, name: 0
 if __name__ == "__main__":
     sys.exit(run.main())

@@ -290,16 +290,43 @@ def test_a_control_that_is_not_rejected_fails_the_run(verified, monkeypatch):
     assert [r["verdict"] for r in rows if r["subject"].endswith("scaled by 1.01")] == ["holds"]
 
 
-def test_a_library_of_which_nothing_can_be_measured_is_an_error(verified):
+def test_a_library_that_can_do_nothing_of_it_is_told_of(verified):
+    """As one that has its own noise alone: its rows say why, and that is no error."""
+
     class Empty(Library):
         def unsupported(self, task):
-            return "nothing is here."
+            return "mylib draws its own noise."
 
     code, rows, said = verified(Empty(), "--quick")
+    assert code == 0
+    stated = [r for r in rows if not r["kind"].endswith("control")]
+    assert {(r["verdict"], r["reason"]) for r in stated} == {("unsupported", "mylib draws its own noise.")}
+    assert "mylib can do nothing that is checked here; its rows say why." in said
+
+
+def test_evaluations_that_nobody_can_count_are_unsupported(verified):
+    class Written(Library):
+        def prepare(self, task):
+            def count():
+                raise NotImplementedError("the fields are written into it.")
+
+            return Run(work=lambda: self.solve(task), count=count)
+
+    code, rows, _ = verified(Written(), "--check", "count", "--method", "euler")
+    assert code == 0
+    assert {r["verdict"] for r in rows} == {"unsupported"}
+    assert "the fields are written into it." in {r["reason"] for r in rows}
+
+
+def test_a_library_that_fails_before_anything_is_measured_is_an_error(verified):
+    class Broken(Library):
+        def unsupported(self, task):
+            raise RuntimeError("out of order")
+
+    code, rows, said = verified(Broken(), "--quick")
     assert code == 1
-    assert rows
-    assert {r["verdict"] for r in rows if not r["kind"].endswith("control")} == {"unsupported"}
-    assert "nothing of mylib could be measured" in said
+    assert {r["verdict"] for r in rows if not r["kind"].endswith("control")} == {"fails"}
+    assert "error: nothing of mylib could be measured; its rows say why." in said
 
 
 def test_a_library_that_is_not_there_is_an_error_and_writes_nothing(monkeypatch, tmp_path, capsys):

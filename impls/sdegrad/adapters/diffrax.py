@@ -167,7 +167,7 @@ class Diffrax:
                     stepsize_controller=self.controller(task),
                     adjoint=self.adjoint(task),
                     # Accumulated times may need a few steps beyond the grid's; a tight bound keeps checkpoints few.
-                    max_steps=steps + 8 if task.rtol is None else 4096,
+                    max_steps=steps + 8 if task.rtol is None else task.max_steps or 4096,
                 )
                 assert solution.ys is not None  # SaveAt(ts=...) asks for them
                 return solution.ys, solution.stats["num_accepted_steps"]

@@ -50,6 +50,7 @@ class SdegradJax:
         paths, dim = problem.y0.shape
         shape = (paths, dim if problem.noise_type == "diagonal" else problem.noise_dim)
         adaptive = {"adaptive": True, "rtol": task.rtol, "atol": task.atol or 0.0} if task.rtol is not None else {}
+        adaptive |= {"max_steps": task.max_steps} if task.max_steps else {}
 
         def solve(drift: Field, diffusion: Field, y0: jax.Array, params: Any, key: jax.Array) -> Any:
             if task.noise is None:

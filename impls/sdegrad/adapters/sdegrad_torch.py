@@ -47,6 +47,7 @@ class SdegradTorch:
     def prepare(self, task: Task) -> TorchRun:
         dtype = getattr(torch, task.dtype)
         adaptive = {"adaptive": True, "rtol": task.rtol, "atol": task.atol} if task.rtol is not None else {}
+        adaptive |= {"max_steps": task.max_steps} if task.max_steps else {}
         given = None if task.noise is None else GivenBrownian(task.noise, dtype, task.device, levy_area(task))
 
         def solve(sde: ProblemSDE, y0: torch.Tensor, ts: torch.Tensor, return_stats: bool = False) -> Any:
