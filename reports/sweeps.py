@@ -26,7 +26,7 @@ def long_gradients(rows: Frame, frame: Frame) -> Plot:
     """Memory, time and error of very long solves and their gradients against the number of steps."""
     parts = {measure: _of_these(measured(frame, measure), rows) for measure in LONG}
     shown = pd.concat([part.assign(panel=LONG[measure]) for measure, part in parts.items()])
-    shown = shown.assign(**{STEPS: shown["rtol"].isna().map({True: "constant", False: "adaptive"})})
+    shown = shown.assign(**{STEPS: np.where(shown["rtol"].isna(), "constant", "adaptive")})
     shown = plotting.worded(shown, frame).sort_values("steps", kind="stable")
     figure, _ = plotting.grid("Very long gradients by the reversible adjoint", len(parts), height=3.0)
     plot = so.Plot(shown, x="steps", y="value", color=plotting.LIBRARY, linestyle=STEPS)
