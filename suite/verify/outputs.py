@@ -21,8 +21,9 @@ from suite.verify.gradients import COMPILED, compiles_slowly
 from suite.verify.schemes import Fields, Move
 
 LINE = 1e-14  # a few roundings in float64
-DT = 0.25
-BETWEEN = ((0.0, 0.1, 0.25), (0.25, 0.3, 0.5), (0.5, 0.7, 0.75), (0.75, 0.99, 1.0))  # grid times, and one inside
+DT = 3 / 8  # the last step is cut short
+BETWEEN = ((0.0, 0.1, 0.375), (0.375, 0.4, 0.75), (0.75, 0.99, 1.0))  # grid times, and one inside
+CELLS = 16  # of the path
 TS = tuple(dict.fromkeys(t for times in BETWEEN for t in times))
 WORDS = {
     "line": "an output between steps is the linear interpolation of the solution at both ends",
@@ -55,7 +56,7 @@ def _posed(case: Mapping[str, Any], seed: int) -> tuple[Problem, Path | None]:
     problem = make(case["problem"], paths=4, seed=seed, sde_type=METHODS[case["method"]].sde_type)
     if case["curve"] == "line":
         return problem, None
-    return problem, make_path(0.0, 1.0, round(2 / DT), 4, problem.noise_dim, seed)
+    return problem, make_path(0.0, 1.0, CELLS, 4, problem.noise_dim, seed)
 
 
 @solving.remembered
@@ -74,14 +75,15 @@ def between(y0: np.ndarray, y1: np.ndarray, w: float, slopes: tuple[np.ndarray, 
     return line + w * (1 - w) * ((1 - w) * (first - (y1 - y0)) - w * (last - (y1 - y0)))
 
 
-def _slopes(case: Mapping[str, Any], seed: int, t: float, y: np.ndarray) -> tuple[np.ndarray, ...]:
+def _slopes(case: Mapping[str, Any], seed: int, t: float, t1: float, y: np.ndarray) -> tuple[np.ndarray, ...]:
     problem, path = _posed(case, seed)
     if path is None:
         return ()
-    at, c, k = Fields(problem), LAST[case["method"]], int(np.searchsorted(path.times, t))
-    W = path.W[k + 2] - path.W[k]
-    first = at.whole(t, y, Move(t, DT, W, 0 * W))
-    return first, at.whole(t + c * DT, y + c * first, Move(t, DT, W, 0 * W))
+    at, c, dt = Fields(problem), LAST[case["method"]], t1 - t
+    before, after = np.searchsorted(path.times, (t, t1))
+    W = path.W[after] - path.W[before]
+    first = at.whole(t, y, Move(t, dt, W, 0 * W))
+    return first, at.whole(t + c * dt, y + c * first, Move(t, dt, W, 0 * W))
 
 
 def measure(claim: Claim, effort: Effort) -> Finding:
@@ -90,7 +92,7 @@ def measure(claim: Claim, effort: Effort) -> Finding:
     worst = 0.0
     for before, inside, after in BETWEEN:
         w = (inside - before) / (after - before)
-        curve = between(at[before], at[after], w, _slopes(case, seed, before, at[before]))
+        curve = between(at[before], at[after], w, _slopes(case, seed, before, after, at[before]))
         found = curve + claim.spoil["by"] * (at[after] - at[before]) if "by" in claim.spoil else at[inside]
         worst = max(worst, float(np.abs(found - curve).max() / np.abs(curve).max()))
     return at_most(claim.expected, worst)

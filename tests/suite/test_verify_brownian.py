@@ -21,7 +21,7 @@ from suite.verify.intervals import SITUATIONS
 EFFORT = Effort(1e-6, 7)
 MODULES = {"law": brownian, "levy area": areas, "increments": increments, "consumed": consumed}
 MODULES["determinism"] = determinism
-COMPARISONS = 12 * 15  # tests, and vectors of each
+COMPARISONS = 15 * 15  # tests, and vectors of each
 
 
 @pytest.fixture(autouse=True)
