@@ -21,10 +21,12 @@ from suite.verify.gradients import COMPILED, compiles_slowly
 from suite.verify.schemes import Fields, Move
 
 LINE = 1e-14  # a few roundings in float64
-DT = 3 / 8  # the last step is cut short
-BETWEEN = ((0.0, 0.1, 0.375), (0.375, 0.4, 0.75), (0.75, 0.99, 1.0))  # grid times, and one inside
-CELLS = 16  # of the path
-TS = tuple(dict.fromkeys(t for times in BETWEEN for t in times))
+# name -> step size, and grid times with one inside; diffrax evens out its last two steps where the last is cut short
+GRIDS: Mapping[str, tuple[float, tuple[tuple[float, float, float], ...]]] = {
+    "cut short": (3 / 8, ((0.0, 0.1, 0.375), (0.375, 0.4, 0.75), (0.75, 0.99, 1.0))),
+    "even": (1 / 4, ((0.0, 0.1, 0.25), (0.25, 0.3, 0.5), (0.5, 0.7, 0.75), (0.75, 0.99, 1.0))),
+}
+CELLS = 8  # of the path
 WORDS = {
     "line": "an output between steps is the linear interpolation of the solution at both ends",
     "cubic": "an output between steps is the Hermite interpolation of the solution, and of its stages as slopes",
@@ -41,7 +43,8 @@ def claims(name: str) -> Iterator[Claim]:
             "claim": WORDS[curve]
         }
         problem = "driven" if "diagonal" in facts.order else "driven_additive"
-        case = {"method": method, "problem": problem, "curve": curve}
+        grid = "even" if cubic or solving.to_times(name) else "cut short"
+        case = {"method": method, "problem": problem, "curve": curve, "grid": grid}
         preset = "default" if method in COMPILED or not compiles_slowly(name) else "full"
         yield Claim(**claim, **stated, subject=method, case=case, preset=preset)
         if method == "heun":
@@ -59,10 +62,16 @@ def _posed(case: Mapping[str, Any], seed: int) -> tuple[Problem, Path | None]:
     return problem, make_path(0.0, 1.0, CELLS, 4, problem.noise_dim, seed)
 
 
+def _times(grid: str) -> tuple[float, ...]:
+    return tuple(dict.fromkeys(t for times in GRIDS[grid][1] for t in times))
+
+
 @solving.remembered
 def _outputs(name: str, case: tuple[tuple[str, Any], ...], seed: int) -> np.ndarray:
-    problem, path = _posed(dict(case), seed)
-    task = Task(problem=problem, method=dict(case)["method"], dt=DT, ts=TS, noise=path, dtype="float64", seed=seed)
+    known = dict(case)
+    problem, path = _posed(known, seed)
+    steps: dict[str, Any] = {"dt": GRIDS[known["grid"]][0], "ts": _times(known["grid"])}
+    task = Task(problem=problem, method=known["method"], **steps, noise=path, dtype="float64", seed=seed)
     return solving.outcome(name, task).ys
 
 
@@ -88,9 +97,10 @@ def _slopes(case: Mapping[str, Any], seed: int, t: float, t1: float, y: np.ndarr
 
 def measure(claim: Claim, effort: Effort) -> Finding:
     case, seed = claim.case, effort.seed
-    at = dict(zip(TS, _outputs(claim.implementation, tuple(case.items()), seed), strict=True))
+    ys = _outputs(claim.implementation, tuple(case.items()), seed)
+    at = dict(zip(_times(case["grid"]), ys, strict=True))
     worst = 0.0
-    for before, inside, after in BETWEEN:
+    for before, inside, after in GRIDS[case["grid"]][1]:
         w = (inside - before) / (after - before)
         curve = between(at[before], at[after], w, _slopes(case, seed, before, after, at[before]))
         found = curve + claim.spoil["by"] * (at[after] - at[before]) if "by" in claim.spoil else at[inside]
@@ -126,7 +136,8 @@ sys.exit(bool(np.abs(y - cubic).max() > 1e-13))
 def script(claim: Claim) -> str | None:
     """A program that compares an output between steps with the curve through both ends of the step."""
     case = claim.case
-    body, blanks = _SCRIPT, {"ts": TS, "dt": DT, "between": BETWEEN}
+    dt, between = GRIDS[case["grid"]]
+    body, blanks = _SCRIPT, {"ts": _times(case["grid"]), "dt": dt, "between": between}
     if case["curve"] == "cubic":
         body, blanks = _CUBIC, {"place": LAST[case["method"]]}
     return programs.program(claim, claim.claim, programs.driven(case["problem"]), body, **blanks)
