@@ -1,9 +1,9 @@
 """Whether samples have the joint law that Brownian increments and space-time Levy areas must have.
 
 Pure functions of samples. Whitened by their exact covariance they are independent standard normals in every way, so all
-that can be wrong shows in one of a few tests: means, variances, the shape of the distribution, and correlations over
-queries, rows of the batch, entries and seeds. Each test gives a p-value, exact for any number of samples and already
-multiplied by the number of comparisons in it (Bonferroni).
+that can be wrong shows in one of a few tests: means, variances, the shape of the distribution, correlations over
+queries, rows of the batch, entries and seeds, and noise that is used again at an offset over all of these. Each test
+gives a p-value, exact for any number of samples and already multiplied by the number of comparisons in it (Bonferroni).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -65,7 +65,14 @@ def tests(white: np.ndarray) -> Mapping[str, float]:
             vectors = np.moveaxis(white, axis, 0).reshape(white.shape[axis], -1)
             found[f"correlation of {name}"] = correlation(vectors)
             found[f"common part of {name}"] = common_part(vectors)
+            if axis:
+                found[f"{name} reused with an offset"] = offset(*_every_other(white, axis))
     return found
+
+
+def _every_other(white: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+    first, second = (np.moveaxis(white, axis, 0)[start::2][: white.shape[axis] // 2] for start in (0, 1))
+    return np.moveaxis(first, 0, axis), np.moveaxis(second, 0, axis)
 
 
 def together(tests: Mapping[str, float]) -> float:
@@ -99,16 +106,31 @@ def correlation(vectors: np.ndarray) -> float:
 
     Sees two rows of a batch that have the same noise, and a small correlation where samples are many.
     """
-    n = vectors.shape[1]
     sizes = np.linalg.norm(vectors, axis=1, keepdims=True)
     if not sizes.all():
         return 0.0
     unit = vectors / sizes
-    r = np.abs((unit @ unit.T)[np.triu_indices(len(unit), 1)]).max()
-    if r >= 1 - 1e-12:
+    return _of_products((unit @ unit.T)[np.triu_indices(len(unit), 1)], vectors.shape[1])
+
+
+def offset(first: np.ndarray, second: np.ndarray) -> float:
+    """The p-value for no samples of one array [seeds, queries, rows, entries] coming again in another, each elsewhere
+    by the same offset over the last three axes, which go round; exact for each offset (Student's t).
+
+    Sees noise of a step that is that of the step before, of another row of the batch.
+    """
+    axes, size = (1, 2, 3), float(np.linalg.norm(first) * np.linalg.norm(second))
+    spectrum = (np.fft.rfftn(first, axes=axes).conj() * np.fft.rfftn(second, axes=axes)).sum(0)
+    products = np.fft.irfftn(spectrum, s=first.shape[1:], axes=(0, 1, 2)).ravel()
+    return _of_products(products / size, first.size) if size else 0.0
+
+
+def _of_products(r: np.ndarray, n: int) -> float:
+    """The p-value of these products of unit vectors with n components, as many as there are."""
+    largest = float(np.abs(r).max())
+    if largest >= 1 - 1e-12:
         return 0.0
-    pairs = len(unit) * (len(unit) - 1) // 2
-    return float(min(1.0, pairs * 2 * stdtr(n - 1, -r * ((n - 1) / (1 - r * r)) ** 0.5)))
+    return float(min(1.0, r.size * 2 * stdtr(n - 1, -largest * ((n - 1) / (1 - largest**2)) ** 0.5)))
 
 
 def common_part(vectors: np.ndarray) -> float:

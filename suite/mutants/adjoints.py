@@ -138,6 +138,24 @@ def _times_added_up(make_grid: Any) -> Any:
     return changed
 
 
+def _as_in_a_whole_step(right: Any) -> Any:
+    def changed(self: Any, t: float, eps: float) -> tuple[int, float]:
+        k, w = right(self, t, eps)
+        return k, w if w == 1 else (t - self.time(k - 1)) / self.dt
+
+    return changed
+
+
+def _single_precision_times(times: Any) -> Any:
+    def changed(self: Any, indices: Any) -> Iterator[Any]:
+        dt, t0 = np.float32(self.grid.dt), np.float32(self.grid.t0)
+        for k, t in zip(indices, times(self, indices), strict=True):
+            added = np.add.accumulate(np.append(t0, np.full(k, dt)))[-1]
+            yield t if k == self.grid.steps else 0 * t + float(added)
+
+    return changed
+
+
 def _mutant(about: str, effect: str, changes: Changes, *checks: str, after: str = "") -> Mutant:
     make = patched("sdegrad_torch", changes)
     return Mutant(about=about, effect=effect, after=after, base="sdegrad_torch", checks=checks, make=make)
@@ -282,6 +300,18 @@ MUTANTS: dict[str, Mutant] = {
             )
         },
         "output",
+    ),
+    "output: of a whole step in the last one": _mutant(
+        "outputs in a last step that is cut short are weighted as in a whole one",
+        "half of the way, in one step",
+        {"sdegrad.grid:Grid._output": _as_in_a_whole_step},
+        "output",
+    ),
+    "times: added up in single precision": _mutant(
+        "the fields are evaluated at times that are sums of steps in single precision",
+        "1e-7 of a time",
+        {f"{_FIXED}:Steps.times": _single_precision_times},
+        "agreement",
     ),
     "logqp: 2 % too large": _mutant(
         "the log-ratio is 2 % too large", "2 %", {"sdegrad.torch.prepare:split_log_ratio": _two_per_cent_more}, "logqp"

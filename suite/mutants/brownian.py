@@ -47,6 +47,13 @@ def _correlated(cells, block, index):  # noqa: ARG001
     return block
 
 
+def _of_the_row_before(cells, block, index):  # noqa: ARG001
+    if block.W.ndim > 2:
+        odd = block.W[1::2]
+        odd[:, 1:] = block.W[::2][: len(odd), :-1]
+    return block
+
+
 def _negated_when_drawn_again(cells, block, index):
     seen = cells.__dict__.setdefault("seen", set())
     if index in seen:
@@ -231,6 +238,12 @@ MUTANTS: dict[str, Mutant] = {
         "from the ninth block on",
         ("law", "consumed"),
         {"sdegrad.torch.brownian.cells:numbered": lambda right: lambda seed, index: right(seed, index % 8)},
+    ),
+    "noise of the row before": _torch(
+        "each row has in every second cell what the row before it had in the cell before",
+        "half of the cells; no row by itself",
+        ("consumed",),
+        _drawn(_of_the_row_before),
     ),
     "bridge mean off": _torch(
         "the mean of a part of an interval is 1.02 times what it is given the whole",

@@ -240,6 +240,26 @@ MUTANTS: dict[str, Mutant] = {
         {"sdegrad.grid:Grid.step": lambda _: lambda grid, k: grid.dt},
         AGREEMENT,
     ),
+    "grid: a last step 1 % short": _mutant(
+        "a last step that is cut short is 1 % shorter than it should be",
+        "1 % of one step",
+        {
+            "sdegrad.grid:Grid.step": lambda step: (
+                lambda grid, k: step(grid, k) * (0.99 if step(grid, k) < 0.99 * grid.dt else 1)
+            )
+        },
+        AGREEMENT,
+    ),
+    "adaptive: error of one entry": _mutant(
+        "the error of a step is that of its first component alone",
+        "no control of the error of all others",
+        {
+            "sdegrad.torch.stepping.adaptive:_error": lambda error: (
+                lambda whole, halves, tolerances: error(whole[..., :1], halves[..., :1], tolerances)
+            )
+        },
+        ("adaptive",),
+    ),
     "products: transposed": _mutant(
         "the matrix of general noise is transposed",
         "another SDE",

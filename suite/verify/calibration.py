@@ -48,7 +48,8 @@ class Work(NamedTuple):
 
 
 def works(present: Sequence[str], checks: Sequence[str], seed: int, seeds: int) -> Iterator[Work]:
-    """All measurements that have controls or are statistical claims of ours, with each seed; and each mutant, once."""
+    """All measurements that have controls or are statistical claims of ours, with each seed; and each mutant, once, if
+    all the checks are chosen that are to catch it between them."""
     chosen = [check for check in CHECKS if not checks or check in checks]
     for name in present:
         claims = [claim for claim in _default(name, chosen) if claim.control or (claim.statistical and name in OURS)]
@@ -58,7 +59,7 @@ def works(present: Sequence[str], checks: Sequence[str], seed: int, seeds: int) 
                 of_group = [claim for _, claim in group]
                 yield Work(f"{name}: {of_group[0].subject}: {of_group[0].claim}", of_group, seed + STRIDE * k)
     for name, mutant in mutants.MUTANTS.items():
-        if mutant.base in present and set(mutant.checks) & set(chosen):
+        if mutant.base in present and set(mutant.checks) <= set(chosen):
             yield Work(f"mutant: {name}", held_to(name, chosen), seed)
 
 
@@ -100,7 +101,13 @@ def _caught(work: Work, effort: Effort) -> Row:
         if found["verdict"] == "fails":
             row = _row(work, claim, found) | {"caught_by": f"{claim.check}: {claim.subject}: {claim.claim}"}
             return row | {"kind": "mutant", "seconds": f"{seconds:.1f}"}
-    return {"work": work.name, "implementation": name, "seed": str(work.seed), "kind": "mutant", "verdict": "missed"}
+    row = {
+        "work": work.name,
+        "implementation": name,
+        "seed": str(work.seed),
+        "subject": f"by {len(work.claims)} claims",
+    }
+    return row | {"kind": "mutant", "verdict": "missed", "seconds": f"{seconds:.1f}"}
 
 
 def calibrate(file: Path, todo: Sequence[Work], effort: Effort, jobs: int) -> list[Row]:

@@ -2,7 +2,7 @@
 
 from suite.verify import programs
 from suite.verify.claims import Claim
-from suite.verify.consumed import CLIPPED, DT, END, FIRST, ROUNDING, SAME, STIFF, TOLERANCE
+from suite.verify.consumed import ADDITIONS, CLIPPED, DT, END, FIRST, SAME, STEPS, STIFF, TOLERANCE
 
 _NOISE = programs.Fields("0 * y", "1 + 0 * y")
 _DRIFT = "xp.stack([0 * y[..., 0], y[..., 0], p[0] * (xp.sin(10 * (y[..., 0] + y[..., 1])) - y[..., 2])], -1)"
@@ -48,7 +48,7 @@ white = np.stack([X, (I - X / 2) * 12**0.5])
 easy, hard = (solve(np.zeros((4096, 3)), [stiff], {first}, tolerance={tolerance})[0][-1] for stiff in (0.0, {stiff}))
 apart = np.abs(easy - hard)[:, :2].max()
 print("the noise at the end of other steps is another by", apart)
-sys.exit(bool(apart > {rounding}))
+sys.exit(bool(apart > {additions} * 2.0**-52 * np.abs(easy)[:, :2].max()))  # of rounding, of two solves
 """,
 }
 
@@ -57,7 +57,7 @@ def script(claim: Claim) -> str | None:
     """A program whose solution is the noise that was consumed."""
     what, torch = claim.case["what"], claim.implementation == "torchsde"
     blanks = {"ts": CLIPPED[:-1], "dt": DT, "first": FIRST, "stiff": STIFF}
-    blanks |= {"tolerance": TOLERANCE, "rounding": ROUNDING, "method": "srk" if torch else "shark"}
+    blanks |= {"tolerance": TOLERANCE, "additions": STEPS * ADDITIONS, "method": "srk" if torch else "shark"}
     if what == "Levy areas":
         return programs.program(claim, claim.claim, _ITERATED, _SCRIPTS[what], tree="dt=dt")
     if what == "increments":

@@ -167,5 +167,5 @@ sys.exit(bool(order < {expected:g} - 0.15))  # 0.05 for finite steps, 0.1 for ch
 def script(claim: Claim) -> str | None:
     """A program that fits the order to what the gradient changes by as the step is halved, on the same paths."""
     fields = programs.KINDS["diagonal" if claim.case["problem"] == "gbm" else "additive"]
-    blanks = {"samples": SAMPLES // 2, "dts": DTS, "expected": claim.expected}
+    blanks = {"samples": SAMPLES // 8, "dts": DTS, "expected": claim.expected}
     return programs.program(claim, claim.claim, fields, _SCRIPT, **blanks)

@@ -72,11 +72,21 @@ def test_a_mutant_is_caught_by_the_first_claim_that_fails_and_cells_are_kept(mon
     assert "caught by law: second" in capsys.readouterr().out
 
 
+def test_a_mutant_that_is_missed_is_said(monkeypatch, tmp_path, capsys):
+    claim = Claim(kind="theory", check="law", implementation="variance off", subject="x", claim="c", source="s")
+    monkeypatch.setitem(checks.CHECKS, "law", checks.Check(lambda name: [], lambda c, e: likely(e.level, 0.5, 10)))
+    rows = calibration.calibrate(tmp_path / "c.csv", [Work("mutant: variance off", [claim], 1)], EFFORT, 1)
+    assert calibration.summary(rows)[-1] == "missed or misjudged: variance off: by 1 claims"
+    assert "misjudged" in capsys.readouterr().out
+
+
 def test_works_are_the_controls_and_what_is_true_with_every_seed():
     works = list(calibration.works(compared(), ["increments", "consumed"], 3, 2))
     assert {work.seed for work in works} == {3, 3 + calibration.STRIDE}
     of_mutants = [work for work in works if work.name.startswith("mutant: ")]
     assert {work.claims[0].implementation for work in of_mutants} >= {"a step late", "no noise beyond the end"}
+    assert "redrawn after rejection" in {c.implementation for work in of_mutants for c in work.claims}
+    assert "last cell not clipped" not in {c.implementation for work in of_mutants for c in work.claims}  # law sees it
     assert all(not c.control and c.check in ("increments", "consumed") for work in of_mutants for c in work.claims)
     rest = [c for work in works if work not in of_mutants for c in work.claims]
     assert all(c.control or (c.statistical and c.implementation.startswith("sdegrad")) for c in rest)

@@ -47,6 +47,25 @@ def test_p_values_are_those_of_the_samples():
         assert stats.kstest(p, "uniform").pvalue > LEVEL / len(found), name
 
 
+@pytest.mark.parametrize("by", [(0, 1, 0), (0, 0, 3), (0, 1, 1), (1, 0, 2), (2, 3, 0)])
+@pytest.mark.parametrize("axis", [1, 2, 3])
+def test_noise_used_again_at_an_offset_is_rejected(axis, by):
+    """Every second query, row or entry is that before it, moved over the others."""
+    x = np.random.default_rng(3).standard_normal((1, 8, 16, 32))
+    odd, even = (tuple([slice(None)] * axis + [slice(start, None, 2)]) for start in (1, 0))
+    again = x.copy()
+    again[odd] = np.roll(x[even], by, (1, 2, 3))
+    assert min(laws.tests(x).values()) > LEVEL / 15
+    assert laws.together(laws.tests(again)) < run.ALPHA / 200
+
+
+def test_offsets_are_seen_by_chance_as_rarely_as_they_say():
+    """800 small samples: no more than 5 %, by five standard deviations of a proportion."""
+    rng = np.random.default_rng(4)
+    p = [laws.offset(*rng.standard_normal((2, 2, 3, 4, 5))) for _ in range(800)]
+    assert 0.02 < np.mean(np.array(p) < 0.05) < 0.05 + 5 * (0.05 * 0.95 / 800) ** 0.5
+
+
 @pytest.mark.parametrize("name", DEFECTS)
 def test_defects_are_rejected(name):
     """In half the size and at the level of a whole run: 3 seeds, all of them."""

@@ -21,7 +21,7 @@ from suite.verify.intervals import SITUATIONS
 EFFORT = Effort(1e-6, 7)
 MODULES = {"law": brownian, "levy area": areas, "increments": increments, "consumed": consumed}
 MODULES["determinism"] = determinism
-COMPARISONS = 12 * 15  # tests, and vectors of each
+COMPARISONS = 15 * 15  # tests, and vectors of each
 
 
 @pytest.fixture(autouse=True)
@@ -72,6 +72,8 @@ def test_the_smallest_controls_are_seen():
     pairs = 14 * 13 / 2
     assert laws.power_of_correlation(of_a_query, 0.02, run.ALPHA / 1000 / 12 / pairs) > 0.99
     assert laws.power_of_variance(15 * 128 * 512, 1.01**2, level) > 0.99  # of consumed increments
+    # Levy areas, 5 % larger: their squares have twice their mean as standard deviation, by the kurtosis 5 of 1 / cosh
+    assert laws.power_of_mean(consumed.AREA_PATHS, (1 - 1.05**-2) / 2, level) > 0.99
 
 
 @pytest.mark.parametrize("situation", SITUATIONS)
@@ -135,17 +137,19 @@ def test_chen_joins_areas():
     assert joined.A[0, 1] == -joined.A[1, 0] == (1 * -1 - 2 * 3) / 2
 
 
-def test_rejections_happen():
+@pytest.mark.parametrize("tolerance", [consumed.TOLERANCE, consumed.TOLERANCE / 10])
+def test_rejections_happen_and_steps_are_as_many_as_the_bound_of_rounding_allows(tolerance):
     """Otherwise the noise of adaptive steps would prove nothing: more trials than accepted steps."""
     problem = consumed.noise_and_integral(consumed.STIFF)
     y0 = torch.zeros(16, problem.y0.shape[1], dtype=torch.float64)
     size, areas = (16, consumed.NOISE), {"levy_area_approximation": "space-time"}
     bm = BrownianInterval(0.0, 1.0, size, torch.float64, entropy=1, **areas)
-    tolerances = {"rtol": consumed.TOLERANCE, "atol": consumed.TOLERANCE}
+    tolerances = {"rtol": tolerance, "atol": tolerance}
     solve = {"method": "shark", "dt": consumed.FIRST, "adaptive": True, "return_stats": True}
     sde, ts = ProblemSDE(problem, torch.float64, "cpu"), torch.tensor([0.0, 1.0], dtype=torch.float64)
     stats = sdeint(sde, y0, ts, bm=bm, **solve, **tolerances)[-1]
     assert stats.num_rejected >= 5
+    assert stats.num_steps <= consumed.STEPS
 
 
 def test_a_library_known_to_this_process_alone_is_unsupported():

@@ -118,3 +118,23 @@ def test_a_program_tells_right_from_wrong(scripts, found, code):
     changed = text.replace("lambda t, y, p: -0.3 * y", f"lambda t, y, p: {found}-0.3 * y")
     assert (changed == text) == (code == 0)
     assert subprocess.run([sys.executable, "-c", changed], capture_output=True, timeout=120).returncode == code
+
+
+# check, subject, words of the claim, what is changed in the program, exit code
+TOLD = [
+    ("weak", "sra1, ito, additive noise", "weak", {"SRA1": "Euler"}, 1),
+    ("adaptive", "heun, stratonovich, adaptive steps", "its steps", {"xp.stack([1 ": "xp.stack([1.2 "}, 1),
+    ("stability", "heun, a linear equation", "has the mean square", {"0.4 * y": "0.42 * y"}, 1),
+    ("gradient order", "milstein, gbm, backprop", "the", {"ItoMilstein": "Euler", ", 0.015625, 0.0078125": ""}, 1),
+]
+
+
+@pytest.mark.parametrize(("check", "subject", "words", "changes", "code"), TOLD)
+def test_a_program_of_diffrax_tells_right_from_wrong(scripts, check, subject, words, changes, code):
+    known = scripts[check, "diffrax"]
+    text = next(text for c, text in known if c.subject == subject and c.claim.startswith(words))
+    for right, wrong in changes.items():
+        assert right in text
+        text = text.replace(right, wrong)
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (code, "")
