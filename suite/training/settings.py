@@ -29,7 +29,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
 @dataclass(frozen=True)
 class Settings:
     """times: of the data, 0, 1, 2, ...; samples: paths of each measure; evaluations: how often it is measured;
-    interval: steps from one checkpoint to the next. The generator is averaged over the last half of the steps.
+    interval: steps from one checkpoint to the next.
     """
 
     steps: int = 600
@@ -53,6 +53,11 @@ class Settings:
                 raise SettingsError(f"{field.name} must be between 0 and 1, got {value!r}.")
         if self.evaluations > self.steps:
             raise SettingsError(f"evaluations={self.evaluations} is more than steps={self.steps}; make it less.")
+
+    def is_due(self, step: int) -> bool:
+        """Whether to measure after this step; after the last one it is done anyway."""
+        now, before = (k * self.evaluations // self.steps for k in (step, step - 1))
+        return now > before and step < self.steps
 
 
 PRESETS: Mapping[str, Settings] = {

@@ -1,0 +1,56 @@
+"""What a training asks of an SDE-GAN, whatever library solves it; and what all of them start from."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+
+PENALTY = 10.0  # weight of (|gradient| - 1)^2, as of Gulrajani et al. (2017), arXiv 1704.00028
+BETA, EPSILON = 0.9, 1e-8  # of Adam without momentum
+_RECENT = 3.0  # the last quarter of the steps has 68 % of the weight
+
+
+class Model(Protocol):
+    """Generator and discriminator, their optimizers, and the average of the generator's weights.
+
+    Random numbers of a call come from its seed alone, so that training goes on from a checkpoint as if never stopped.
+    """
+
+    preparation: float  # seconds it took to compile a step; 0 where nothing is compiled
+
+    def step(self, real: np.ndarray, seed: int) -> tuple[float, Mapping[str, float]]:
+        """Train both on real paths [times, batch, 1]. Returns (the score of generated minus that of real paths, the
+        norm of the gradient of each part)."""
+        ...
+
+    def generated(self, paths: int, seed: int) -> np.ndarray:
+        """Paths of the averaged generator, [times, paths, 1]."""
+        ...
+
+    def evaluations(self, real: np.ndarray, seed: int) -> int:
+        """How often a step evaluates the vector fields of both, backward passes included. Trains nothing."""
+        ...
+
+    def memory(self, real: np.ndarray, seed: int) -> int:
+        """Peak bytes of the gradients of a step; in JAX those that XLA has planned for all of the step."""
+        ...
+
+    def state(self) -> bytes: ...
+
+    def load(self, state: bytes) -> None: ...
+
+
+def weight(steps: int) -> float:
+    """Of the weights after `steps` steps in their average, which forgets the first: in proportion to steps^3."""
+    return (_RECENT + 1) / (_RECENT + steps)
+
+
+def initial_weights(shapes: Sequence[tuple[int, int]], seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(matrix, bias) of linear layers [outputs, inputs], uniform up to 1 / sqrt(inputs), as both frameworks draw them,
+    but the same in both."""
+    rng = np.random.default_rng(seed)
+    ends = [inputs**-0.5 for _, inputs in shapes]
+    return [
+        (rng.uniform(-a, a, shape).astype(np.float32), rng.uniform(-a, a, shape[0]).astype(np.float32))
+        for a, shape in zip(ends, shapes, strict=True)
+    ]
