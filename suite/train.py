@@ -67,8 +67,11 @@ def _train_all(options: argparse.Namespace, settings: Settings) -> int:
     repair(path)
     known = results.read(path) if path.exists() and path.stat().st_size else []
     where, failed = context(cores()), False
+    libraries = _present(options.implementation or LIBRARIES)
     for seed in range(options.seeds):
-        for name, library in product(options.experiment or EXPERIMENTS, _present(options.implementation or LIBRARIES)):
+        for name, library in product(EXPERIMENTS, libraries):
+            if name not in (options.experiment or LIBRARIES[library].experiments):
+                continue
             training = Training(name, settings, seed, options.out / "train" / where.run, library)
             try:
                 for found in train(training, print):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from suite.harness import part
-from suite.training.model import BETA, EPSILON, PENALTY, initial_weights, weight
+from suite.training.model import BETA, EPSILON, PENALTY, initial_weights, slowed, weight
 from suite.training.settings import Experiment, Settings
 
 State = Any  # (generator, discriminator, average of the generator, Adam's squares of both, steps taken)
@@ -88,9 +88,9 @@ class Programs:
 
         value, slopes = self.gradients(state, real, key)
         *models, average, squares, steps = state
-        steps = steps + 1
+        slow, steps = slowed(steps, self.settings.steps), steps + 1
         squares = jax.tree.map(lambda v, g: BETA * v + (1 - BETA) * g**2, squares, slopes)
-        rates = -self.settings.descent, self.settings.ascent
+        rates = -self.settings.descent * slow, self.settings.ascent * slow
 
         unbiased = 1 - BETA**steps
 

@@ -1,6 +1,6 @@
 """Who trains: each library's solver and adjoint in place of sdegrad's, with the same networks, weights and data."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from suite.harness import solvers
 from suite.training.jax_gan import JaxGAN
 from suite.training.model import Model
-from suite.training.settings import Experiment, Settings
+from suite.training.settings import EXPERIMENTS, Experiment, Settings
 from suite.training.torch_gan import TorchGAN
 
 
@@ -90,11 +90,12 @@ def diffrax_motion(paths: int, noise: int, t1: float, key: Any) -> Any:
 
 @dataclass(frozen=True)
 class Library:
-    """make: a model of an experiment. adjoints: those of an experiment that are others here. package: whose version
-    is told; framework: by its package."""
+    """make: a model of an experiment. adjoints: those of an experiment that are others here. experiments: which it
+    trains by where none is named."""
 
     make: Callable[..., Model]
     adjoints: Mapping[str, str] = field(default_factory=dict)
+    experiments: Sequence[str] = tuple(EXPERIMENTS)
 
     def experiment(self, of: Experiment) -> Experiment:
         """The experiment with the adjoint that this library has for it."""
@@ -104,12 +105,14 @@ class Library:
         return self.make(self.experiment(of), settings, seed)
 
 
+OF_PAPER = ("midpoint-penalty", "midpoint-clipping", "reversible-clipping")
 LIBRARIES: Mapping[str, Library] = {
     "sdegrad_torch": Library(TorchGAN),
-    "torchsde": Library(partial(TorchGAN, solve=torchsde_solve)),
+    "torchsde": Library(partial(TorchGAN, solve=torchsde_solve), experiments=OF_PAPER),
     "sdegrad_jax": Library(JaxGAN),
     "diffrax": Library(
         partial(JaxGAN, solve=diffrax_solve, motion=diffrax_motion),
-        {"backsolve": "checkpoint", "reversible": "checkpoint"},
+        adjoints={"backsolve": "checkpoint", "reversible": "checkpoint"},
+        experiments=OF_PAPER,
     ),
 }

@@ -40,6 +40,11 @@ class Model(Protocol):
     def load(self, state: bytes) -> None: ...
 
 
+def slowed(steps: int, of: int) -> float:
+    """The factor of the learning rates after `steps` of all steps: it falls to zero in a line."""
+    return 1 - steps / of
+
+
 def weight(steps: int) -> float:
     """Of the weights after `steps` steps in their average, which forgets the first: in proportion to steps^3."""
     return (_RECENT + 1) / (_RECENT + steps)

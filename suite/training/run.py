@@ -110,24 +110,26 @@ def step(training: Training, model: Model, progress: Progress) -> tuple[float, M
     return found
 
 
-def distances(training: Training, ys: np.ndarray) -> Iterator[tuple[str, float]]:
-    """How far paths are from the law of the data, and from real paths."""
-    real = training.real(_COMPARED, training.settings.samples)
+def nearness(training: Training, ys: np.ndarray, *, whole: bool) -> Iterator[tuple[str, float]]:
+    """How far the marginals of paths are from those of the data; if whole, how far their signatures from real ones."""
     yield "marginal_distance", marginal_distance(training.ts, ys, DATA.cdf)
-    yield "signature_distance", signature_distance(training.ts, ys, real)
+    if whole:  # takes a third of a second
+        real = training.real(_COMPARED, training.settings.samples)
+        yield "signature_distance", signature_distance(training.ts, ys, real)
 
 
 def floor(training: Training) -> Iterator[dict[str, Any]]:
     """The distances of real paths: not zero, as their number is finite."""
-    for name, value in distances(training, training.real(_FLOOR, training.settings.samples)):
+    for name, value in nearness(training, training.real(_FLOOR, training.settings.samples), whole=True):
         yield {"steps": 0, "measure": name, "value": value, "real": True}
 
 
 def measured(training: Training, model: Model, progress: Progress) -> Iterator[dict[str, Any]]:
     """The distances of generated paths, and how long it took to get there, once there were steps."""
-    found = model.generated(training.settings.samples, training.draw(_GENERATED))
+    ys = model.generated(training.settings.samples, training.draw(_GENERATED))
     time_taken = [("training_time", progress.seconds)] if progress.steps else []
-    for name, value in (*distances(training, found), *time_taken):
+    whole = progress.steps in (0, training.settings.steps)
+    for name, value in (*nearness(training, ys, whole=whole), *time_taken):
         yield {"steps": progress.steps, "measure": name, "value": value}
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from suite.harness import part
 from suite.measuring import peak_memory
-from suite.training.model import BETA, EPSILON, PENALTY, initial_weights, weight
+from suite.training.model import BETA, EPSILON, PENALTY, initial_weights, slowed, weight
 from suite.training.settings import Experiment, Settings
 
 
@@ -54,8 +54,9 @@ class TorchGAN:
     def step(self, real: np.ndarray, seed: int) -> tuple[float, Mapping[str, float]]:
         loss = self._gradients(real, seed)
         norms = self._norms()
-        self.descent.step()
-        self.ascent.step()
+        for rule, rate in ((self.descent, self.settings.descent), (self.ascent, self.settings.ascent)):
+            rule.param_groups[0]["lr"] = rate * slowed(int(self.averaged.n_averaged), self.settings.steps)
+            rule.step()
         if not self.experiment.penalty:
             self.parts.clip_weights(self.discriminator)
         self.averaged.update_parameters(self.generator)
