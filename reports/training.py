@@ -2,7 +2,7 @@
 
     python -m reports.training reports/out/train.csv
 
-The rows are those of `nox -s train`; the figure is put beside the file.
+The rows are those of `nox -s train`; the figures are put beside the file.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import seaborn.objects as so
 
-from reports import labels, plotting, readers, ticks
+from reports import labels, marginals, plotting, readers, ticks
 from reports.data import Frame, groups, implementations, measured, tidy
 from reports.plotting import Plot
 from reports.tables import Cell, Table
@@ -226,18 +226,22 @@ def _seen(frame: Frame) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0: the tables are printed, the figure written; 2: the results cannot be used, nothing was written."""
+    """0: the tables are printed, the figures written; 2: the results cannot be used, nothing was written."""
     parser = argparse.ArgumentParser(prog="python -m reports.training", description=__doc__)
     parser.add_argument("results", type=Path)
     path = parser.parse_args(arguments).results
     try:
         frame = load(path)
-        texts, drawn = [table(frame).text(), paper(frame).text()], figure(frame).png()
+        texts, drawn = [table(frame).text(), paper(frame).text()], {path.with_suffix(".png"): figure(frame).png()}
+        kept = path.with_name(marginals.NAME)
+        if kept.exists():
+            drawn[kept.with_suffix(".png")] = marginals.figure(marginals.load(kept), frame).png()
     except results.ResultsError as error:
         labels.say(f"error: {error}", sys.stderr)
         return 2
-    path.with_suffix(".png").write_bytes(drawn)
-    labels.say("\n\n".join([*texts, f"figure: {path.with_suffix('.png')}"]))
+    for file, picture in drawn.items():
+        file.write_bytes(picture)
+    labels.say("\n\n".join([*texts, *(f"figure: {file}" for file in drawn)]))
     return 0
 
 

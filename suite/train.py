@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from suite.journal import append, repair
 from suite.provenance import ROOT, Context, context, cores
 from suite.results import Row
 from suite.store import locked
-from suite.training import REAL
+from suite.training import REAL, marginals
 from suite.training.libraries import LIBRARIES
 from suite.training.run import Training, TrainingError, train
 from suite.training.settings import EXPERIMENTS, PRESETS, Settings, SettingsError, changed
@@ -73,8 +74,10 @@ def _train_all(options: argparse.Namespace, settings: Settings) -> int:
             if name not in (options.experiment or LIBRARIES[library].experiments):
                 continue
             training = Training(name, settings, seed, options.out / "train" / where.run, library)
+            names = where.run, _problem(name), library, seed
+            keep = partial(marginals.keep, path.with_name("marginals.csv"), names, training.ts)
             try:
-                for found in train(training, print):
+                for found in train(training, print, keep):
                     rows = [_row(training, where, **found)]
                     append(path, results.text(rows, header=not known))
                     known += rows
@@ -96,6 +99,10 @@ def _present(names: Iterable[str]) -> list[str]:
     return [name for name, reason in missing.items() if not reason]
 
 
+def _problem(experiment: str) -> str:
+    return f"ou {experiment}"
+
+
 def _row(training: Training, where: Context, measure: str, value: float, steps: int, real: bool = False) -> Row:
     settings, implementation = training.settings, load(training.library)
     experiment = LIBRARIES[training.library].experiment(EXPERIMENTS[training.experiment])
@@ -108,7 +115,7 @@ def _row(training: Training, where: Context, measure: str, value: float, steps: 
         implementation=REAL if real else training.library,
         version=version,
         framework=framework,
-        problem=f"ou {training.experiment}",
+        problem=_problem(training.experiment),
         method=experiment.method,
         adjoint=experiment.adjoint,
         noise_source="own",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from reports import claims as verified
-from reports import figures, history, labels, long_times, power, tables, training, verification
+from reports import figures, history, labels, long_times, marginals, power, tables, training, verification
 from reports.data import Frame
 from reports.site.content import Part, Section, Site
 from reports.tables import Table
@@ -107,8 +107,10 @@ def trained(site: Site) -> Iterator[Section]:
         yield Section("Training", ["There are no trainings beside these results; nox -s train makes them."])
         return
     place = labels.place(rows)
-    curve = site.picture("training", training.figure(rows))
-    yield Section("SDE-GANs", place=place, table=training.table(rows).html(), pictures=[curve])
+    pictures = [site.picture("training", training.figure(rows))]
+    if site.source.marginals is not None:
+        pictures.append(site.picture("marginals", marginals.figure(site.source.marginals, rows)))
+    yield Section("SDE-GANs", place=place, table=training.table(rows).html(), pictures=pictures)
     yield Section("As the paper's table has it", place=place, table=training.paper(rows).html(), looks="")
 
 

@@ -43,14 +43,18 @@ class Programs:
         sizes = {"hidden": settings.hidden, "width": settings.width, "key": key}
         models = parts.Generator(1, noise=settings.noise, **sizes), parts.Discriminator(1, **sizes)
 
-        def layers(tree: Any) -> list[Any]:
-            found = jax.tree.leaves(tree, is_leaf=lambda x: isinstance(x, eqx.nn.Linear))
-            return [x for x in found if isinstance(x, eqx.nn.Linear)]
+        def layers(models: Any) -> list[tuple[str, Any]]:
+            def is_linear(x: Any) -> bool:
+                return isinstance(x, eqx.nn.Linear)
 
-        def arrays(tree: Any) -> list[Any]:
-            return [array for layer in layers(tree) for array in (layer.weight, layer.bias)]
+            found, _ = jax.tree.flatten_with_path(models, is_leaf=is_linear)
+            names = "generator", "discriminator"
+            return [(f"{names[at[0].idx]}.{at[1].name}", layer) for at, layer in found if is_linear(layer)]
 
-        filled = initial_weights([layer.weight.shape for layer in layers(models)], seed)
+        def arrays(models: Any) -> list[Any]:
+            return [array for _, layer in layers(models) for array in (layer.weight, layer.bias)]
+
+        filled = initial_weights([(name, layer.weight.shape) for name, layer in layers(models)], seed)
         generator, discriminator = eqx.tree_at(arrays, models, [jnp.asarray(x) for pair in filled for x in pair])
         if not self.experiment.penalty:
             discriminator = parts.clip_weights(discriminator)

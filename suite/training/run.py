@@ -60,6 +60,10 @@ class Training:
         rng = np.random.default_rng(self.draw(purpose, step))
         return DATA.sample(rng, self.ts, paths).astype(np.float32)
 
+    def generated(self, model: Model) -> np.ndarray:
+        """Paths of the model that are measured, the same ones at each call."""
+        return model.generated(self.settings.samples, self.draw(_GENERATED))
+
 
 @dataclass
 class Progress:
@@ -70,9 +74,12 @@ class Progress:
     durations: deque[float]
 
 
-def train(training: Training, say: Callable[[str], None]) -> Iterator[dict[str, Any]]:
+def train(
+    training: Training, say: Callable[[str], None], keep: Callable[[np.ndarray], None] = lambda _: None
+) -> Iterator[dict[str, Any]]:
     """Yields measures, {"steps", "measure", "value"}: of the start, on the way, `evaluations` in all, and of the end.
 
+    say: is told the progress. keep: is given the paths [times, paths, 1] that are generated at the end.
     TrainingError for a loss that is not finite, or a checkpoint of another configuration.
     """
     settings, gradients = training.settings, deque(maxlen=KEPT)
@@ -94,6 +101,7 @@ def train(training: Training, say: Callable[[str], None]) -> Iterator[dict[str, 
             yield from measured(training, model, progress)
         if progress.steps % settings.interval == 0 or progress.steps == settings.steps:
             save(training, model, progress)
+    keep(training.generated(model))
     yield from measured(training, model, progress)
     yield from costs(training, model, progress)
 
@@ -126,7 +134,7 @@ def floor(training: Training) -> Iterator[dict[str, Any]]:
 
 def measured(training: Training, model: Model, progress: Progress) -> Iterator[dict[str, Any]]:
     """The distances of generated paths, and how long it took to get there, once there were steps."""
-    ys = model.generated(training.settings.samples, training.draw(_GENERATED))
+    ys = training.generated(model)
     time_taken = [("training_time", progress.seconds)] if progress.steps else []
     whole = progress.steps in (0, training.settings.steps)
     for name, value in (*nearness(training, ys, whole=whole), *time_taken):

@@ -43,11 +43,16 @@ class TorchGAN:
         self.ascent = torch.optim.Adam(self.discriminator.parameters(), lr=settings.ascent, maximize=True, **adam)
 
     def _fill(self, seed: int) -> None:
-        modules = [m for model in (self.generator, self.discriminator) for m in model.modules()]
-        layers = [m for m in modules if isinstance(m, self.torch.nn.Linear)]
-        filled = initial_weights([(m.out_features, m.in_features) for m in layers], seed)
+        named = [
+            (f"{whose}.{name}", layer)
+            for whose in ("generator", "discriminator")
+            for name, child in getattr(self, whose).named_children()
+            for layer in child.modules()
+            if isinstance(layer, self.torch.nn.Linear)
+        ]
+        filled = initial_weights([(name, layer.weight.shape) for name, layer in named], seed)
         with self.torch.no_grad():
-            for layer, (matrix, bias) in zip(layers, filled, strict=True):
+            for (_, layer), (matrix, bias) in zip(named, filled, strict=True):
                 layer.weight.copy_(self.torch.from_numpy(matrix))
                 layer.bias.copy_(self.torch.from_numpy(bias))
 

@@ -5,10 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from reports import training
+from reports import marginals, training
 from reports.data import tidy
 from suite import results
 from suite.training import REAL
+from suite.training import marginals as kept
+from suite.training.ou import OrnsteinUhlenbeck
 from suite.training.settings import EXPERIMENTS
 from tests.reports.synthetic import row
 
@@ -100,3 +102,26 @@ def test_of_an_older_run_nothing_is_told(tmp_path, capsys):
     results.write(file, list(rows()))
     assert training.main([str(file)]) == 0
     assert file.with_suffix(".png").exists()
+
+
+def test_the_marginals_of_exact_paths_lie_on_the_law(frame, tmp_path):
+    """20000 exact paths: each quantile is where the law has it, to 0.02; a run before the last is not drawn."""
+    ts, file, law = np.arange(4.0), tmp_path / marginals.NAME, OrnsteinUhlenbeck()
+    ys = law.sample(np.random.default_rng(0), ts, 20000)
+    names = ("ou reversible-clipping", "torchsde", 0)
+    kept.keep(file, ("r0", *names), ts, ys + 1)
+    kept.keep(file, ("r1", *names), ts, ys)
+    found = marginals.load(file)
+    assert len(found) == 3 * len(kept.PROBABILITIES)
+    for t, rows in found.groupby("t"):
+        np.testing.assert_allclose(law.cdf(t, rows["value"].to_numpy()), rows["probability"], atol=0.02)
+    drawn = marginals.figure(found, frame).figure
+    assert [axes.get_title() for axes in drawn.axes] == [f"reversible-clipping, t = {t}" for t in (1, 2, 3)]
+
+
+def test_a_file_of_marginals_that_is_damaged_is_refused(tmp_path):
+    file = tmp_path / marginals.NAME
+    kept.keep(file, ("r0", "ou x", "torchsde", 0), np.arange(4.0), np.zeros((4, 100, 1)))
+    file.write_text(file.read_text().replace("0.02", "few"))
+    with pytest.raises(results.ResultsError, match="few is no number, expected one in seed, t, probability, value"):
+        marginals.load(file)

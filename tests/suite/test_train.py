@@ -50,6 +50,7 @@ def test_every_experiment_trains_and_is_measured(tmp_path, capfd):
     assert "real paths" in printed
     assert "reversible-clipping, torchsde" in printed
     assert (tmp_path / "train.png").exists()
+    assert (tmp_path / "marginals.png").exists()
 
 
 @pytest.mark.parametrize(
