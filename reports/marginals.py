@@ -1,5 +1,6 @@
 """The marginals of trained SDE-GANs beside the exact law, drawn from the quantiles that `nox -s train` keeps."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,18 @@ REMEDY = "delete it and run `nox -s train` again"
 def load(file: Path) -> Frame:
     """The quantiles of the last run, of the first seed. ResultsError for a file of another form."""
     frame: Any = pd.DataFrame(checks.table(file, COLUMNS, REMEDY))
-    try:
-        frame = frame.assign(**{column: frame[column].map(checks.number) for column in NUMBERS})
-    except ValueError as error:
-        raise ResultsError(f"{file}: {error} is no number, expected one in {', '.join(NUMBERS)}; {REMEDY}.") from None
+    frame = frame.assign(**{column: list(_numbers(file, column, frame[column])) for column in NUMBERS})
     last = frame[(frame["run"] == frame["run"].iloc[-1]) & (frame["seed"] == frame["seed"].min())]
     return last.drop_duplicates([c for c in COLUMNS if c != "value"], keep="last")
+
+
+def _numbers(file: Path, column: str, cells: Iterable[str]) -> Iterator[float]:
+    for row, cell in enumerate(cells, start=2):
+        try:
+            yield checks.number(cell)
+        except ValueError:
+            place = f"{file}, row {row}, column {column}"
+            raise ResultsError(f"{place}: {cell[:60]!r}, expected a number; {REMEDY}.") from None
 
 
 @plotting.in_style

@@ -121,7 +121,7 @@ class Programs:
 
     def score(self, discriminator: Any, ys: Any, count: Callable[..., Any] | None = None) -> Any:
         how = self._how(count, "diffusion")  # it has no drift
-        return discriminator(np.asarray(self.ts), ys, adjoint=self.experiment.adjoint, **how)
+        return discriminator(np.asarray(self.ts), self.experiment.contrast * ys, adjoint=self.experiment.adjoint, **how)
 
     def _how(self, count: Callable[..., Any] | None, *counted: str) -> dict[str, Any]:
         """How to solve, with those of the vector fields `counted` that are."""

@@ -112,7 +112,7 @@ class TorchGAN:
         return generator(self.ts, paths, dt=1.0, adjoint=adjoint, **self.how)
 
     def _score(self, ys: Any) -> Any:
-        return self.discriminator(self.ts, ys, adjoint=self.experiment.adjoint, **self.how)
+        return self.discriminator(self.ts, self.experiment.contrast * ys, adjoint=self.experiment.adjoint, **self.how)
 
     def _penalty(self, real: Any, fake: Any) -> Any:
         """The mean over paths between real and generated ones of (|gradient of the score| - 1)^2."""
