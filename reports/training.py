@@ -101,7 +101,8 @@ def curves(rows: Frame) -> Frame:
 def table(frame: Frame) -> Table:
     """A row for each experiment and library, and one for real paths."""
     limit = GOOD * floor(frame).value
-    body = [((REAL,), *(_value(floor(frame, m), "1") if m in list(HEADS)[:2] else ("",) for m in HEADS), ("",), ("",))]
+    real = [_value(floor(frame, measure), "1") for measure in (QUALITY, "signature_distance")]
+    body: list[tuple[Cell, ...]] = [((REAL,), *real, *[("",)] * len(HEADS))]
     for work, rows in trainings(frame):
         last = rows[rows["steps"] == rows["steps"].max()]
         cells = [_of_seeds(measured(last, measure)) for measure in HEADS]

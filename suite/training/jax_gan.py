@@ -141,7 +141,8 @@ class Programs:
         import equinox as eqx
 
         begin = time.perf_counter()
-        step = eqx.filter_jit(self.step).lower(*self._arguments(0)).compile()
+        jitted: Any = eqx.filter_jit(self.step)
+        step = jitted.lower(*self._arguments(0)).compile()
         return step, time.perf_counter() - begin
 
     @cached_property

@@ -18,7 +18,10 @@ class Model(Protocol):
     Random numbers of a call come from its seed alone, so that training goes on from a checkpoint as if never stopped.
     """
 
-    preparation: float  # seconds it took to compile a step; 0 where nothing is compiled
+    @property
+    def preparation(self) -> float:
+        """Seconds it took to compile a step; 0 where nothing is compiled."""
+        ...
 
     def step(self, real: np.ndarray, seed: int) -> tuple[float, Mapping[str, float]]:
         """Train both on real paths [times, batch, 1]. Returns (the score of generated minus that of real paths, the

@@ -38,7 +38,7 @@ class Settings:
     interval: steps from one checkpoint to the next.
     """
 
-    steps: int = 300
+    steps: int = 250
     times: int = 16
     batch: int = 256
     hidden: int = 16

@@ -7,6 +7,7 @@ import pytest
 
 from reports import marginals, training
 from reports.data import tidy
+from reports.site import build, guide, source
 from suite import results
 from suite.training import REAL
 from suite.training import marginals as kept
@@ -125,3 +126,22 @@ def test_a_file_of_marginals_that_is_damaged_is_refused(tmp_path):
     file.write_text(file.read_text().replace("0.02", "few"))
     with pytest.raises(results.ResultsError, match=r"row 2, column probability: 'few', expected a number; delete it"):
         marginals.load(file)
+
+
+def test_the_site_has_a_page_of_trainings_and_the_papers_ratio(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        guide, "reference", lambda folder: (folder / "index.html").write_text("") if folder.mkdir() else 0
+    )
+    file = tmp_path / "results.csv"
+    results.write(file, [row("sdegrad_torch", "solve_time", 0.1, steps=10)])
+    results.write(tmp_path / "train.csv", list(rows()))
+    kept.keep(
+        tmp_path / marginals.NAME, ("r1", "ou midpoint-penalty", "torchsde", 0), np.arange(4.0), np.zeros((4, 99, 1))
+    )
+    site = build.build(source.read([file]), tmp_path / "site").parent
+    page = (site / "training.html").read_text(encoding="utf-8")
+    assert "reversible-clipping, torchsde" in page
+    assert "MMD (reported)" in page
+    assert {"training.svg", "marginals.svg"} <= {f.name for f in (site / "figures").iterdir()}
+    text = (site / "paper.html").read_text(encoding="utf-8")
+    assert text.count("1.00× to 1.00×, 3 works") == 2  # of each library: both experiments take as long
