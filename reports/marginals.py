@@ -4,10 +4,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import seaborn.objects as so
 
-from reports import checks, labels, plotting
+from reports import checks, plotting
 from reports.data import Frame, implementations
 from reports.plotting import Plot
 from suite.results import ResultsError
@@ -58,8 +59,10 @@ def figure(frame: Frame, trained: Frame) -> Plot:
     law, cells = OrnsteinUhlenbeck(), [(t, e) for t in times for e in experiments]
     for axes, (time, experiment) in zip(panels, cells, strict=True):
         t = float(time.removeprefix("t = "))
-        own = shown[(shown["time"] == time) & (shown["experiment"] == experiment)].sort_values("value")
-        axes.plot(own["value"], law.cdf(t, own["value"].to_numpy()), color="#000000", linewidth=1, linestyle=":")
+        y = np.linspace(*axes.get_xlim(), 200)
+        axes.plot(y, law.cdf(t, y), color="#000000", linewidth=1, linestyle=":")
         axes.set_title(f"{experiment}, {time}")
     work = f"seed {shown['seed'].iloc[0]:.0f}; dotted, black: the exact law"
-    return plotting.finish(drawn, trained, f"{labels.number(len(names))} libraries; dotted is the exact law.", work)
+    return plotting.finish(
+        drawn, trained, f"How much of the paths is below y, of {len(names)} libraries; dotted is the exact law.", work
+    )
