@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from suite.harness import part
-from suite.measuring import peak_memory
+from suite.sweeping import peak_memory
 from suite.training.model import BETA, EPSILON, PENALTY, initial_weights, slowed, weight
 from suite.training.settings import Experiment, Settings
 
