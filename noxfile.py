@@ -107,7 +107,8 @@ def verify(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def train(session: nox.Session) -> None:
-    """Train an SDE-GAN by each experiment, three seeds each; prints how near it comes. `-- --preset tiny`: a look."""
+    """Train an SDE-GAN by each experiment and library, three seeds each; prints how near it comes, and how soon.
+    `-- --preset tiny`: a look."""
     run(session, "suite.train", *session.posargs)
 
 

@@ -23,9 +23,9 @@ from suite.results import MEASURES, Row, row
 __all__ = ["METHODS", "BrownianTask", "Counts", "Run", "Task", "compared", "load", "make_grid", "sum_of_squares"]
 
 
-def training_parts(framework: str) -> Any:
-    """The module `nn` of sdegrad for this framework."""
-    return import_module(f"sdegrad.{framework}.nn")
+def part(name: str) -> Any:
+    """A module of sdegrad by its name there, such as "torch.nn"."""
+    return import_module(f"sdegrad.{name}")
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ MEASURES: Mapping[str, str] = {
     "brownian_time": "s",  # of all queries of an access pattern, on a Brownian motion made for them
     "brownian_time_ratio": "1",
     "training_loss": "1",  # after `steps` steps of training
-    "training_time": "s",  # of all `steps` of them
+    "training_time": "s",  # of all `steps` of them, compilation included
     "marginal_distance": "1",  # Wasserstein, of generated marginals from the exact law, averaged over the times
     "signature_distance": "1",  # of the mean truncated signatures of generated and of real paths
     "step_time": "s",  # median, of a training step

@@ -1,28 +1,32 @@
-"""`nox -s train`: the SDE-GAN of the Ornstein-Uhlenbeck process with sdegrad in PyTorch, by each experiment.
+"""`nox -s train`: the SDE-GAN of the Ornstein-Uhlenbeck process, by each experiment and library.
 
-Writes how near its paths come to the exact law, and what a step costs, to train.csv as it goes. Interrupted, the same
-command goes on from the last checkpoints, and its final distances are the same.
+Writes how near its paths come to the exact law, after how long, and what a step costs, to train.csv as it goes.
+Interrupted, the same command goes on from the last checkpoints, and its final distances are the same.
 """
 
 import argparse
+import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
+from itertools import product
 from pathlib import Path
-from typing import Any
 
 from suite import results
+from suite.harness import load, why_not
 from suite.journal import append, repair
-from suite.provenance import ROOT, Context, context, cores, installed
+from suite.provenance import ROOT, Context, context, cores
 from suite.results import Row
 from suite.store import locked
+from suite.training import REAL, marginals
+from suite.training.libraries import LIBRARIES
 from suite.training.run import Training, TrainingError, train
 from suite.training.settings import EXPERIMENTS, PRESETS, Settings, SettingsError, changed
 
 OUT = ROOT / "reports" / "out"
 KEPT = "Rows and checkpoints are kept; the same command goes on from the last ones."
-PRINTED = ("marginal_distance", "signature_distance", "step_time", "nfe_training")
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -32,6 +36,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting of the preset"
     )
     parser.add_argument("--experiment", action="append", choices=EXPERIMENTS, help="this one only (repeatable)")
+    parser.add_argument("--implementation", action="append", choices=LIBRARIES, help="this one only (repeatable)")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each experiment (default: 3)")
     parser.add_argument("--out", type=Path, default=OUT, help="folder of train.csv, and of the checkpoints")
     options = parser.parse_args(arguments)
@@ -63,33 +68,54 @@ def _train_all(options: argparse.Namespace, settings: Settings) -> int:
     repair(path)
     known = results.read(path) if path.exists() and path.stat().st_size else []
     where, failed = context(cores()), False
+    libraries = _present(options.implementation or LIBRARIES)
     for seed in range(options.seeds):
-        for name in options.experiment or EXPERIMENTS:
-            training = Training(name, settings, seed, options.out / "train" / where.run)
+        for name, library in product(EXPERIMENTS, libraries):
+            if name not in (options.experiment or LIBRARIES[library].experiments):
+                continue
+            training = Training(name, settings, seed, options.out / "train" / where.run, library)
+            names = where.run, _problem(name), library, seed
+            keep = partial(marginals.keep, path.with_name("marginals.csv"), names, training.ts)
             try:
-                for found in train(training, print):
+                for found in train(training, print, keep):
                     rows = [_row(training, where, **found)]
                     append(path, results.text(rows, header=not known))
                     known += rows
             except TrainingError as error:
                 failed = True
                 print(f"error: {error}", file=sys.stderr)
-    for line in table([row for row in results.latest(known) if row["run"] == where.run], settings.steps):
-        print(line)
-    return int(failed)
+    sys.stdout.flush()
+    return subprocess.run(
+        [sys.executable, "-m", "reports.training", str(path.resolve())], cwd=ROOT, check=False
+    ).returncode or int(failed)
+
+
+def _present(names: Iterable[str]) -> list[str]:
+    """Those that can run here; of the others it is said why not."""
+    missing = {name: why_not(name, "cpu") for name in names}
+    for name, reason in missing.items():
+        if reason:
+            print(f"{name} is left out: {reason}")
+    return [name for name, reason in missing.items() if not reason]
+
+
+def _problem(experiment: str) -> str:
+    return f"ou {experiment}"
 
 
 def _row(training: Training, where: Context, measure: str, value: float, steps: int, real: bool = False) -> Row:
-    experiment, settings = EXPERIMENTS[training.experiment], training.settings
+    settings, implementation = training.settings, load(training.library)
+    experiment = LIBRARIES[training.library].experiment(EXPERIMENTS[training.experiment])
+    version, framework = implementation.versions()
     return results.row(
         **asdict(where),
         time=datetime.now(UTC).isoformat(timespec="seconds"),
         device="cpu",
         tool="train",
-        implementation="real paths" if real else "sdegrad_torch",
-        version=installed("sdegrad"),
-        framework=f"torch {installed('torch')}",
-        problem=f"ou {training.experiment}",
+        implementation=REAL if real else training.library,
+        version=version,
+        framework=framework,
+        problem=_problem(training.experiment),
         method=experiment.method,
         adjoint=experiment.adjoint,
         noise_source="own",
@@ -105,20 +131,6 @@ def _row(training: Training, where: Context, measure: str, value: float, steps: 
         unit=results.MEASURES[measure],
         status="ok",
     )
-
-
-def table(rows: Sequence[Mapping[str, str]], steps: int) -> Iterator[str]:
-    """The mean over seeds of what was measured at the end, beside real paths and the untrained generator."""
-    yield "  ".join((f"{'':32}", *(f"{measure:>18}" for measure in PRINTED)))
-    at_end = [r for r in rows if r["steps"] == str(steps)]
-    untrained = [{**r, "problem": r["problem"] + ", untrained"} for r in rows if r["steps"] == "0"]
-    named = [
-        {**r, "problem": "real paths"} if r["implementation"] == "real paths" else r for r in (*at_end, *untrained)
-    ]
-    for problem in sorted({r["problem"] for r in named}):
-        values = [[float(r["value"]) for r in named if (r["problem"], r["measure"]) == (problem, m)] for m in PRINTED]
-        cells: list[Any] = [f"{sum(v) / len(v):18.4g}" if v else " " * 18 for v in values]
-        yield "  ".join((f"{problem:32}", *cells))
 
 
 if __name__ == "__main__":

@@ -90,6 +90,7 @@ PAGES = (
     Page("solver", "Solvers", "Which solver and adjoint?", _sections(questions.solver)),
     Page("trust", "Gradients", "How far can I trust the gradient?", _sections(questions.trust)),
     Page("memory", "Memory", "What does memory cost?", _sections(questions.memory)),
+    Page("training", "Training", "How good are trained neural SDEs, and how soon?", _sections(questions.trained)),
     Page("changes", "Changes", "What changed over the commits?", _sections(questions.changes)),
     Page("paper", "Paper", "The paper's claims, and what was measured here", _paper),
     Page("verification", "Verification", "Claims of SDE solvers, checked", _verification),

@@ -76,9 +76,13 @@ def training(frame: Frame) -> list[Here]:
 def _training(frame: Frame, slow: str, fast: str) -> list[Here]:
     rows = measured(frame, "step_time")
     rows = rows[rows["steps"] == rows["steps"].max()]
-    on = ["implementation", *work_columns("problem", "method", *CHOSEN), "seed"]
-    ours, theirs = (rows[rows["problem"].str.endswith(f" {name}")] for name in (fast, slow))
-    return _ratios(versus.divided(ours, theirs, on), ", ".join(implementations(ours)))
+    on = [*work_columns("problem", "method", *CHOSEN), "seed"]
+    found = []
+    for name in implementations(rows):
+        own = rows[rows["implementation"] == name]
+        ours, theirs = (own[own["problem"].str.endswith(f" {which}")] for which in (fast, slow))
+        found += _ratios(versus.divided(ours, theirs, on), name)
+    return found
 
 
 def error(frame: Frame) -> list[Here]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from reports import claims as verified
-from reports import figures, history, labels, long_times, power, tables, verification
+from reports import figures, history, labels, long_times, marginals, power, tables, training, verification
 from reports.data import Frame
 from reports.site.content import Part, Section, Site
 from reports.tables import Table
@@ -98,6 +98,20 @@ def memory(site: Site) -> Iterator[Section]:
         said = _said(part, "Memory")
         yield Section("Peak memory of a gradient", said, part.place, table, **_figures(part, MEMORY))
     yield from _checked(site, ("memory",), "What was verified of memory")
+
+
+def trained(site: Site) -> Iterator[Section]:
+    """How good are trained neural SDEs, and how soon?"""
+    rows = training.of_last_run(site.source.frame)
+    if rows is None:
+        yield Section("Training", ["There are no trainings beside these results; nox -s train makes them."])
+        return
+    place = labels.place(rows)
+    pictures = [site.picture("training", training.figure(rows))]
+    if site.source.marginals is not None:
+        pictures.append(site.picture("marginals", marginals.figure(site.source.marginals, rows)))
+    yield Section("SDE-GANs", place=place, table=training.table(rows).html(), pictures=pictures)
+    yield Section("As the paper's table has it", place=place, table=training.paper(rows).html(), looks="")
 
 
 def _checked(site: Site, checks: Sequence[str], heading: str) -> Iterator[Section]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reports import claims, history, long_times, power, readers, readme
+from reports import claims, history, long_times, marginals, power, readers, readme
 from reports.claims import Claims
 from reports.data import Frame, settings, tidy
 
@@ -25,6 +25,7 @@ class Source:
     long_times: Frame | None
     recording: Frame | None
     alarms: Frame | None
+    marginals: Frame | None
 
     @property
     def settings(self) -> list[Frame]:
@@ -59,4 +60,5 @@ def read(results: Sequence[Path]) -> Source:
         long_times=beside(readme.LONG, long_times.load),
         recording=beside(readme.PAIRS, power.load),
         alarms=beside("power.csv", power.stored),
+        marginals=beside(marginals.NAME, marginals.load),
     )

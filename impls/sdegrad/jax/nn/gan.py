@@ -4,6 +4,7 @@ Kidger, Foster, Li, Oberhauser, Lyons, Neural SDEs as Infinite-Dimensional GANs 
 and (3); trained as in Efficient and Accurate Gradients for Neural SDEs, arXiv 2105.13493.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import equinox as eqx
@@ -67,11 +68,12 @@ class Generator(eqx.Module):
         bm: Path | None = None,
         method: str = "reversible_heun",
         adjoint: str | None = None,
+        solve: Callable[..., Array] = sdeint,
     ) -> Series:
         """`paths` generated paths at ts [times], [times, paths, channels]; steps of dt, linear between them.
 
         initial: V; bm: W, `noise` channels; by default both are drawn with `key`. ts and dt are static. method,
-        adjoint: of `sdeint`; by default the exact gradient in the least memory.
+        adjoint: of `sdeint`; by default the exact gradient in the least memory. solve: called in place of `sdeint`.
         """
         check_sizes(paths=paths)
         dtype, (start, path) = self.readout.weight.dtype, jax.random.split(key)
@@ -81,7 +83,7 @@ class Generator(eqx.Module):
             bm = BrownianInterval(times[0], times[-1], (paths, self.noise), path, dtype=dtype, dt=dt)
         x0 = self.initial(v)
         options = {"method": method, "adjoint": adjoint, "noise_type": "general"}
-        return linear(self.readout, sdeint(self._drift, self._diffusion, x0, ts, bm=bm, dt=dt, **options))
+        return linear(self.readout, solve(self._drift, self._diffusion, x0, ts, bm=bm, dt=dt, **options))
 
     def _drift(self, t: Time, x: State, _: Args) -> State:
         return self.drift(with_time(t, x))
@@ -128,12 +130,14 @@ class Discriminator(eqx.Module):
         substeps: int = 1,
         method: str = "reversible_heun",
         adjoint: str | None = None,
+        solve: Callable[..., Array] = sdeint,
     ) -> Float[Array, "*paths"]:
         """The scores of paths ys [times, *paths, channels]; gradients reach the weights and ys.
 
         ts: [times], or [times, *paths] for series with times of their own; those that end early repeat their last time
         and value. mask: like ys, True where a value was observed. substeps: equal steps from one datum to the next.
-        method, adjoint: of `sdeint`; "backprop" for a gradient that is to be differentiated again.
+        method, adjoint: of `sdeint`; "backprop" for a gradient that is to be differentiated again. solve: called in
+        place of `sdeint`.
         """
         check_sizes(substeps=substeps)
         path = as_path(ts, ys, mask, self.channels, self.masked)
@@ -145,7 +149,7 @@ class Discriminator(eqx.Module):
             F = self.field(jnp.concatenate((t, h), -1)).reshape(*h.shape, columns.shape[-2])
             return F @ columns
 
-        hs = sdeint(
+        hs = solve(
             lambda s, h, _: jnp.zeros_like(h),
             diffusion,
             h0,

@@ -4,6 +4,7 @@ Kidger, Foster, Li, Oberhauser, Lyons, Neural SDEs as Infinite-Dimensional GANs 
 and (3); trained as in Efficient and Accurate Gradients for Neural SDEs, arXiv 2105.13493.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -66,18 +67,19 @@ class Generator(nn.Module):
         method: str = "reversible_heun",
         adjoint: str | None = None,
         compile: bool = False,
+        solve: Callable[..., Tensor] = sdeint,
     ) -> Series:
         """`paths` generated paths at ts [times], [times, paths, channels]; steps of dt, linear between them.
 
         initial: V; bm: W, `noise` channels; by default both are drawn from torch's global generator. method, adjoint,
-        compile: of `sdeint`; by default the exact gradient in the least memory.
+        compile: of `sdeint`; by default the exact gradient in the least memory. solve: called in place of `sdeint`.
         """
         check_sizes(paths=paths)
         weight = self.readout.weight
         v = weight.new_empty(paths, self.initial_noise).normal_() if initial is None else initial
         adjoint = default_adjoint(method) if adjoint is None else adjoint
         x0 = self.initial(v)
-        xs = sdeint(self, x0, ts, bm=bm, method=method, dt=dt, adjoint=adjoint, compile=compile)
+        xs = solve(self, x0, ts, bm=bm, method=method, dt=dt, adjoint=adjoint, compile=compile)
         return self.readout(xs)
 
 
@@ -114,18 +116,20 @@ class Discriminator(nn.Module):
         method: str = "reversible_heun",
         adjoint: str | None = None,
         compile: bool = False,
+        solve: Callable[..., Tensor] = sdeint,
     ) -> Float[Tensor, "*paths"]:
         """The scores of paths ys [times, *paths, channels]; gradients reach the weights and ys.
 
         ts: [times], or [times, *paths] for series with times of their own; those that end early repeat their last time
         and value. mask: like ys, True where a value was observed. substeps: equal steps from one datum to the next.
-        method, adjoint, compile: of `sdeint`; "backprop" for a gradient that is to be differentiated again.
+        method, adjoint, compile: of `sdeint`; "backprop" for a gradient that is to be differentiated again. solve:
+        called in place of `sdeint`.
         """
         check_sizes(substeps=substeps)
         path = as_path(ts, ys, mask, self.channels, self.masked)
         h0 = self.initial(path[0])
         cde = _CDE(self.field, Slopes(path, substeps))
-        hs = sdeint(
+        hs = solve(
             cde,
             h0,
             [0.0, float(len(path) - 1)],
