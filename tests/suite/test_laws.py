@@ -47,6 +47,7 @@ def test_p_values_are_those_of_the_samples():
         assert stats.kstest(p, "uniform").pvalue > LEVEL / len(found), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DEFECTS)
 def test_defects_are_rejected(name):
     """In half the size and at the level of a whole run: 3 seeds, all of them."""

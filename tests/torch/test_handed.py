@@ -147,6 +147,7 @@ PROMOTIONS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:the (way back|two copies) of the")  # its dtype alone counts: steps are long
 @pytest.mark.filterwarnings("ignore:adaptive steps of euler")
 @pytest.mark.parametrize(("method", "noise_type", "of_state", "of_values"), PROMOTIONS)

@@ -198,6 +198,7 @@ def test_forward_mode_is_the_transpose_of_reverse_mode(method, noise_type, optio
     assert abs(checkpoint - reverse) < 1e-12 * abs(reverse)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("adjoint", "method"), [("reversible", "reversible_heun"), ("backsolve", "heun")])
 @pytest.mark.parametrize("adaptive", [False, True])
 def test_no_second_derivative_backwards(adjoint, method, adaptive):
@@ -242,6 +243,7 @@ def test_jit_vmap_and_grad_compose_with_a_levy_area():
     assert distance(of_vmap, (vmapped[0], jax.tree.map(lambda x: jnp.sum(x, axis=0), vmapped[1]))) < 1e-14
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "noise_type"),
     [("milstein", "diagonal"), ("milstein", "scalar"), ("srk", "diagonal"), ("srk", "scalar"), ("shark", "additive"),

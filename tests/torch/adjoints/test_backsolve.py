@@ -116,6 +116,7 @@ TRIPLES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "noise_type", "sde_type"), TRIPLES)
 def test_order_of_the_gradients(method, noise_type, sde_type):
     """A 99.9 % interval for each: no less than the strong order within 0.3, and not an order more. The general noise
@@ -162,6 +163,7 @@ SECOND = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "noise_type", "sde_type"), SECOND)
 def test_second_derivatives_converge_to_those_of_backprop(method, noise_type, sde_type):
     """Of the squared length of the gradient: the distance falls like a root of dt at least, from 2^-2 to 2^-5."""
@@ -204,6 +206,7 @@ def planned(monkeypatch):
     return lengths
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "noise_type", "sde_type", "tolerances"),
     [

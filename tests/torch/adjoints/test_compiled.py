@@ -167,6 +167,7 @@ def _cases():
     yield pytest.param("milstein", "diagonal", {"grad_free": True}, id="milstein-grad_free")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize(("method", "noise_type", "options"), list(_cases()))
 def test_every_method(method, noise_type, options):
@@ -197,6 +198,7 @@ def test_the_derivative_of_a_constant():
     assert agree(Steady(), method="milstein", adjoint="backprop", dt=0.4)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("traced")
 def test_adjoints_shapes_and_dtypes():
     sde = neural("general").double()

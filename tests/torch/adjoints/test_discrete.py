@@ -69,6 +69,7 @@ BASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("noise_type", "base"), BASES)
 def test_mccallum_foster_is_exact_too(noise_type, base):
     """With the coupling 0.99 round-off on the way back grows to three times itself in 100 steps, which every base takes
@@ -232,6 +233,7 @@ def test_adjoint_agrees_with_finite_differences(method, noise_type, adjoint):
         assert distance((up - down) / (2 * h), gradient.flatten()) < 1e-7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "noise_type", "rate"),
     [
@@ -308,6 +310,7 @@ def peak(adjoint, steps, method="reversible_heun"):
     return live.peak
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("adjoint", "method"), [("reversible", "reversible_heun"), ("backsolve", "midpoint")])
 def test_memory_does_not_grow_with_the_steps(adjoint, method):
     """But for the times, which come in chunks of 256, two of which may be alive."""
