@@ -28,8 +28,8 @@ SCHEMAS = {
     "vendor.github-issue-config": ".github/ISSUE_TEMPLATE/config.yml",
     "vendor.citation-file-format": "CITATION.cff",
 }
-# Tests of one file stay together, since they share what they compile, until a process has none left.
-PARALLEL = ("-n", "auto", "--dist", "worksteal")
+# Tests of one file stay in one process, since they share what they compile and draw.
+PARALLEL = ("-n", "auto", "--dist", "loadfile")
 OPTION = "--third-party"
 CONSTRAINED = {"PIP_CONSTRAINT": str(ROOT / "constraints.txt")}
 

@@ -1,9 +1,11 @@
-"""Compiled JAX programs are kept in .pytest_cache: one process compiles a program, all others read it, but for those
-that call back into Python, which JAX does not keep: `eqx.error_if` is one.
+"""Compiled JAX programs are kept in .pytest_cache: one process compiles a program, all others, and the next run, read
+it. JAX does not keep those that call back into Python, as `eqx.error_if` does: hence `kept`.
 """
 
 import os
 from pathlib import Path
+
+import pytest
 
 # Before JAX is imported. With a bound on the size, JAX locks the folder, so that no process reads what another writes.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache/d/xla"))
@@ -11,6 +13,15 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(2**31))  # bytes
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: a second thread of one would stop another
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture
+def kept():
+    """JAX keeps the programs of the test. For tests that NaN fails, since it is what errors at run time become."""
+    from tests.costs import programs_kept
+
+    with programs_kept():
+        yield
 
 
 def pytest_addoption(parser):

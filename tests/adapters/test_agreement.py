@@ -105,6 +105,7 @@ def test_every_method_is_shared_by_two_libraries():
     assert {method for method, *_ in CASES} | {"log_ode"} == set(METHODS)
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize(
     ("method", "noise_type", "sde_type", "options"),
     [pytest.param(*case, marks=[] if case[1] == "general" else pytest.mark.slow) for case in CASES],
@@ -220,6 +221,7 @@ def test_euler_heun_with_the_corrector_at_the_end_of_the_step_has_half_the_error
     assert 1.85 < theirs / ours < 2.15
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_sra1_is_of_order_three_halves_with_either_second_stage():
     """The two schemes differ by O(dt^2), below their error of O(dt^3/2): by 4, not 2.8, from one dt to its half. 300
@@ -270,6 +272,7 @@ def mixing(sde_type):
     )
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 @pytest.mark.parametrize("sde_type", ["ito", "stratonovich"])
 def test_milstein_for_noise_that_mixes_components(sde_type):

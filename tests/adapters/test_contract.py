@@ -106,6 +106,7 @@ def test_refuses_with_a_sentence(name):
         assert reason.endswith(".")
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 @pytest.mark.parametrize("noise_type", NOISE_TYPES)
 @pytest.mark.parametrize("name", LEAST)
@@ -113,14 +114,15 @@ def test_gradients_of_the_discrete_solve_agree(name, noise_type):
     """reversible, checkpoint and backprop differentiate the same numbers: to rounding, within a library and across."""
     reference = run("sdegrad_torch", task(noise_type, "reversible_heun", "backprop")).gradients
     exact = [a for m, a in LEAST[name] if m == "reversible_heun" and a in ("reversible", "checkpoint", "backprop")]
-    if noise_type in ("scalar", "additive") and name == "diffrax":
-        exact = ["backprop"]  # compiling is what takes the time here
+    if noise_type != "general" and load(name).framework == "jax":  # compiling is what takes the time here
+        exact = ["backprop" if name == "diffrax" else "reversible"]
     for adjoint in exact:
         gradients = run(name, task(noise_type, "reversible_heun", adjoint)).gradients
         assert set(gradients) == {"y0", *problem(noise_type).params}
         assert relative_l1(gradients, reference) < 1e-13, adjoint
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 @pytest.mark.parametrize("name", IMPLEMENTATIONS)
 def test_continuous_adjoint_is_near_and_not_exact(name):
@@ -129,6 +131,7 @@ def test_continuous_adjoint_is_near_and_not_exact(name):
     assert 1e-8 < error < 0.1
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] if name == "diffrax" else []) for name in IMPLEMENTATIONS]
 )
@@ -192,6 +195,7 @@ def test_off_the_grid_of_a_given_path_is_an_error(name):
         run(name, task("diagonal", "heun", dt=0.15, ts=(0.0, 1.0)))
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize(
     ("name", "kind", "levy_area"), [(n, *k) for n, ks in LEAST_BROWNIAN.items() for k in sorted(ks)]
 )

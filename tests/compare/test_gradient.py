@@ -26,6 +26,7 @@ def pairs():
             yield pytest.param(work, name, id=f"{work}-{name}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("work", "name"), list(pairs()))
 def test_time(benchmark, work, name):
     case = WORKS[work]

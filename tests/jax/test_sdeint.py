@@ -35,6 +35,7 @@ def own(method, noise_type, y0, ts, dt, bm, **options):
     )
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize("method", PEERS)
 def test_agrees_with_diffrax_on_a_given_path(method):
     class Path(TablePath, diffrax.AbstractPath):
@@ -116,6 +117,7 @@ def strong_order(method, sde_type, drift_rate):
     return np.mean(slopes), np.std(slopes, ddof=1) / 5
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize("method", PEERS)
 def test_strong_order(method):
     """Within 4 standard errors (two-sided 6e-5 each, 5 tests) and 0.1 for the higher terms, of the table's order."""

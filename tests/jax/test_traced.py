@@ -31,6 +31,8 @@ class Decay(eqx.Module):
         return -self.rate * args[1] * y
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize("adjoint", ["reversible", "backsolve"])
 def test_numbers_are_differentiated_like_arrays(adjoint):
     """Python's and NumPy's, by a `jax.grad` that is not compiled; in args, in a module, and closed over."""

@@ -316,6 +316,7 @@ def test_a_terminal_of_ascii_shows_what_it_can():
     assert stream.buffer.getvalue().strip() == b"2\\xd7"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("column", ["run", "batch"])
 def test_many_rows_take_seconds(tmp_path, column):
     """20 000 rows of different work (the limit is ten times what it takes on an idle machine), drawn or left out."""

@@ -66,6 +66,7 @@ def test_offsets_are_seen_by_chance_as_rarely_as_they_say():
     assert 0.02 < np.mean(np.array(p) < 0.05) < 0.05 + 5 * (0.05 * 0.95 / 800) ** 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DEFECTS)
 def test_defects_are_rejected(name):
     """In half the size and at the level of a whole run: 3 seeds, all of them."""

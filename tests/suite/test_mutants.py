@@ -15,6 +15,7 @@ def increments(implementation):
     return run.outcome(run()).ys
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "changes"),
     [

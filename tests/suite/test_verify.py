@@ -101,6 +101,7 @@ def verdicts(rows, check, kind="theory"):
     return [r["verdict"] for r in rows if r["source"].startswith(kind) and r["subject"].endswith(subjects[check])]
 
 
+@pytest.mark.slow
 def test_a_library_without_claims_is_held_to_theory(verified):
     code, rows, said = verified(Library())
     assert code == 0
@@ -120,6 +121,7 @@ def test_a_library_without_claims_is_held_to_theory(verified):
     assert "verification.csv" in said
 
 
+@pytest.mark.slow
 def test_a_library_that_lies_is_found_out(verified):
     """A drift that is a tenth too large converges, but to another process; two rows of a batch share their noise."""
 

@@ -40,6 +40,7 @@ def claims(check, *words, kinds=("claim", "theory")):
     return [c for c in found if all(word in f"{c.subject}: {c.claim}" for word in words)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", MODULES)
 def test_what_is_true_is_accepted(check):
     few = {"law": claims("law")[2:3] + claims("law", "backwards"), "determinism": claims("determinism")[:-4]}
@@ -48,6 +49,7 @@ def test_what_is_true_is_accepted(check):
         assert found.verdict in GOOD, (claim.subject, found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", MODULES)
 def test_positive_controls_are_accepted_and_negative_ones_rejected(check):
     too_small = {"H correlated with W by 0.02", "scaled by 1.01", "mean of 0.05 standard deviations"}

@@ -1,5 +1,6 @@
 """Small SDEs for the tests: neural ones of every noise type, and two with exact solutions."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -93,6 +94,13 @@ def motion(function: Callable[..., Any], levy_area: str) -> Callable[..., Any]:
     """`function` as a Brownian motion with a Levy area."""
     function.levy_area_approximation = levy_area  # pyright: ignore[reportFunctionMemberAccess]
     return function
+
+
+@functools.cache
+def remembered(bm: sd.BrownianInterval) -> Callable[..., Any]:
+    """`bm` as a Brownian motion that draws every interval once, however many solves ask for it."""
+    ask = functools.cache(bm)
+    return motion(lambda ta, tb, **areas: ask(float(ta), float(tb), **areas), bm.levy_area_approximation)
 
 
 def state(seed: int = 0, batch: tuple[int, ...] = (BATCH,)) -> Tensor:

@@ -140,13 +140,17 @@ def to(dtype, noise_type, which):
 
 
 PAIRS = [(name, noise_type) for name, facts in METHODS.items() for noise_type in facts.order]
-PROMOTED = [(torch.float32, torch.float64), (torch.float32, torch.bfloat16), (torch.float64, torch.float32)]
+# Every pair with values of a higher and of a lower precision, and every method with another lower one.
+PROMOTIONS = [
+    *((*pair, torch.float32, of_values) for pair in PAIRS for of_values in (torch.float64, torch.bfloat16)),
+    *((name, next(iter(facts.order)), torch.float64, torch.float32) for name, facts in METHODS.items()),
+]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:the (way back|two copies) of the")  # its dtype alone counts: steps are long
 @pytest.mark.filterwarnings("ignore:adaptive steps of euler")
-@pytest.mark.parametrize(("of_state", "of_values"), PROMOTED)
-@pytest.mark.parametrize(("method", "noise_type"), PAIRS)
+@pytest.mark.parametrize(("method", "noise_type", "of_state", "of_values"), PROMOTIONS)
 def test_the_solution_has_the_dtype_that_all_are_promoted_to(method, noise_type, of_state, of_values):
     """For each adjoint, and adaptive steps: as torchsde. Values of a lower precision count as the state's."""
     wide, levy_area = torch.promote_types(of_state, of_values), "foster" if method == "log_ode" else "space-time"

@@ -75,6 +75,7 @@ def test_checkpoint_gradient_is_exact_where_segments_do_not_divide_the_steps():
         assert distance(checkpoint(weights), backprop(weights)) < EXACT
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_own_path_gives_exact_gradients():
     ts, dt = (0.3, 0.55, 1.3), 0.01
@@ -166,6 +167,7 @@ def test_gradients_reach_closed_over_arrays_and_modules():
     assert all(np.all(x != 0) for x in jax.tree.leaves(grads))
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_jit_vmap_and_grad_compose():
     def loss(y0, args, key):
@@ -181,6 +183,7 @@ def test_jit_vmap_and_grad_compose():
     assert distance(one, jax.tree.map(lambda x: x[1], vmapped)) < 1e-14
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_state_may_be_a_tree():
     def loss(y0, adjoint):

@@ -70,6 +70,7 @@ def _normal_quantile(p):
     return norm.ppf(p)
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize(
     ("area", "dt"), first_is_quick([(None, 0.25), ("space-time", None), ("space-time-time", 0.25)])
 )
@@ -81,6 +82,7 @@ def test_joint_law_of_increments_and_areas(area, dt):
     assert not is_standard_normal(np.concatenate([z[:1] + 0.1 * z[1:2], z[1:]]))  # correlation 0.1
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_short_intervals_of_a_long_cell_keep_their_law_in_single_precision():
     """Were they differences of increments from the start of the cell, H and K would be round-off here. The middle of
@@ -92,6 +94,7 @@ def test_short_intervals_of_a_long_cell_keep_their_law_in_single_precision():
     assert not is_standard_normal(1.025 * z)
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_with_a_tolerance_points_further_apart_keep_their_joint_law():
     bm = BrownianInterval(0, 1, (SAMPLES,), jax.random.key(9), tol=1e-3, levy_area="space-time")
@@ -132,6 +135,7 @@ def moments(made, s, t):
     return np.stack([W, s * W + h * x, s**2 * W + 2 * s * h * x + h**2 * x2])
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_increments_add_up():
     bm = BrownianInterval(0, 1, (5,), jax.random.key(1), dt=0.07, levy_area="space-time-time")
@@ -193,6 +197,7 @@ ORDERS = {
 }
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 @pytest.mark.parametrize("order", ORDERS)
 def test_one_query_after_another_gives_the_same_numbers_to_the_last_bit(order):
@@ -203,6 +208,7 @@ def test_one_query_after_another_gives_the_same_numbers_to_the_last_bit(order):
         single, made = parts(asked(bm, s, t)), walked(bm, s, t)
         assert isinstance(made, LevyIncrement)
         for name, values in single.items():
+            assert np.all(np.isfinite(values))
             np.testing.assert_array_equal(getattr(made, name), values)
 
 

@@ -30,6 +30,7 @@ def law(bm, points, made=None):
     return made[:-1] / np.sqrt(np.diff(taken))[:, None]
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize(
     ("cells", "t0", "double"),
     first_is_quick(
@@ -58,6 +59,7 @@ def test_parts_of_cells_have_their_law_at_any_number_of_cells(cells, t0, double)
         np.testing.assert_allclose(np.sum(made, axis=0), 0, atol=1e-5 * np.std(made[-1]))
 
 
+@pytest.mark.usefixtures("kept")
 def test_neighbouring_times_of_a_long_cell_have_their_law_in_single_precision():
     """The places of 40 floats next to each other, of which none is a multiple of 2^-24 of the cell."""
     with jax.enable_x64(False):
@@ -78,6 +80,7 @@ def brownian_motion(fraction):
     return np.diff(np.asarray(ys, np.float64), axis=0) / dt**0.5
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 @pytest.mark.parametrize("fraction", [1 / 2, 1 / 3, 3 / 2])
 def test_steps_that_are_not_cells_have_independent_increments_in_single_precision(fraction):
@@ -85,6 +88,7 @@ def test_steps_that_are_not_cells_have_independent_increments_in_single_precisio
         assert is_standard_normal(brownian_motion(fraction))
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_steps_of_diffrax_that_are_not_cells_have_independent_increments_in_single_precision():
     with jax.enable_x64(False):
@@ -109,6 +113,7 @@ def test_steps_of_diffrax_that_are_not_cells_have_independent_increments_in_sing
             assert is_standard_normal(z)
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_the_reversible_gradient_is_exact_over_parts_of_cells_in_single_precision():
     """Another increment in the backward pass would be an error of the size of the gradient."""
@@ -129,6 +134,7 @@ def test_the_reversible_gradient_is_exact_over_parts_of_cells_in_single_precisio
             np.testing.assert_allclose(made, expected, atol=3e-6 * np.max(np.abs(expected)))
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 @pytest.mark.parametrize("tol", [1e-4, None])
 def test_a_long_cell_is_halved_down_to_the_tolerance(tol):

@@ -64,6 +64,7 @@ def test_a_cut_at_an_end_leaves_the_whole():
         np.testing.assert_allclose(full.parts, whole.parts, atol=1e-15)
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_areas_are_those_of_the_path():
     """H and K of [0, 1] against their defining integrals, by the trapezoidal rule on 512 points of the path, which is
@@ -88,6 +89,7 @@ def area_path(kind):
     return BrownianInterval(0, 1, (AREA_SAMPLES, 3), jax.random.key(1), dt=0.5, levy_area=kind)
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["davie", "foster"])
 def test_law_of_levy_area(kind):

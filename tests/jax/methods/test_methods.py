@@ -82,6 +82,7 @@ BASES = [
 ]
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize(("noise_type", "options"), first_is_quick(BASES))
 def test_mccallum_foster_has_exact_reversible_gradients(noise_type, options):
     reversible, backprop = (
@@ -90,6 +91,7 @@ def test_mccallum_foster_has_exact_reversible_gradients(noise_type, options):
     assert distance(reversible, backprop) < EXACT
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_a_levy_area_that_does_not_survive_the_way_back_is_seen(monkeypatch):
     """The companion: H is even under time reversal."""
@@ -101,6 +103,7 @@ def test_a_levy_area_that_does_not_survive_the_way_back_is_seen(monkeypatch):
     assert distance(wrong, right) > 1e3 * EXACT
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_ees_is_almost_reversible():
     """The miss of a step and back is of the order 6 and 8 in the increments: so is that of the gradient, and it falls
@@ -140,6 +143,7 @@ def ito_error(method, noise_type, dt):
     return distance(*gradients)
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 @pytest.mark.parametrize("case", [("euler", "general"), ("milstein", "scalar"), ("srk", "diagonal")])
 def test_backsolve_of_ito_methods_converges(case):
@@ -167,6 +171,7 @@ KINDS = [
 ]
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 @pytest.mark.parametrize(("method", "noise_type", "options"), KINDS)
 def test_forward_mode_is_the_transpose_of_reverse_mode(method, noise_type, options):
@@ -193,6 +198,7 @@ def test_forward_mode_is_the_transpose_of_reverse_mode(method, noise_type, optio
     assert abs(checkpoint - reverse) < 1e-12 * abs(reverse)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("adjoint", "method"), [("reversible", "reversible_heun"), ("backsolve", "heun")])
 @pytest.mark.parametrize("adaptive", [False, True])
 def test_no_second_derivative_backwards(adjoint, method, adaptive):
@@ -206,6 +212,7 @@ def test_no_second_derivative_backwards(adjoint, method, adaptive):
         jax.grad(lambda y0: jnp.sum(slope(y0)))(initial())
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_second_derivatives_forwards_over_the_reversible_gradient():
     """All of them, so under vmap."""
@@ -218,6 +225,7 @@ def test_second_derivatives_forwards_over_the_reversible_gradient():
     assert distance(hessian(initial(), "reversible"), hessian(initial(), "backprop")) < EXACT
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_jit_vmap_and_grad_compose_with_a_levy_area():
     def loss(y0, args, key):
@@ -235,6 +243,7 @@ def test_jit_vmap_and_grad_compose_with_a_levy_area():
     assert distance(of_vmap, (vmapped[0], jax.tree.map(lambda x: jnp.sum(x, axis=0), vmapped[1]))) < 1e-14
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "noise_type"),
     [("milstein", "diagonal"), ("milstein", "scalar"), ("srk", "diagonal"), ("srk", "scalar"), ("shark", "additive"),

@@ -37,6 +37,7 @@ def like(module, other):
     return jax.tree.map(copied, module, is_leaf=is_linear)
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize(
     ("masked", "ts", "substeps"), [(False, OWN_TS, 1), pytest.param(True, TS, 3, marks=pytest.mark.slow)]
 )
@@ -78,6 +79,7 @@ class Line:
         return ((tb - ta) * torch.tensor([1.0, -1.0])).expand(self.shape)
 
 
+@pytest.mark.usefixtures("kept")
 def test_the_generator_is_that_of_pytorch_and_its_gradients_are_exact(double):
     other = torch_nn.Generator(CHANNELS, hidden=5, noise=2)
     ours = like(Generator(CHANNELS, hidden=5, noise=2, key=KEY(0)), other)
@@ -107,6 +109,7 @@ def test_the_generator_draws_from_its_key():
     assert (ys(KEY(1)) != ys(KEY(2))).all()
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_gradients_of_the_score_are_exact_and_those_of_backprop_differentiable():
     model, ys, seen = discriminator(masked=True), jnp.asarray(YS), jnp.asarray(SEEN)

@@ -60,6 +60,7 @@ class Entry(eqx.Module):
         return self.scale * tz[..., 1:2] + self.shift
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_the_divergence_is_that_of_the_start_and_of_the_path():
     """From N(0, 1) against N(1, 1): 1/2 at the start."""
@@ -72,6 +73,7 @@ def test_the_divergence_is_that_of_the_start_and_of_the_path():
     check_mean(sample.divergence, 0.5 + INTEGRAL)
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_gradients_are_exact_and_missing_values_do_not_enter():
     rng = np.random.default_rng(0)

@@ -10,6 +10,7 @@ from scipy import stats
 from sdegrad.jax import BrownianInterval, sdeint
 from sdegrad.jax.methods.reversible_heun import ReversibleHeun
 from sdegrad.methods import METHODS
+from tests.costs import programs_kept
 from tests.jax.sdes import DIFFUSION, DIM, NOISE_DIM, PATHS, AreaTable, HashPath, TablePath, drift, initial, parameters
 
 EXACT = 1e-13
@@ -43,10 +44,11 @@ def gradient(noise_type, adjoint, bm=None, **options):
 @pytest.fixture(scope="module")
 def by_backprop():
     """What the other adjoints are compared with."""
-    with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"):
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"), programs_kept():
         return {noise_type: gradient(noise_type, "backprop") for noise_type in ("diagonal", "general")}
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 @pytest.mark.parametrize("noise_type", ["diagonal", "general"])
 def test_reversible_gradient_is_exact_over_the_accepted_steps(noise_type, by_backprop):
@@ -60,6 +62,7 @@ def test_reversible_gradient_is_exact_over_the_accepted_steps(noise_type, by_bac
     assert distance(reversible, exact) < EXACT
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_a_wrong_adjoint_is_seen(by_backprop, monkeypatch):
     right = ReversibleHeun.reverse
@@ -71,6 +74,7 @@ def test_a_wrong_adjoint_is_seen(by_backprop, monkeypatch):
     assert distance(gradient("diagonal", "reversible")[1], by_backprop["diagonal"][1]) > 1e3 * EXACT
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_own_path_is_walked_both_ways_over_the_same_increments():
     bm = BrownianInterval(0, 1, (PATHS, DIM), jax.random.key(3), dt=0.1)
@@ -79,6 +83,7 @@ def test_own_path_is_walked_both_ways_over_the_same_increments():
     assert distance(reversible, gradient("diagonal", "backprop", bm)[1]) < EXACT
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 @pytest.mark.parametrize(("method", "noise_type"), [("mccallum_foster", "diagonal"), ("midpoint", "general")])
 def test_gradients_over_steps_in_halves(method, noise_type):
@@ -92,8 +97,9 @@ def test_gradients_over_steps_in_halves(method, noise_type):
     assert made.drift_evaluations == 3 * tried * METHODS[method].nfe[0]
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.slow
-@pytest.mark.parametrize(("method", "noise_type"), [("srk", "diagonal"), ("sra1", "additive"), ("shark", "additive")])
+@pytest.mark.parametrize(("method", "noise_type"), [("srk", "diagonal"), ("shark", "additive")])
 def test_methods_with_areas_over_rejected_steps(method, noise_type):
     """One of them on a path of our own, which takes long to compile."""
     shape = PATHS, NOISE_DIM[noise_type]
@@ -107,11 +113,13 @@ def test_methods_with_areas_over_rejected_steps(method, noise_type):
         gradient(noise_type, "checkpoint", BrownianInterval(0, 1, shape, jax.random.key(3)), **options)
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_backsolve_is_close(by_backprop):
     assert EXACT < distance(gradient("diagonal", "backsolve")[1], by_backprop["diagonal"][1]) < 0.01
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_forward_mode(by_backprop):
     at, path = (initial(), parameters()), HashPath((PATHS, DIM))
@@ -143,6 +151,7 @@ def geometric(bm, method="reversible_heun", paths=1, **options):
     return sdeint(*field, jnp.ones(paths), (0.0, 1.0), bm=bm, method=method, sde_type=sde_type, **options)
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["reversible_heun", "midpoint", "milstein"])
 def test_a_smaller_tolerance_is_a_smaller_error(method):
@@ -212,6 +221,7 @@ def test_steps_end_at_the_outputs():
     assert made.num_rejected == 0
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_jit_vmap_and_grad_compose_with_traced_times_and_tolerances():
     def value(y0, args, key, ts, control):

@@ -73,6 +73,8 @@ def test_the_increments_of_a_block_are_those_of_the_cells(ts, dt, at):
     assert np.max(np.abs(W[-1] - (path[at[-1] - 1] - path[at[0]]))) > 1e-3  # without the last step
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize("ts", [(0, 1), (0, 0.03, 0.31, 0.32, 1)])
 def test_gradients_are_exact_with_increments_drawn_in_blocks(ts):
     a, b = (compiled(gradient, ts=ts, adjoint=adjoint)(*arguments()) for adjoint in ("reversible", "backprop"))

@@ -12,7 +12,7 @@ import sdegrad.torch as sd
 from sdegrad.methods import METHODS
 from sdegrad.torch.adjoints import backsolve
 from sdegrad.torch.stepping import adaptive
-from tests.torch.sdes import channels, neural, state
+from tests.torch.sdes import channels, neural, remembered, state
 
 PATHS = (16, 128)  # groups, paths in a group
 DTS = 2.0 ** -np.arange(3, 6)
@@ -91,7 +91,7 @@ def truth(noise_type, sde_type):
     y0 = torch.linspace(-1, 1, 2 * math.prod(PATHS)).reshape(-1, 2).requires_grad_()
     size, dt = (len(y0), CHANNELS[noise_type]), CELLS if noise_type == "additive" else DTS[-1]
     bm = sd.BrownianInterval(0.0, 1.0, size, dt=dt, entropy=7, levy_area_approximation="foster")
-    return sde, y0, bm, gradient(sde, y0, sde.solution(y0, bm))
+    return sde, y0, remembered(bm), gradient(sde, y0, sde.solution(y0, bm))
 
 
 def order(method, noise_type, sde_type):
@@ -116,6 +116,7 @@ TRIPLES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "noise_type", "sde_type"), TRIPLES)
 def test_order_of_the_gradients(method, noise_type, sde_type):
     """A 99.9 % interval for each: no less than the strong order within 0.3, and not an order more. The general noise
@@ -162,6 +163,7 @@ SECOND = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "noise_type", "sde_type"), SECOND)
 def test_second_derivatives_converge_to_those_of_backprop(method, noise_type, sde_type):
     """Of the squared length of the gradient: the distance falls like a root of dt at least, from 2^-2 to 2^-5."""
@@ -204,6 +206,7 @@ def planned(monkeypatch):
     return lengths
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "noise_type", "sde_type", "tolerances"),
     [

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy import stats
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_iter
+from torch.utils._pytree import tree_iter, tree_map
 
 import sdegrad.torch as sd
 from sdegrad.methods import METHODS, NOISE_TYPES
@@ -19,7 +19,7 @@ from sdegrad.torch.adjoints import backsolve
 from sdegrad.torch.adjoints import discrete as adjoints
 from sdegrad.torch.methods import mccallum_foster
 from sdegrad.torch.methods.low_storage import low_storage
-from tests.torch.sdes import GBM, channels, neural, state
+from tests.torch.sdes import GBM, channels, motion, neural, state
 
 TOLERANCE = 1e-13
 PAIRS = [(name, noise_type) for name, facts in METHODS.items() for noise_type in facts.order]
@@ -55,8 +55,9 @@ def distance(a, b):
 @pytest.mark.parametrize("noise_type", NOISE_TYPES)
 @pytest.mark.parametrize("dt", DTS)
 def test_reversible_is_backprop_to_round_off(noise_type, dt):
+    """The times are the same for every noise: all steps with all outputs for one, and each with some for the others."""
     sde, y0 = neural(noise_type), state()
-    for ts in TS:
+    for ts in TS if noise_type == "general" or dt == 0.07 else TS[4:5]:
         expected = gradients(sde, y0, ts, dt, "backprop")
         assert expected.abs().sum() > 1
         assert distance(gradients(sde, y0, ts, dt, "reversible"), expected) < TOLERANCE
@@ -68,12 +69,15 @@ BASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("noise_type", "base"), BASES)
 def test_mccallum_foster_is_exact_too(noise_type, base):
-    """With the coupling 0.99 round-off on the way back grows to three times itself in 100 steps."""
+    """With the coupling 0.99 round-off on the way back grows to three times itself in 100 steps, which every base takes
+    with one noise."""
     method, options = "mccallum_foster", {"base": base, "coupling": 0.99}
     sde, y0 = neural(noise_type), state()
-    for ts, dt in ((TS[3], 1.0), (TS[4], 0.07), (TS[5], 0.01)):
+    many = noise_type == "general" or base not in mccallum_foster.ANY_NOISE
+    for ts, dt in ((TS[3], 1.0), (TS[4], 0.07), *([(TS[5], 0.01)] if many else ())):
         exact, retraced = (gradients(sde, y0, ts, dt, a, method, options=options) for a in ("backprop", "reversible"))
         assert distance(exact, retraced) < TOLERANCE
 
@@ -172,10 +176,29 @@ def test_the_check_sees_a_wrong_adjoint(entry, monkeypatch):
 
 @pytest.mark.parametrize(("method", "noise_type"), PAIRS)
 def test_checkpoint_is_backprop(method, noise_type):
+    """Where the checkpoints lie depends on the times alone: all of these for two methods, one with a Levy area."""
     sde, y0 = neural(noise_type, METHODS[method].sde_type), state()
-    for ts, dt in itertools.product(TS[3:], (1.0, 0.07)):
+    all_times = (method, noise_type) in (("reversible_heun", "general"), ("srk", "diagonal"))
+    for ts, dt in itertools.product(TS[3:], (1.0, 0.07)) if all_times else [(TS[4], 0.07)]:
         expected = gradients(sde, y0, ts, dt, "backprop", method)
         assert distance(gradients(sde, y0, ts, dt, "checkpoint", method), expected) < TOLERANCE
+
+
+class PerCopy(torch.nn.Module):
+    """A linear layer with weights of their own, [copies, out, in], for each copy of a batch [copies, paths, in]."""
+
+    def __init__(self, weights, bias):
+        super().__init__()
+        self.weights, self.bias = weights, bias
+
+    def forward(self, x):
+        return x @ self.weights.mT + self.bias
+
+
+def shifted(x, h):
+    """Copies of x, each entry up by h in the first half of them and down in the second: [2 entries, *x.shape]."""
+    steps = h * torch.eye(x.numel()).reshape(-1, *x.shape)
+    return x.detach() + torch.cat((steps, -steps))
 
 
 @pytest.mark.parametrize(
@@ -183,53 +206,49 @@ def test_checkpoint_is_backprop(method, noise_type):
     [("reversible_heun", "general", "reversible"), *((*pair, "backprop") for pair in PAIRS)],
 )
 def test_adjoint_agrees_with_finite_differences(method, noise_type, adjoint):
-    """In y0 and in the largest weights of the diffusion, whose derivatives some methods themselves use."""
+    """In y0 and in the largest weights of the diffusion, whose derivatives some methods themselves use. All ends of the
+    differences are copies in one batch."""
     sde, y0, ts, h = neural(noise_type, METHODS[method].sde_type), state(), (0.0, 0.37, 1.0), 1e-6
     levy_area = methods.make_scheme(method, sde.sde_type, noise_type, {}).levy_area
     size = (3, channels(noise_type))
     bm = sd.BrownianInterval(0.0, 1.0, size, dt=0.1, entropy=3, levy_area_approximation=levy_area)
-    weights = sde.diffusion[0].weight
+    layer = sde.diffusion[0]
 
-    def loss(y):
-        ys = sd.sdeint(sde, y, ts, bm=bm, method=method, dt=0.1, adjoint=adjoint)
-        return (torch.linspace(1, 2, ys.numel()).reshape(ys.shape) * ys**2).sum()
+    def losses(y, path):
+        ys = sd.sdeint(sde, y, ts, bm=path, method=method, dt=0.1, adjoint=adjoint).movedim(0, -3)
+        weights = torch.linspace(1, 2, 3 * y0.numel()).reshape(3, *y0.shape)
+        return (weights * ys**2).sum((-3, -2, -1))
 
-    y0.requires_grad_()
-    for x, exact in zip((y0, weights), torch.autograd.grad(loss(y0), (y0, weights)), strict=True):
-        flat, slopes = x.data.view(-1), []
-        for i in range(flat.numel()):
-            value, ends = flat[i].item(), []
-            for step in (h, -h):
-                flat[i] = value + step
-                ends.append(loss(y0).item())
-            flat[i] = value
-            slopes.append((ends[0] - ends[1]) / (2 * h))
-        assert distance(torch.tensor(slopes), exact.flatten()) < 1e-7
+    exact = torch.autograd.grad(losses(y0.requires_grad_(), bm), (y0, layer.weight))
+
+    ends, weights = shifted(y0, h), shifted(layer.weight, h)
+    starts = torch.cat((ends, y0.detach().expand(len(weights), *y0.shape)))
+    sde.diffusion[0] = PerCopy(torch.cat((layer.weight.detach().expand(len(ends), -1, -1), weights)), layer.bias)
+    expand = lambda x: x.expand(len(starts), *x.shape)  # noqa: E731
+    path = motion(lambda ta, tb, **areas: tree_map(expand, bm(ta, tb, **areas)), levy_area)
+    with torch.no_grad():
+        parts = losses(starts, path).split([len(ends), len(weights)])
+    for part, gradient in zip(parts, exact, strict=True):
+        up, down = part.chunk(2)
+        assert distance((up - down) / (2 * h), gradient.flatten()) < 1e-7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "noise_type", "rate"),
     [
-        ("midpoint", "diagonal", 0.7),
         ("midpoint", "general", 0.35),
-        ("heun", "diagonal", 0.7),
-        ("heun", "general", 0.35),
-        ("euler_heun", "diagonal", 0.7),
         ("euler_heun", "additive", 0.7),
         ("reversible_heun", "general", 0.35),
-        ("euler", "diagonal", 0.35),
         ("euler", "general", 0.35),
-        ("euler", "scalar", 0.35),
-        ("ees25", "general", 0.35),
         ("ees27", "diagonal", 0.7),
         ("mccallum_foster", "general", 0.35),
-        ("milstein", "scalar", 0.35),
-        ("srk", "diagonal", 0.35),
         ("log_ode", "general", 0.35),
     ],
 )
 def test_backsolve_converges_to_backprop(method, noise_type, rate):
-    """The slope of log2 error over log2 dt, of 64 paths, dt from 2^-2 to 2^-7: nearly the strong order."""
+    """The slope of log2 error over log2 dt, of 64 paths, dt from 2^-2 to 2^-7: nearly the strong order. What
+    test_backsolve.py has not: methods with a reversible adjoint, noise that does not commute, networks."""
     assert _backsolve_rate(method, noise_type) > rate
 
 
@@ -291,6 +310,7 @@ def peak(adjoint, steps, method="reversible_heun"):
     return live.peak
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("adjoint", "method"), [("reversible", "reversible_heun"), ("backsolve", "midpoint")])
 def test_memory_does_not_grow_with_the_steps(adjoint, method):
     """But for the times, which come in chunks of 256, two of which may be alive."""

@@ -98,6 +98,7 @@ def traced(steps: int, adjoint: str) -> int:
         gc.unfreeze()
 
 
+@pytest.mark.slow
 def test_memory_is_flat():
     allocated = _allocated()
     few, many = (peak(allocated, steps, "reversible") for steps in (100, 2000))

@@ -13,7 +13,7 @@ import sdegrad.torch as sd
 from sdegrad.methods import METHODS
 from sdegrad.torch.methods import SOLVERS, make_scheme
 from sdegrad.torch.sde import make_vector_field
-from tests.torch.sdes import GBM, Rotation, Sde, methods_for, motion, with_calculi
+from tests.torch.sdes import GBM, Rotation, Sde, methods_for, motion, remembered, with_calculi
 
 pytestmark = pytest.mark.usefixtures("double")
 ODE_ORDERS = {
@@ -63,11 +63,11 @@ def strong_order(sde, method, exact, y0=(1.0,), noise=1, cell=2.0**-7, library=s
     bm = brownian(noise, make_scheme(method, sde.sde_type, sde.noise_type, options).levy_area, cell)
     y0 = torch.tensor(y0).expand(math.prod(PATHS), -1).contiguous()
     truth = exact(y0, bm)
-    errors = []
+    errors, path = [], remembered(bm) if library is sd else bm
     with torch.no_grad():
         for dt in dts:
             ts = torch.tensor([0.0, 1.0])
-            end = library.sdeint(sde, y0, ts, bm=bm, method=method, dt=dt, options=options)[-1]
+            end = library.sdeint(sde, y0, ts, bm=path, method=method, dt=dt, options=options)[-1]
             errors.append((end - truth).square().sum(-1).reshape(PATHS).mean(1).sqrt().numpy())
     orders = np.array([slope(dts, group) for group in np.array(errors).T])
     half = stats.t.ppf(1 - 0.0005, PATHS[0] - 1) * orders.std(ddof=1) / math.sqrt(PATHS[0])
