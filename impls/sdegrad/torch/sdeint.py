@@ -67,10 +67,10 @@ def sdeint(
     extra: return the rest of the state of the method at ts[-1] too, as a last item: (f, g, zh) of reversible_heun,
         (z,) of mccallum_foster, () of others. extra_solver_state: the same at ts[0], to go on from another solve.
     adjoint: how gradients are computed. "backprop": autograd through every step. "checkpoint": the same, in
-        memory that grows like the square root of the number of steps. "reversible" (reversible_heun and
-        mccallum_foster): the same to round-off, in constant memory; with ees25 and ees27 only nearly the same, since
-        they undo a step up to a high power of dt. "backsolve": the continuous adjoint,
-        approximate, in constant memory. The last two reach y0 and adjoint_params only; the reversible one is
+        memory that grows like the square root of the number of steps, beside a few kilobytes a step of autograd's own
+        record, which no batch makes larger. "reversible" (reversible_heun and mccallum_foster): the same to round-off,
+        in constant memory; with ees25 and ees27 only nearly the same, since they undo a step up to a high power of dt.
+        "backsolve": the continuous adjoint, approximate, in constant memory. The last two reach y0 and adjoint_params only; the reversible one is
         differentiable once, backsolve twice (the second time in memory that grows with the steps), the others always.
     adjoint_params: what these two reach beside y0; the parameters of `sde` by default, with a warning, once for an sde,
         if it depends on other tensors that require gradients.

@@ -1,7 +1,8 @@
 """Gradients through the solver itself: by autograd, by autograd with checkpoints, and exactly by reversal.
 
 All three give the gradient of the numerical solution, and so agree to round-off. Their memory grows with the
-number n of steps like n (backprop), like sqrt(n) (checkpoint), not at all (reversible).
+number n of steps like n (backprop), like sqrt(n) (checkpoint: the tensors; of what autograd records beside them a few
+kilobytes a step stay, so that small states grow like n too), not at all (reversible).
 """
 
 import math
