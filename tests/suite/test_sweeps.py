@@ -107,17 +107,18 @@ def test_adaptive_steps_are_those_that_were_accepted():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sweeps.OURS)
-def test_the_memory_of_long_gradients_is_flat(name):
-    """10^4 constant steps against a quarter of them; some 10^3 adaptive ones against a third, but for their sizes."""
+@pytest.mark.parametrize(("name", "dt", "rtol"), [("sdegrad_jax", 1e-4, 1e-4), ("sdegrad_torch", 1e-3, 1e-3)])
+def test_the_memory_of_long_gradients_is_flat(name, dt, rtol):
+    """Constant steps against a quarter of them; adaptive ones against a third, but for their sizes. Of PyTorch, whose
+    every allocation is watched, a tenth as many."""
     few, many = (
-        {row["measure"]: float(row["value"]) for row in measured(replace(LONG, dts=(dt,)), name)} for dt in (4e-4, 1e-4)
+        {row["measure"]: float(row["value"]) for row in measured(replace(LONG, dts=(dt,)), name)} for dt in (4 * dt, dt)
     )
     assert many["gradient_memory"] < 1.05 * few["gradient_memory"]
     assert many["gradient_error"] < 1e-12
     bytes_, steps = [], []
-    for rtol in (1e-4, 2e-5):
-        rows = measured(replace(ADAPTIVE, rtol=rtol, atol=rtol / 10, max_steps=8192), name)
+    for to in (rtol, rtol / 5):
+        rows = measured(replace(ADAPTIVE, rtol=to, atol=to / 10, max_steps=8192), name)
         bytes_.append(float(rows[0]["value"]))
         steps.append(int(rows[0]["steps"]))
         assert float(rows[-1]["value"]) < 1e-12

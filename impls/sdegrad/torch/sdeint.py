@@ -70,8 +70,9 @@ def sdeint(
         memory that grows like the square root of the number of steps, beside a few kilobytes a step of autograd's own
         record, which no batch makes larger. "reversible" (reversible_heun and mccallum_foster): the same to round-off,
         in constant memory; with ees25 and ees27 only nearly the same, since they undo a step up to a high power of dt.
-        "backsolve": the continuous adjoint, approximate, in constant memory. The last two reach y0 and adjoint_params only; the reversible one is
-        differentiable once, backsolve twice (the second time in memory that grows with the steps), the others always.
+        "backsolve": the continuous adjoint, approximate, in constant memory. The last two reach y0 and adjoint_params
+        only; the reversible one is differentiable once, backsolve twice (the second time in memory that grows with the
+        steps), the others always.
     adjoint_params: what these two reach beside y0; the parameters of `sde` by default, with a warning, once for an sde,
         if it depends on other tensors that require gradients.
     return_stats: return `Stats` of the forward pass too, as the very last item.
