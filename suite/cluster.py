@@ -25,7 +25,7 @@ from suite.worker import end_with_parent
 LOCAL = "local"
 TIMING = "timing"
 PATIENCE = 20.0  # seconds for a scheduler to answer, and to have a worker
-START = "DASK_DISTRIBUTED__WORKER__DAEMON=False dask worker {address} --nthreads 1 --resources timing=1"
+START = "DASK_DISTRIBUTED__WORKER__DAEMON=False python -m dask worker {address} --nthreads 1 --resources timing=1"
 
 
 class ClusterError(ValueError):
@@ -112,8 +112,8 @@ def connected(address: str, threads: int | None = None) -> Iterator[Cluster]:
             client.wait_for_workers(wanted, timeout=PATIENCE)
         except (OSError, TimeoutError, ValueError) as error:
             raise ClusterError(
-                f"no scheduler with a worker answers at {address!r} ({_short(error)}); start `dask scheduler` and "
-                f"`{START.format(address=address)}`, or give --scheduler {LOCAL}."
+                f"no scheduler with a worker answers at {address!r} ({_short(error)}); start `python -m dask "
+                f"scheduler` and `{START.format(address=address)}`, or give --scheduler {LOCAL}."
             ) from None
         yield _cluster(client, address, threads)
 
@@ -128,7 +128,7 @@ def _cluster(client: Any, address: str, threads: int | None) -> Cluster:
     except Exception as error:
         raise ClusterError(
             f"a worker of {address} cannot import this suite ({_short(error)}); start the workers in a checkout of "
-            "this commit, with its environment: .nox/suite/bin/dask worker."
+            "this commit, with its environment: .nox/suite/bin/python -m dask worker."
         ) from None
     here = provenance.code()
     for worker, (code, daemon, _, _) in known.items():

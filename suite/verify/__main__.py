@@ -145,7 +145,8 @@ def _measured(
         yield from run.rows_of(groups, effort, options.jobs)
         return
     with connected(options.scheduler) as cluster:
-        print(f"{len(groups)} measurements for {len(cluster.places)} workers. {_plan(len(cluster.places))}", flush=True)
+        workers = len(cluster.places)
+        print(f"To be measured: {len(groups)}, by workers: {workers}. {_plan(workers)}", flush=True)
         yield from run.rows_on(cluster, groups, effort)
 
 
@@ -155,8 +156,7 @@ def _plan(workers: int) -> str:
     least = max(max(took), sum(took) / workers) / 60
     return (
         f"The {len(took)} of the committed run took {sum(took) / 60:.0f} min, the longest {max(took) / 60:.1f} min: "
-        f"{workers} workers need {least:.0f} min for them, and {sum(took) / max(took):.0f} workers or more as long as "
-        "the longest."
+        f"so many workers need {least:.0f} min for them, and {sum(took) / max(took):.0f} or more what the longest does."
     )
 
 

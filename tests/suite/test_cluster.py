@@ -165,7 +165,7 @@ def test_the_rows_of_a_verification_are_those_of_a_plain_run(tmp_path, capsys):
     lines = [(tmp_path / out / "verification.csv").read_text().splitlines() for out in ("plain", "cluster")]
     assert len(lines[0]) > 1
     assert [line.split(",")[:11] for line in lines[0]] == [line.split(",")[:11] for line in lines[1]]
-    assert "measurements for" in capsys.readouterr().out
+    assert "To be measured: " in capsys.readouterr().out
 
 
 @pytest.mark.slow
