@@ -14,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from threading import Lock
 from typing import Any, NamedTuple
@@ -80,7 +81,8 @@ class Cluster:
         from distributed.scheduler import KilledWorker
 
         options = {"pure": False, "resources": {TIMING: 1} if timed else None}
-        running = {self._client.submit(task.function, *task.arguments, **options): n for n, task in tasks.items()}
+        call = partial(_of_this_code, provenance.code())
+        running = {self._client.submit(call, t.function, *t.arguments, **options): n for n, t in tasks.items()}
         for done in as_completed(list(running), loop=self._client.loop):
             if done.status in ("cancelled", "lost"):
                 raise ClusterError(
@@ -145,6 +147,17 @@ def _cluster(client: Any, address: str, threads: int | None) -> Cluster:
     workers = client.scheduler_info(n_workers=-1)["workers"]
     timing = [known[name][2] for name in known if workers[name].get("resources", {}).get(TIMING)]
     return Cluster(client, address, {name: where for name, (*_, where) in known.items()}, timing)
+
+
+def _of_this_code(code: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """At a worker, which may have come after the others were looked at: function(*arguments)."""
+    here = provenance.code()
+    if here != code:
+        raise ClusterError(
+            f"a worker on {socket.gethostname()} runs other code or other versions than its client ({here}, there "
+            f"{code}); give all the same commit and constraints.txt."
+        )
+    return function(*arguments)
 
 
 def _identity(threads: int | None) -> tuple[str, bool, str, Context]:

@@ -68,7 +68,7 @@ class Store:
     """All that a folder keeps, with the current runs of one machine, or of several."""
 
     def __init__(self, folder: Path, *places: Place) -> None:
-        self.path, self.folder, self._places = folder / "results.csv", folder / "runs", places
+        self.path, self.folder, self._places = folder / "results.csv", folder / "runs", list(places)
         self._journals: dict[str, Journal] = {}
         # (run, implementation) -> keys, as they came
         self._fresh: defaultdict[tuple[str, str], dict[str, None]] = defaultdict(dict)
@@ -132,8 +132,11 @@ class Store:
         return [name for name in names if name in missing]
 
     def add(self, row: Row, place: Place | None = None) -> Row:
-        """Keep a row of this place, or of the only one; it gets the columns of its run."""
-        (c, runs), name = place or self._places[0], row["implementation"]
+        """Keep a row of this place, which may be new, or of the only one; it gets the columns of its run."""
+        place = place or self._places[0]
+        if place not in self._places:
+            self._places.append(place)
+        (c, runs), name = place, row["implementation"]
         run, now = runs[name], datetime.now(UTC).isoformat(timespec="seconds")
         shared = {"run": run, "time": now, "commit": c.commit, "dirty": c.dirty}
         shared |= {"machine": c.machine, "threads": c.threads}

@@ -59,7 +59,7 @@ def bench_on(cluster: Cluster, options: argparse.Namespace, work: Sequence[Work]
             rows = [harness.missing_row(case, device, name, "failed", answer.reason) for name in names]
         else:
             where, rows = answer
-            at = places[where.run]
+            at = places.setdefault(where.run, place(where))  # of a worker that came later
         for row in rows:
             progress.failed(store.add(row, at))
         store.finish(case, device)

@@ -118,6 +118,12 @@ def test_a_worker_that_dies_costs_its_task_alone_which_is_made_elsewhere(local, 
     assert dict(local.answers(tasks)) == {0: "made", **{n + 1: f"{n}" for n in range(4)}}
 
 
+def test_a_worker_of_other_code_that_came_later_gives_no_answer(local, monkeypatch):
+    monkeypatch.setattr(provenance, "code", lambda: "0123")
+    with pytest.raises(ClusterError, match=r"runs other code or other versions than its client \(\w+, there 0123\)"):
+        list(local.answers([Task(pid_after, (0.0,))]))
+
+
 def test_a_process_lives_for_so_many_calls_and_its_death_is_an_answer():
     ask = partial(in_process, pid_after, 0.0, fresh_after=2)
     first, second, third, dead, after = (ask(), ask(), ask(), in_process(killed_always, fresh_after=9), ask())

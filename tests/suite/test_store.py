@@ -128,6 +128,17 @@ def test_runs_lie_side_by_side(tmp_path):
     assert {r["threads"] for r in results.read(tmp_path / "results.csv")} == {"2"}
 
 
+def test_a_machine_that_comes_later_is_in_the_table(tmp_path):
+    kept = measured(tmp_path, [row(1.0)])
+    later = replace(HERE, run="ba9876543210", machine="another")
+    kept.add(row(2.0), Place(later, dict.fromkeys(RUNS, later.run)))
+    kept.finish(TIMES, "cpu")
+    assert (
+        values(kept.table()) == values(results.read(tmp_path / "results.csv")) == [("alpha", "1.0"), ("alpha", "2.0")]
+    )
+    assert [r["machine"] for r in kept.table()] == ["m", "another"]
+
+
 def test_a_changed_library_is_measured_again_beside_the_others(tmp_path):
     runs = RUNS | {"beta": HERE.known_by("a source")}
     measured(tmp_path, [row(1.0), row(2.0, "beta")], runs=runs)
