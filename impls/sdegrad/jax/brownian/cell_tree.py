@@ -34,12 +34,13 @@ from sdegrad.jax.times import Fine
 from sdegrad.jax.types import Index
 
 
-def _descents(s: TreePosition, t: TreePosition) -> Descents:
-    """The rows that both descents have count as those of t. A whole cell has none."""
+def _descents(s: TreePosition, t: TreePosition, of_cells: int) -> Descents:
+    """The rows that both descents have count as those of t. A whole cell has none, unless it is all there is."""
     shared, none = s.common(t), jnp.int32(-1)
     other = shared < 0
     first = jnp.where(other, 0, shared + 2)
-    last_s = jnp.where(s.depth() < jnp.maximum(first, 1), none, s.depth())
+    least = first if of_cells == 1 else jnp.maximum(first, 1)
+    last_s = jnp.where(s.depth() < least, none, s.depth())
     last_t = jnp.where((t.depth() == 0) | (shared == s.levels + 1), none, t.depth())
     dtype, _ = integers(s.levels)
     start, end = (LeafPosition(jnp.asarray(leaf, dtype), jnp.zeros_like(s.fraction)) for leaf in (0, 2**s.levels))
@@ -62,15 +63,17 @@ def positions_of(
     return locate(cells.grid, cells.levels, in_order, eps), jnp.where(back, -1, 1), valid
 
 
-def sides(cells: Cells, cache: TreeCache, ends: TreePosition) -> tuple[list[Span], list[Span], TreeCache]:
+def sides(cells: Cells, cache: TreeCache | None, ends: TreePosition) -> tuple[list[Span], list[Span], TreeCache | None]:
     """For ends = (s, t): the spans over the part of [s, t] in the cell of s, those in the cell of t if it is another
-    cell, and the cache after both descents. A part that is a whole cell is left out.
+    cell, and the cache after both descents. A part that is a whole cell is left out, unless there is one cell: then the
+    first spans are all, and there are no others.
     """
+    one = cells.grid.steps == 1
 
     def query(_: Index, made: tuple) -> tuple:
         cache, ends = made[2:]
         s, t = _each(ends)
-        descents, other = _descents(s, t), s.cell < t.cell
+        descents, other = _descents(s, t, cells.grid.steps), s.cell < t.cell
         sums, cache = gathered(cells, cache, descents, partial(_weights, cells))
         of_s, of_t = ([x[i] for x in sums] for i in (0, 1))
         lengths = jnp.where(other & (descents.last < 0), 0, descents.lo.to(descents.hi) * 2.0**-cells.levels)
@@ -80,27 +83,26 @@ def sides(cells: Cells, cache: TreeCache, ends: TreePosition) -> tuple[list[Span
             return [Span(h.astype(x.dtype), tuple(x)) for x in sums]
 
         first = spans(lengths[0], s.cell, tree_where(other, of_s, jax.tree.map(jnp.add, of_s, of_t)))
-        second = tree_where(other, spans(lengths[1], t.cell, of_t), cells.zeros())
+        second = [] if one else tree_where(other, spans(lengths[1], t.cell, of_t), cells.zeros())
         return first, second, cache, jax.tree.map(lambda x: x[::-1], ends)
 
     # A loop of one round is compiled by itself, and so rounded in the same way everywhere, if XLA sees neither that it
     # is one nor that anything in it could be done before: hence the unknown number of rounds, and the ends that change.
     rounds = jnp.where(eqxi.unvmap_max(ends.cell) < 0, 0, 1)
-    return lax.fori_loop(0, rounds, query, (cells.zeros(), cells.zeros(), cache, ends))[:3]
+    return lax.fori_loop(0, rounds, query, (cells.zeros(), [] if one else cells.zeros(), cache, ends))[:3]
 
 
 def total(cells: Cells, first: list[Span], second: list[Span], ends: TreePosition) -> list[Span]:
     """The spans over [s, t], the ends: those that `sides` returns, joined with those of the cells between."""
     s, t = _each(ends)
     end = tree_where(s.cell < t.cell, _end_of(s.cell, cells.levels), t)
+    if cells.grid.steps == 1:
+        return cells.with_area(first, piece_id(s, end))
     start = jnp.where(s.depth() == 0, s.cell, s.cell + 1)
     pieces = (first, piece_id(s, end), start), (second, piece_id(start_of(t.cell, cells.levels), t), t.cell)
 
     def whole(start: Array, spans: list[Span]) -> list[Span]:
         return lax.fori_loop(start, t.cell, lambda k, spans: list(map(join, spans, cell(cells, k))), spans)
-
-    if cells.grid.steps == 1:  # t is in the same cell or at the end of it
-        return whole(start, cells.with_area(first, piece_id(s, end)))
 
     def add(spans: list[Span], piece: tuple) -> tuple[list[Span], None]:
         of_end, where, start = piece
@@ -152,18 +154,27 @@ def _weights(cells: Cells, descent: Descents) -> Float[Array, "parts rows parts"
     def share(a: LeafPosition, b: LeafPosition, of: np.ndarray) -> Array:
         return jnp.maximum(a.to(b), 0) * np.asarray(1 / of, dtype)
 
+    def within(at: LeafPosition) -> tuple[LeafPosition, LeafPosition]:
+        return lo.clip(at.leaf, at.leaf + half), hi.clip(at.leaf, at.leaf + half)
+
     def piece(whole: Span, at: LeafPosition) -> Span:
-        a, b = (end.clip(at.leaf, at.leaf + half) for end in (lo, hi))
+        a, b = within(at)
         return restrict(whole, share(at, a, half) + share(at, b, half) - 1, share(a, b, half))
 
+    of_cuts = [share(start, x.clip(node, node + 1), half)[leaf, 0] for x in (hi, lo)]
+    counts = (first <= row) & (row <= last)
+    length = jnp.sqrt(cells.length(point.cell, dtype))
+    if count == 1:  # Schauder's functions: what is below makes them too, but takes long to compile
+        p, q = of_cuts
+        tent = jnp.where(row == 0, 1, 0.5) * share(*within(start), half) - 0.5 * share(*within(middle), half)
+        made = jnp.where(row == leaf, jnp.sqrt(p * (1 - p)) - jnp.sqrt(q * (1 - q)), tent)
+        return jnp.where(counts, length * scale * made, 0)[None]
     unit, zeros = jnp.eye(count, dtype=dtype)[:, None], (jnp.zeros((1, count), dtype),) * count
     nothing = Span(jnp.ones((), dtype), zeros)
     left, right = halve(nothing, tuple(unit))
     root = [variance**0.5 * x for variance, x in zip(VARIANCES, unit, strict=False)]
     left = left._replace(parts=tuple(map(lambda r, x: jnp.where(row == 0, r, x), root, left.parts)))
-    cuts = [cut(nothing, share(start, x.clip(node, node + 1), half)[leaf, 0], tuple(unit))[0] for x in (hi, lo)]
+    cuts = [cut(nothing, p, tuple(unit))[0] for p in of_cuts]
     made = tree_where(jnp.asarray(row == leaf), subtract(*cuts), join(piece(left, start), piece(right, middle)))
     made = join(join(Span(share(lo, start, size), zeros), made), Span(share(end, hi, size), zeros))
-    counts = (first <= row) & (row <= last)
-    length = jnp.sqrt(cells.length(point.cell, dtype))
     return jnp.stack([jnp.where(counts, length * scale * part, 0) for part in made.parts])

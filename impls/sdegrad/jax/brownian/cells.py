@@ -6,12 +6,12 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jax.typing import DTypeLike
-from jaxtyping import Array, UInt32
+from jaxtyping import Array, Float, UInt32
 
 from sdegrad.grid import Grid
 from sdegrad.jax.arguments import check_dtype
 from sdegrad.jax.brownian.levy import VARIANCES, Span, levy_area
-from sdegrad.jax.brownian.rng import normal, portable_normal, threefry
+from sdegrad.jax.brownian.rng import normal, portable_normal, random_bits, threefry
 from sdegrad.jax.times import AnyGrid, OneCell
 from sdegrad.jax.types import Index, Key, Shape, Structs
 
@@ -60,21 +60,19 @@ class Cells(eqx.Module):
 
         return [one(X, s.dtype) for X, s in zip(normals, self.structs, strict=True)]
 
-    def keys(self, k: Array, high: UInt32[Array, ""]) -> UInt32[Array, "2 arrays parts 2"]:
-        """The keys of the normals of cells, whose counter is k, and of the splits of cell k, whose counter is the lower
-        word of the node's number; `high` is the upper word.
+    def split_keys(self, k: Array, high: UInt32[Array, "n"]) -> UInt32[Array, "n arrays parts 2"]:
+        """The keys of the normals that split the nodes of cell k, whose counter is the lower word of the node's number;
+        `high` is the upper word.
         """
-        cells, splits = self.array_keys[:, : self.parts], self.array_keys[:, 3 : 3 + self.parts]
-        drawn = threefry(jnp.moveaxis(splits, -1, 0), k.astype(jnp.uint32), high)
-        return jnp.stack([cells, jnp.stack(drawn, axis=-1)])
+        splits = jnp.moveaxis(self.array_keys[None, :, 3 : 3 + self.parts], -1, 0)
+        return jnp.stack(threefry(splits, k.astype(jnp.uint32).reshape(1, 1, 1), high[:, None, None]), axis=-1)
 
-    def normals(self, keys: UInt32[Array, "arrays parts 2"], counter: UInt32[Array, ""]) -> list[tuple[Array, ...]]:
-        """Standard normals, a tuple for every array, drawn in one pass."""
-
-        def one(keys: Array, shape: tuple[int, ...], dtype: np.dtype) -> tuple[Array, ...]:
-            return tuple(jax.vmap(lambda key: self._normal(key, counter, shape, dtype))(keys))
-
-        return [one(of_array, s.shape, s.dtype) for of_array, s in zip(keys, self.structs, strict=True)]
+    def normals(
+        self, keys: UInt32[Array, "n arrays parts 2"], counters: UInt32[Array, "n"]
+    ) -> list[Float[Array, "n parts *shape"]]:
+        """Standard normals of every array, drawn in one pass."""
+        each = jnp.broadcast_to(counters[:, None], (len(counters), self.parts))
+        return [self._normal(keys[:, i], each, s.shape, s.dtype) for i, s in enumerate(self.structs)]
 
     def _normal(self, key: Array, counter: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         return (portable_normal if self.portable else normal)(key, counter, shape, dtype)
@@ -109,15 +107,18 @@ def keys_of(key: Key, arrays: int, portable: bool) -> UInt32[Array, "arrays keys
             f"key must be one JAX random key, got keys of shape {key.shape}; use jax.vmap over the keys, or a batch "
             "axis in shape."
         )
+    words, shape = jr.key_data(key) if typed else key, (arrays, KEYS_PER_ARRAY, 2)
     if not portable:
-        return jr.bits(key, (arrays, KEYS_PER_ARRAY, 2), jnp.uint32)
-    words = jr.key_data(key) if typed else key
+        partitionable = jax.config.jax_threefry_partitionable  # pyright: ignore[reportAttributeAccessIssue]
+        if words.shape == (2,) and partitionable:  # the same bits, compiled sooner
+            return random_bits(words, jnp.uint32(0), shape, np.dtype(np.float32))
+        return jr.bits(key, shape)
     if words.shape != (2,):
         raise ValueError(
             f'generator="portable" needs a key of two words, got {key!r}; pass jax.random.key(0, impl="threefry2x32").'
         )
     numbers = jnp.arange(arrays * KEYS_PER_ARRAY, dtype=jnp.uint32)
-    return jnp.stack(threefry(words, numbers, jnp.zeros_like(numbers)), -1).reshape(arrays, KEYS_PER_ARRAY, 2)
+    return jnp.stack(threefry(words, numbers, jnp.zeros_like(numbers)), -1).reshape(shape)
 
 
 def structs_of(shape: Shape, dtype: DTypeLike | None) -> Structs:

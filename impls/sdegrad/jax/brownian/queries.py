@@ -13,7 +13,7 @@ from sdegrad.jax.brownian import cell_tree
 from sdegrad.jax.brownian.cells import Cells
 from sdegrad.jax.brownian.levy import Span
 from sdegrad.jax.brownian.positions import at_sight
-from sdegrad.jax.brownian.tree_cache import TreeCache, start
+from sdegrad.jax.brownian.tree_cache import TreeCache
 from sdegrad.jax.times import AnyGrid, Fine
 
 
@@ -49,20 +49,23 @@ def _at_sight(grid: AnyGrid, eps: float) -> TypeGuard[Grid]:
 def _searched(cells: Cells, times: Fine, eps: float, beyond: str | None) -> list[Span]:
     """The spans over any interval: no descent and no memory for it between grid times, one draw for a cell."""
     ends, sign, valid = cell_tree.positions_of(cells, times, eps, beyond)
+    if cells.grid.steps == 1:
+        spans = cell_tree.total(cells, *cell_tree.sides(cells, None, ends)[:2], ends)
+        return cell_tree.directed(spans, sign, valid)
     on_grid, count = (ends.depth() == 0).all(), ends.cell[1] - ends.cell[0]
 
     def nothing() -> tuple[list[Span], list[Span]]:
         return cells.zeros(), cells.zeros()
 
     def pieces() -> tuple[list[Span], list[Span]]:
-        return cell_tree.sides(cells, start(cells), ends)[:2]
+        return cell_tree.sides(cells, None, ends)[:2]
 
     def whole() -> list[Span]:
         of_s, of_t = lax.cond(on_grid, nothing, pieces)
         return cell_tree.total(cells, of_s, of_t, ends)
 
     # What is left of the cells where most are seen at sight is not worth the time to compile this.
-    if cells.grid.steps == 1 or _at_sight(cells.grid, eps):
+    if _at_sight(cells.grid, eps):
         spans = whole()
     else:
         spans = lax.cond(on_grid & (count == 1), lambda: cell_tree.cell(cells, ends.cell[0]), whole)
@@ -73,8 +76,9 @@ def _searched(cells: Cells, times: Fine, eps: float, beyond: str | None) -> list
 def advance(cells: Cells, cache: TreeCache, s: Fine, t: Fine, eps: float) -> tuple[list[Span], TreeCache]:
     """The spans over [s, t], and the cache after them."""
     ends, sign, valid = cell_tree.positions_of(cells, _stacked(s, t), eps)
-    of_s, of_t, cache = cell_tree.sides(cells, cache, ends)
-    return cell_tree.directed(cell_tree.total(cells, of_s, of_t, ends), sign, valid), cache
+    of_s, of_t, after = cell_tree.sides(cells, cache, ends)
+    assert after is not None
+    return cell_tree.directed(cell_tree.total(cells, of_s, of_t, ends), sign, valid), after
 
 
 def _stacked(s: Fine, t: Fine) -> Fine:

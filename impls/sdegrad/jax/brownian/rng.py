@@ -20,7 +20,7 @@ from sdegrad.normals import PARITY, PIECES, ROTATIONS, STEPS, table
 
 
 @partial(jax.jit, inline=True)
-def threefry(key: UInt32[Array, "2 ..."], high: UInt32[Array, "*n"], low: UInt32[Array, "*n"]) -> tuple[Array, Array]:
+def threefry(key: UInt32[Array, "2 ..."], high: UInt32[Array, "*#n"], low: UInt32[Array, "*#n"]) -> tuple[Array, Array]:
     """The two random words of counter (high, low)."""
     keys = (key[0], key[1], key[0] ^ key[1] ^ np.uint32(PARITY))
     a, b = high + keys[0], low + keys[1]
@@ -35,30 +35,33 @@ def threefry(key: UInt32[Array, "2 ..."], high: UInt32[Array, "*n"], low: UInt32
 
 @partial(jax.jit, static_argnames=("shape", "dtype"), inline=True)
 def normal(
-    key: UInt32[Array, "2"], counter: UInt32[Array, ""], shape: tuple[int, ...], dtype: np.dtype
+    key: UInt32[Array, "*draws 2"], counter: UInt32[Array, "*draws"], shape: tuple[int, ...], dtype: np.dtype
 ) -> Float[Array, "..."]:
-    """Standard normals; element i is made from the words of counter (`counter`, i). Half precision is
-    rounded.
+    """Standard normals [*draws, *shape]; element i of a draw is made from the words of counter (`counter`, i). Half
+    precision is rounded.
     """
     made = dtype if dtype == np.float64 else np.dtype(np.float32)
-    bits = _once(partial(_bits, shape=shape, dtype=made), counter, key, counter)
+    bits = _once(partial(random_bits, shape=shape, dtype=made), counter, key, counter)
     return _once(partial(_quantile, dtype=made), counter, bits).astype(dtype)
 
 
 @partial(jax.jit, static_argnames=("shape", "dtype"), inline=True)
-def _bits(key: UInt32[Array, "2"], counter: UInt32[Array, ""], shape: tuple[int, ...], dtype: np.dtype) -> Array:
-    """As many random bits as numbers of this dtype have."""
-    counters = lax.iota(jnp.uint32, math.prod(shape)).reshape(shape)
-    a, b = threefry(key, jnp.full(shape, counter, jnp.uint32), counters)
+def random_bits(
+    key: UInt32[Array, "*draws 2"], counter: UInt32[Array, "*draws"], shape: tuple[int, ...], dtype: np.dtype
+) -> Array:
+    """As many random bits as numbers of this dtype have, [*draws, *shape]."""
+    element = lax.iota(jnp.uint32, math.prod(shape)).reshape((1,) * counter.ndim + shape)
+    draw = (*counter.shape, *(1 for _ in shape))
+    a, b = threefry(jnp.moveaxis(key, -1, 0).reshape(2, *draw), counter.reshape(draw), element)
     return (a.astype(jnp.uint64) << np.uint64(32)) | b.astype(jnp.uint64) if dtype == np.float64 else a ^ b
 
 
 @partial(jax.jit, static_argnames=("shape", "dtype"), inline=True)
 def portable_normal(
-    key: UInt32[Array, "2"], counter: UInt32[Array, ""], shape: tuple[int, ...], dtype: np.dtype
+    key: UInt32[Array, "*draws 2"], counter: UInt32[Array, "*draws"], shape: tuple[int, ...], dtype: np.dtype
 ) -> Float[Array, "..."]:
     """Those of the same counters by the table of `sdegrad.normals`: of 32 bits each, whatever the dtype."""
-    bits = _once(partial(_bits, shape=shape, dtype=np.dtype(np.float32)), counter, key, counter)
+    bits = _once(partial(random_bits, shape=shape, dtype=np.dtype(np.float32)), counter, key, counter)
     return _once(_from_table, counter, bits).astype(dtype)
 
 

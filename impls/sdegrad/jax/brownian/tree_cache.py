@@ -75,12 +75,17 @@ def start(cells: Cells) -> TreeCache:
 
 
 def gathered(
-    cells: Cells, cache: TreeCache, descents: Descents, weigh: Weigh
-) -> tuple[list[Float[Array, "2 parts *shape"]], TreeCache]:
-    """The sums of the rows of two descents, each by its weights, and the cache after them."""
-    if isinstance(cache, OneDescent):
-        return _one_after_other(cells, cache, descents, weigh)
-    return _both(cells, cache, descents, weigh)
+    cells: Cells, cache: TreeCache | None, descents: Descents, weigh: Weigh
+) -> tuple[list[Float[Array, "2 parts *shape"]], TreeCache | None]:
+    """The sums of the rows of two descents, each by its weights, and the cache after them, if there is one."""
+    if isinstance(cache, TwoDescents):
+        return _both(cells, cache, descents, weigh)
+    if cache is None and _pass(cells) == _rows(cells):
+        return _anew(cells, descents, weigh), None
+    of_one = start(cells) if cache is None else cache
+    assert isinstance(of_one, OneDescent)
+    sums, of_one = _one_after_other(cells, of_one, descents, weigh)
+    return sums, None if cache is None else of_one
 
 
 def _rows(cells: Cells) -> int:
@@ -117,18 +122,28 @@ def _both(cells: Cells, cache: TwoDescents, descents: Descents, weigh: Weigh) ->
     count = eqxi.unvmap_max(new_s.astype(jnp.int32) + new_t.astype(jnp.int32))
     cache = lax.fori_loop(0, count, draw, cache)
     weights = jax.vmap(weigh)(_reversed_if(swapped, descents))
-
-    def total(weights: Array, pieces: list) -> list[Float[Array, "parts *shape"]]:
-        """The sum of the rows of one descent."""
-        made = [
-            [_weighted(weights[:, rows], X) for X in of_arrays]
-            for rows, of_arrays in zip(_pieces(cells), pieces, strict=True)
-        ]
-        return jax.tree.map(lambda first, *rest: sum(rest, first), *made)
-
-    totals = jax.tree.map(lambda *x: jnp.stack(x), *map(total, weights, cache.rows))
-    totals = [x.astype(s.dtype) for x, s in zip(totals, cells.structs, strict=True)]
+    totals = jax.tree.map(lambda *x: jnp.stack(x), *map(partial(_total, cells), weights, cache.rows))
     return _reversed_if(swapped, totals), cache
+
+
+def _anew(cells: Cells, descents: Descents, weigh: Weigh) -> list[Array]:
+    """The sums of `_both`, all drawn: much less to compile than a cache that is empty."""
+
+    def one(_: None, descent: Descents) -> tuple[None, list[Array]]:
+        rows = [_drawn(cells, descent.point, jnp.asarray(piece)) for piece in _pieces(cells)]
+        return None, _total(cells, weigh(descent), rows)
+
+    return lax.scan(one, None, descents)[1]
+
+
+def _total(cells: Cells, weights: Array, pieces: list[list[Array]]) -> list[Float[Array, "parts *shape"]]:
+    """The sum of the rows of one descent."""
+    made = [
+        [_weighted(weights[:, rows], X) for X in of_arrays]
+        for rows, of_arrays in zip(_pieces(cells), pieces, strict=True)
+    ]
+    totals = jax.tree.map(lambda first, *rest: sum(rest, first), *made)
+    return [x.astype(s.dtype) for x, s in zip(totals, cells.structs, strict=True)]
 
 
 def _weighted(w: Float[Array, "parts rows parts"], X: Float[Array, "rows parts *shape"]) -> Array:
@@ -188,9 +203,9 @@ def _drawn(cells: Cells, point: TreePosition, rows: Int[Array, "rows"]) -> list[
     """These rows of the descent to the point."""
     low, *high = words(point.node(jnp.clip(rows - 1, 0, cells.levels)))
     counters = jnp.where(rows == 0, point.cell.astype(jnp.uint32), low)
-    each = jax.vmap(partial(cells.keys, point.cell))(high[0] if high else jnp.zeros(1, jnp.uint32))
-    keys = jnp.where((rows == 0)[:, None, None, None], each[:, 0], each[:, 1])
-    return [jnp.stack(X, axis=1) for X in jax.vmap(cells.normals)(keys, counters)]
+    splits = cells.split_keys(point.cell, high[0] if high else jnp.zeros(1, jnp.uint32))
+    keys = jnp.where((rows == 0)[:, None, None, None], cells.array_keys[None, :, : cells.parts], splits)
+    return cells.normals(keys, counters)
 
 
 def _sum(cells: Cells, cache: OneDescent, weights: Array, last: Array) -> list[Float[Array, "parts *shape"]]:
