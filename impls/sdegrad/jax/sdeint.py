@@ -15,6 +15,7 @@ from sdegrad.jax.adjoints.discrete import ADJOINTS
 from sdegrad.jax.adjoints.recorded import differentiable_solution
 from sdegrad.jax.arguments import check_choice, check_flag, check_options, eps_of, static_grid, static_number
 from sdegrad.jax.hoist import hoist
+from sdegrad.jax.mesh import alike, unless
 from sdegrad.jax.methods import make_method
 from sdegrad.jax.sde import SDE, evaluations
 from sdegrad.jax.stepping.accepted import Accepted
@@ -119,7 +120,7 @@ def sdeint(
     solver = make_method(method, sde_type, noise_type, check_options(options))
     checks.check_solver(method, solver, adjoint, bm)
     y0 = checks.check_state(y0)
-    sde = SDE(drift, diffusion, args, noise_type)
+    y0, sde = alike((y0, SDE(drift, diffusion, args, noise_type)), bm)
     if steps is not None:
         ys, stats = _even(sde, y0, ts, bm, solver, adjoint, steps)
     elif adaptive:
@@ -129,7 +130,7 @@ def sdeint(
     else:
         ys, stats = _constant(sde, y0, ts, bm, solver, adjoint, dt)
     if check:
-        ys = eqx.error_if(ys, ~(stats.parted <= PARTED), _PARTED.format(method=method))
+        ys = unless(~(stats.parted <= PARTED), jnp.int32(0), [_PARTED.format(method=method)], ys)
     return (ys, stats) if return_stats else ys
 
 
