@@ -34,7 +34,7 @@ def reports(tmp_path_factory):
         subprocess.Popen([*command, f"{rank}", file], env=environment, cwd=ROOT, stderr=subprocess.PIPE, text=True)
         for rank, file in enumerate(files)
     ]
-    said = [program.communicate(timeout=200)[1] for program in programs]
+    said = [program.communicate(timeout=900)[1] for program in programs]
     assert [program.returncode for program in programs] == [0, 0], said
     return [pickle.loads(file.read_bytes()) for file in files]
 
