@@ -2,10 +2,10 @@
 
     python -m suite.normals reports/reference/cpu/normals.csv --numbers 1e9
 
-The numbers are increments W and areas H, scaled, over cells of length 1, in single precision, half of them each, of the
-paths of two seeds. Lags: numbers at a distance within one draw; also W and H of a cell, two cells one after another, two
-seeds. Every row has a p-value, two-sided; all hold if the least one times the number of rows is above `SIGNIFICANCE`. The
-command goes on where it was interrupted: sums are kept beside the file.
+The numbers are increments W and areas H, scaled, over cells of length 1, in single precision, half of them each, of
+the paths of two seeds. Lags: numbers at a distance within one draw; also W and H of a cell, two cells one after
+another, two seeds. Every row has a p-value, two-sided; all hold if the least one times the number of rows is above
+`SIGNIFICANCE`. The command goes on where it was interrupted: sums are kept beside the file.
 """
 
 import argparse

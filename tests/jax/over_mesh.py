@@ -73,9 +73,12 @@ def gradient(solve, y0, args, rows=None):
     return bm.cell(4), ys, a_y0, a_args
 
 
-def over_mesh(solve):
-    """By the sharding of y0 alone."""
-    return jax.jit(partial(gradient, solve))
+SPECS = P(AXES), P(None, AXES), P(AXES), P()  # of what `gradient` returns
+
+
+def over_mesh(solve, mesh):
+    """By the sharding of y0; of the increment, with which y0 has nothing to do, by that of the result."""
+    return jax.jit(partial(gradient, solve), out_shardings=jax.tree.map(partial(NamedSharding, mesh), SPECS))
 
 
 def by_shard_map(solve, mesh, check):
@@ -85,8 +88,7 @@ def by_shard_map(solve, mesh, check):
         dW, ys, a_y0, a_args = gradient(solve, y0, args, AXES)
         return dW, ys, a_y0, a_args if check else jax.lax.psum(a_args, AXES)
 
-    specs = {"in_specs": (P(AXES), P()), "out_specs": (P(AXES), P(None, AXES), P(AXES), P())}
-    return jax.jit(jax.shard_map(here, mesh=mesh, check_vma=check, **specs))
+    return jax.jit(jax.shard_map(here, mesh=mesh, check_vma=check, in_specs=(P(AXES), P()), out_specs=SPECS))
 
 
 def gathered(mesh):
@@ -123,7 +125,7 @@ def main(port, rank, file):
     ]
     works = {("gathered", ""): gathered(mesh)}
     for name, solve in SOLVES.items():
-        works[name, "sharding"] = over_mesh(solve)
+        works[name, "sharding"] = over_mesh(solve, mesh)
         works[name, "shard_map"] = by_shard_map(solve, mesh, check=name == "sdegrad")
     reports = {}
     for name, work in works.items():

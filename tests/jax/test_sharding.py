@@ -3,6 +3,7 @@ one process."""
 
 import os
 import pickle
+import re
 import socket
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import jax
 import numpy as np
 import pytest
 
+from sdegrad.jax import sdeint
 from tests.jax import over_mesh
 
 ROOT = Path(__file__).parents[2]
@@ -70,3 +72,15 @@ def test_a_gather_is_seen(reports):
     for report in reports:
         assert "all-gather" in report["gathered", ""]["moved"]
         assert report["gathered", ""]["undivided"] != []
+
+
+@pytest.mark.parametrize("how", [{"check": True}, {"adaptive": True, "method": "midpoint"}])
+def test_no_batch_passes_through_what_may_raise(how):
+    """A result of a callback lies on one device, so a batch among them would be gathered there."""
+    y0, args = over_mesh.inputs()
+    bm = over_mesh.path()
+    solve = partial(sdeint, over_mesh.drift, over_mesh.diffusion, ts=(0, 1), bm=bm, dt=0.1, **how)
+    text = str(jax.make_jaxpr(lambda y0, args: solve(y0=y0, args=args))(y0, args))
+    returned = re.findall(r"(?<=:)\w+\[[\d,]*\](?=[^=\n]*= pure_callback)", text)
+    assert "f32[]" in returned
+    assert not [shape for shape in returned if f"{over_mesh.PATHS}" in shape]
