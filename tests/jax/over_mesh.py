@@ -102,10 +102,12 @@ def gathered(mesh):
 
 
 def told(program):
-    """What the text of a compiled program says of its collectives, and of arrays with room for all paths."""
+    """What the text of a compiled program says of its collectives, and of arrays with room for all paths. in_loops:
+    sums over devices that are not made once for the whole program."""
     sizes = {int(n) for shape in re.findall(r"\b[a-z]+\d+\[([\d,]+)\]", program) for n in shape.split(",")}
     moved = re.findall(r" (all-gather|all-to-all|collective-permute)(?:-start)?\(", program)
-    return {"moved": moved, "undivided": sorted(sizes & {PATHS, PATHS * DIM, PATHS * HIDDEN})}
+    in_loops = program.partition("\nENTRY")[0].count(" all-reduce(")
+    return {"moved": moved, "in_loops": in_loops, "undivided": sorted(sizes & {PATHS, PATHS * DIM, PATHS * HIDDEN})}
 
 
 def parts(x):

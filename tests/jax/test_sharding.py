@@ -65,6 +65,7 @@ def test_nothing_is_gathered(reports, name, how):
     for report in reports:
         assert report[name, how]["moved"] == []
         assert report[name, how]["undivided"] == []  # no array of the program has room for all paths
+        assert (report[name, how]["in_loops"] == 0) == (how == "shard_map")  # gradients of args: once, or every step
 
 
 @pytest.mark.slow
