@@ -105,9 +105,10 @@ def sdeint(
     is divided among devices (`jax.sharding`), so are the increments and the solution; only gradients of args are
     summed across, at every step; under `jax.shard_map`, with `rows=` of the path, once a solve (but at every step those
     of arrays that drift and diffusion close over). A NaN in y0 is refused where y0 is concrete, and passes through
-    where it is traced. A double-precision y0 without JAX's x64 mode is refused too, unless jax.jit rounded it on its way
-    here. Errors at run time arrive from `eqx.filter_jit` as they are, a RuntimeError; from `jax.jit` as the last lines of a
-    JaxRuntimeError, or, where a call of the compiled function has succeeded before, of a ValueError, as JAX has it.
+    where it is traced. A double-precision y0 without JAX's x64 mode is refused too, unless jax.jit rounded it on its
+    way here. Errors at run time arrive from `eqx.filter_jit` as they are, a RuntimeError; from `jax.jit` as the last
+    lines of a JaxRuntimeError, or, where a call of the compiled function has succeeded before, of a ValueError, as JAX
+    has it.
     ValueError, always when traced, before any step: names, shapes, dtypes, times or dt that do not fit. A warning
     for adaptive steps of euler unless the noise is additive.
     """
