@@ -1,89 +1,87 @@
-"""A batch that is divided among devices stays divided: no state, increment or cotangent is gathered."""
+"""A batch that is divided among the devices of two processes: nothing of it is gathered, and the numbers are those of
+one process."""
 
-import json
 import os
+import pickle
+import re
+import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
+import jax
+import numpy as np
 import pytest
 
-pytestmark = pytest.mark.slow
+from sdegrad.jax import sdeint
+from tests.jax import over_mesh
+
 ROOT = Path(__file__).parents[2]
-PROGRAM = """
-import json, re
-import jax, jax.numpy as jnp, numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from sdegrad.jax import BrownianInterval, sdeint
-
-jax.config.update("jax_enable_x64", True)
-PATHS, DIM, HIDDEN = 44, 3, 5
-whole = NamedSharding(Mesh(np.asarray(jax.devices()), ("paths",)), PartitionSpec())
-divided = NamedSharding(whole.mesh, PartitionSpec("paths"))
-rng = np.random.default_rng(0)
-y0 = jnp.asarray(rng.normal(size=(PATHS, DIM)))
-args = jnp.asarray(0.3 * rng.normal(size=(DIM, HIDDEN))), jnp.asarray(0.3 * rng.normal(size=(HIDDEN, DIM)))
-
-
-def solve(gathered, y0, args, key):
-    def drift(t, y, args):
-        y = jax.lax.with_sharding_constraint(y, whole) if gathered else y
-        return jnp.tanh(y @ args[0] + t) @ args[1]
-
-    def diffusion(t, y, args):
-        return jax.nn.sigmoid(y @ args[0]) @ args[1]
-
-    bm = BrownianInterval(0, 1, y0.shape, key, dt=0.1)
-    return sdeint(drift, diffusion, y0, (0, 0.45, 1), bm=bm, dt=0.1, args=args)
-
-
-def gradient(gathered, y0, args, key):
-    return jax.grad(lambda y0, args: jnp.mean(solve(gathered, y0, args, key)[1:] ** 2), (0, 1))(y0, args)
-
-
-def report(work, gathered=False):
-    work = jax.jit(work, static_argnums=0)
-    one = work(False, y0, args, jax.random.key(0))
-    placed = jax.device_put(y0, divided), *jax.device_put((args, jax.random.key(0)), whole)
-    program = work.lower(gathered, *placed).compile()
-    many = program(*placed)
-    text = program.as_text()
-    sizes = {int(n) for shape in re.findall(r"\\b[a-z]+\\d+\\[([\\d,]+)\\]", text) for n in shape.split(",")}
-    return {
-        "error": max(jax.tree.leaves(jax.tree.map(lambda a, b: float(np.max(np.abs(np.asarray(a) - b))), one, many))),
-        "gathers": len(re.findall(r" all-gather(?:-start)?\\(", text)),
-        "undivided": sorted(sizes & {PATHS, PATHS * DIM, PATHS * HIDDEN}),
-        "divided": str(jax.tree.leaves(many)[0].sharding.spec),
-    }
-
-
-print(json.dumps({
-    "forward": report(solve), "gradient": report(gradient), "gathered": report(solve, gathered=True)
-}))
-"""
+HOW = ["sharding", "shard_map"]
 
 
 @pytest.fixture(scope="module")
-def reports():
-    """Of the program above on four simulated devices."""
-    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
-    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT / "impls"), environment.get("PYTHONPATH", "")])
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=False, timeout=200
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+def reports(tmp_path_factory):
+    """Of each process."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
+    environment |= {"EQX_ON_ERROR": "nan"}  # programs without callbacks are kept from run to run
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
+    files = [tmp_path_factory.mktemp("mesh") / f"{rank}" for rank in range(over_mesh.PROCESSES)]
+    command = [sys.executable, "-m", "tests.jax.over_mesh", port]
+    programs = [
+        subprocess.Popen([*command, f"{rank}", file], env=environment, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        for rank, file in enumerate(files)
+    ]
+    said = [program.communicate(timeout=900)[1] for program in programs]
+    assert [program.returncode for program in programs] == [0, 0], said
+    return [pickle.loads(file.read_bytes()) for file in files]
 
 
-@pytest.mark.parametrize(("work", "divided"), [("forward", "(None, 'paths')"), ("gradient", "('paths',)")])
-def test_nothing_is_gathered_and_the_numbers_are_the_same(reports, work, divided):
-    report = reports[work]
-    assert report["gathers"] == 0
-    assert report["undivided"] == []  # no array of the program has room for all paths
-    assert report["divided"].endswith(divided)
-    assert report["error"] < 1e-14
+@pytest.mark.slow
+@pytest.mark.parametrize("name", over_mesh.SOLVES)
+def test_the_numbers_of_two_processes_are_those_of_one(reports, name):
+    """Increments to the last bit, and the rest to rounding: a product of fewer rows is summed in another order."""
+    one = jax.jit(partial(over_mesh.gradient, over_mesh.SOLVES[name]))(*over_mesh.inputs())
+    tolerances = 0, 1e-14, 1e-13, (1e-13, 1e-13)
+    for report in reports:
+        for how in HOW:
+            jax.tree.map(close, tolerances, one, report[name, how]["parts"])
 
 
+def close(tolerance, whole, parts):
+    assert len(parts) == over_mesh.DEVICES / over_mesh.PROCESSES
+    for index, part in parts:
+        np.testing.assert_allclose(part, whole[index], rtol=0, atol=tolerance)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", over_mesh.SOLVES)
+@pytest.mark.parametrize("how", HOW)
+def test_nothing_is_gathered(reports, name, how):
+    for report in reports:
+        assert report[name, how]["moved"] == []
+        assert report[name, how]["undivided"] == []  # no array of the program has room for all paths
+        assert (report[name, how]["in_loops"] == 0) == (how == "shard_map")  # gradients of args: once, or every step
+
+
+@pytest.mark.slow
 def test_a_gather_is_seen(reports):
-    assert reports["gathered"]["gathers"] > 0
-    assert reports["gathered"]["undivided"] != []
+    for report in reports:
+        assert "all-gather" in report["gathered", ""]["moved"]
+        assert report["gathered", ""]["undivided"] != []
+
+
+@pytest.mark.parametrize("how", [{"check": True}, {"adaptive": True, "method": "midpoint"}])
+def test_no_batch_passes_through_what_may_raise(how):
+    """A result of a callback lies on one device, so a batch among them would be gathered there."""
+    y0, args = over_mesh.inputs()
+    bm = over_mesh.path()
+    solve = partial(sdeint, over_mesh.drift, over_mesh.diffusion, ts=(0, 1), bm=bm, dt=0.1, **how)
+    text = str(jax.make_jaxpr(lambda y0, args: solve(y0=y0, args=args))(y0, args))
+    returned = re.findall(r"(?<=:)\w+\[[\d,]*\](?=[^=\n]*= pure_callback)", text)
+    assert "f32[]" in returned
+    assert not [shape for shape in returned if f"{over_mesh.PATHS}" in shape]

@@ -1,8 +1,6 @@
 """Two processes, each with its rows of a batch, have the gradient of one process with the whole batch."""
 
-import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,32 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-import sdegrad.torch as sd
+from tests.programs import sde_gan_processes
+from tests.torch.over_processes import SHARES, TRAINING, Loss
 
-SIZE, SHARES = (6, 3), ((0, 4), (4, 6))
 ROOT = Path(__file__).parents[2]
-
-
-class Loss(torch.nn.Module):
-    """The sum of squares at the end, by the reversible adjoint."""
-
-    noise_type, sde_type = "diagonal", "stratonovich"
-
-    def __init__(self):
-        super().__init__()
-        torch.manual_seed(0)
-        self.net = torch.nn.Linear(3, 3, dtype=torch.float64)
-
-    def f(self, t, y):
-        return torch.tanh(self.net(y))
-
-    def g(self, t, y):
-        return 0.3 + 0.1 * torch.sin(self.net(y) + t)
-
-    def forward(self, rows, generator="portable"):
-        bm = sd.BrownianInterval(0, 1, SIZE, dtype=torch.float64, entropy=4, dt=0.1, generator=generator, rows=rows)
-        y0, ts = torch.ones(bm.shape, dtype=torch.float64), torch.tensor([0.0, 1.0], dtype=torch.float64)
-        return sd.sdeint_adjoint(self, y0, ts, bm=bm, dt=0.1, method="reversible_heun")[-1].square().sum()
 
 
 def gradient(rows=None):
@@ -44,33 +20,50 @@ def gradient(rows=None):
     return loss.net.weight.grad
 
 
-def share(rank):
-    """One of the processes: prints the gradient, which DistributedDataParallel has averaged over both."""
-    torch.distributed.init_process_group("gloo", rank=rank, world_size=len(SHARES))
-    loss = Loss()
-    parallel = torch.nn.parallel.DistributedDataParallel(loss)
-    parallel(SHARES[rank]).backward()
-    print(loss.net.weight.grad.flatten().tolist())
-    torch.distributed.destroy_process_group()
+@pytest.fixture(scope="module")
+def processes(tmp_path_factory):
+    """What each of two found, under torchrun."""
+    folder = tmp_path_factory.mktemp("processes")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]), "OMP_NUM_THREADS": "1"}
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", f"{len(SHARES)}"]
+    command = [*torchrun, "-m", "tests.torch.over_processes", folder]
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return [torch.load(folder / f"{rank}") for rank in range(len(SHARES))]
 
 
 @pytest.mark.slow
-def test_the_gradient_of_two_processes_is_that_of_one():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]), "OMP_NUM_THREADS": "1"}
-    environment |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    program = "import sys; from tests.torch import test_distributed; test_distributed.share(int(sys.argv[1]))"
-    command = [sys.executable, "-c", program]
-    processes = [
-        subprocess.Popen([*command, str(rank)], env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-        for rank in range(len(SHARES))
-    ]
-    printed = [process.communicate(timeout=120)[0] for process in processes]
-    found = [torch.tensor(json.loads(text), dtype=torch.float64).reshape(3, 3) for text in printed]
+@pytest.mark.parametrize("kind", ["replicated", "sharded"])
+def test_the_gradient_of_two_processes_is_that_of_one(processes, kind):
+    found = [process[kind] for process in processes]
     assert torch.equal(*found)
     expected = gradient()
     torch.testing.assert_close(len(SHARES) * found[0], expected, rtol=1e-13, atol=1e-13)
-    torch.testing.assert_close(gradient(SHARES[0]) + gradient(SHARES[1]), expected, rtol=1e-13, atol=1e-13)
     assert not torch.allclose(2 * gradient(SHARES[0]), expected)
+
+
+def test_the_gradients_of_the_rows_add_up():
+    parts = gradient(SHARES[0]) + gradient(SHARES[1])
+    torch.testing.assert_close(parts, gradient(), rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.slow
+def test_an_sde_gan_of_two_processes_is_that_of_one(processes, monkeypatch):
+    assert torch.equal(*(process["trained"] for process in processes))
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        trained, wrong = (sde_gan_processes.train(**how)[0] for how in (TRAINING, {**TRAINING, "batch": 8}))
+    finally:
+        torch.set_default_dtype(before)
+    expected, other = (torch.nn.utils.parameters_to_vector(duel.parameters()) for duel in (trained, wrong))
+    torch.testing.assert_close(processes[0]["trained"], expected.detach(), rtol=1e-9, atol=1e-9)
+    assert not torch.allclose(other, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_what_there_is_not_is_refused(monkeypatch):
+    with pytest.raises(SystemExit, match=r"2 processes must divide the batch.*--batch 7; pass --batch 8"):
+        sde_gan_processes.rows_of(7, 0, 2)
+    monkeypatch.setenv("RANK", "0")
+    with pytest.raises(SystemExit, match=r"no backend 'smoke'; pass --backend with one of \['gloo'"):
+        sde_gan_processes.start("smoke")

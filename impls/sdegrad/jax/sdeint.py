@@ -15,6 +15,7 @@ from sdegrad.jax.adjoints.discrete import ADJOINTS
 from sdegrad.jax.adjoints.recorded import differentiable_solution
 from sdegrad.jax.arguments import check_choice, check_flag, check_options, eps_of, static_grid, static_number
 from sdegrad.jax.hoist import hoist
+from sdegrad.jax.mesh import alike, unless
 from sdegrad.jax.methods import make_method
 from sdegrad.jax.sde import SDE, evaluations
 from sdegrad.jax.stepping.accepted import Accepted
@@ -102,10 +103,12 @@ def sdeint(
 
     Works under jit, vmap and grad; call it under jit, without which every call compiles anew. If a batch axis of y0
     is divided among devices (`jax.sharding`), so are the increments and the solution; only gradients of args are
-    summed across, at every step. A NaN in y0 is refused where y0 is concrete, and passes through where it is traced.
-    A double-precision y0 without JAX's x64 mode is refused too, unless jax.jit rounded it on its way here. Errors at
-    run time arrive from `eqx.filter_jit` as they are, a RuntimeError; from `jax.jit` as the last lines of a
-    JaxRuntimeError, or, where a call of the compiled function has succeeded before, of a ValueError, as JAX has it.
+    summed across, at every step; under `jax.shard_map`, with `rows=` of the path, once a solve (but at every step those
+    of arrays that drift and diffusion close over). A NaN in y0 is refused where y0 is concrete, and passes through
+    where it is traced. A double-precision y0 without JAX's x64 mode is refused too, unless jax.jit rounded it on its
+    way here. Errors at run time arrive from `eqx.filter_jit` as they are, a RuntimeError; from `jax.jit` as the last
+    lines of a JaxRuntimeError, or, where a call of the compiled function has succeeded before, of a ValueError, as JAX
+    has it.
     ValueError, always when traced, before any step: names, shapes, dtypes, times or dt that do not fit. A warning
     for adaptive steps of euler unless the noise is additive.
     """
@@ -119,7 +122,7 @@ def sdeint(
     solver = make_method(method, sde_type, noise_type, check_options(options))
     checks.check_solver(method, solver, adjoint, bm)
     y0 = checks.check_state(y0)
-    sde = SDE(drift, diffusion, args, noise_type)
+    y0, sde = alike((y0, SDE(drift, diffusion, args, noise_type)), bm)
     if steps is not None:
         ys, stats = _even(sde, y0, ts, bm, solver, adjoint, steps)
     elif adaptive:
@@ -129,7 +132,7 @@ def sdeint(
     else:
         ys, stats = _constant(sde, y0, ts, bm, solver, adjoint, dt)
     if check:
-        ys = eqx.error_if(ys, ~(stats.parted <= PARTED), _PARTED.format(method=method))
+        ys = unless(~(stats.parted <= PARTED), jnp.int32(0), [_PARTED.format(method=method)], ys)
     return (ys, stats) if return_stats else ys
 
 

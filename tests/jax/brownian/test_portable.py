@@ -11,6 +11,8 @@ import torchsde
 
 import sdegrad.jax
 import sdegrad.torch
+from sdegrad.torch.brownian.portable import PortableNormals
+from sdegrad.torch.brownian.rng import Sample
 
 SEED, SIZE, DT, STEP = 5, (40, 3), 0.03, 1 / 32  # of DT the last cell is shorter
 
@@ -27,7 +29,7 @@ def of_jax(dtype=jnp.float64, dt=DT, shape=SIZE, **options):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_increments_are_those_of_torch(dtype):
-    """To the last bit, over all cells, of which the last is shorter."""
+    """To the last bit, W and H, over all cells, of which the last is shorter."""
     here = of_jax(jnp.dtype(dtype), levy_area="space-time")
     there = of_torch(getattr(torch, dtype), levy_area_approximation="space-time")
     cells = jax.lax.map(here.cell, jnp.arange(here.grid.steps))
@@ -36,6 +38,10 @@ def test_the_increments_are_those_of_torch(dtype):
         h = there.grid.step(k)
         np.testing.assert_array_equal(cells.W[k], W)
         np.testing.assert_allclose(h * (cells.H[k] + cells.W[k] / 2), U, rtol=1e-5, atol=1e-7)
+    made = PortableNormals(Sample(SIZE, getattr(torch, dtype), torch.device("cpu")), SEED)
+    W, H = made.cells(0, 0, range(there.grid.steps), there.grid, 2)
+    np.testing.assert_array_equal(cells.W, W)
+    np.testing.assert_array_equal(cells.H, H)
     native = sdegrad.jax.BrownianInterval(0, 1, SIZE, jax.random.key(SEED), dtype=dtype, dt=DT)
     assert not np.any(native.cell(0) == cells.W[0])
 

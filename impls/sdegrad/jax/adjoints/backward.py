@@ -14,6 +14,7 @@ from equinox.internal import ω
 from jax import lax
 from jaxtyping import Array, Float, PyTree
 
+from sdegrad.jax.mesh import everywhere
 from sdegrad.jax.methods.base import tree
 from sdegrad.jax.sde import SDE, AdjointSDE
 from sdegrad.jax.stepping.accepted import Solved
@@ -46,7 +47,7 @@ def known_start(gradients: Gradients, a_ys: Y, y0: Y, y1: Y, reached: Y) -> Grad
     """
     here = _largest(tree(lambda a_y0, a_ys: a_y0 - a_ys[0], gradients[0], a_ys))  # what comes through the solve
     off = here * _largest(tree(jnp.subtract, reached, y0))
-    known = off <= LOST * jnp.maximum(here, _largest(a_ys)) * _largest(y0, y1)
+    known = everywhere(off <= LOST * jnp.maximum(here, _largest(a_ys)) * _largest(y0, y1))
     factor = jnp.where(known, 1.0, jnp.nan)
     return tree(lambda g: g * factor.astype(jnp.finfo(g.dtype).dtype), gradients)
 

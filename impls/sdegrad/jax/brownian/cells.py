@@ -1,5 +1,7 @@
 """The independent draws that a Brownian path is made of: each is a pure function of its key and its number."""
 
+import math
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -12,6 +14,7 @@ from sdegrad.grid import Grid
 from sdegrad.jax.arguments import check_dtype
 from sdegrad.jax.brownian.levy import VARIANCES, Span, levy_area
 from sdegrad.jax.brownian.rng import normal, portable_normal, random_bits, threefry
+from sdegrad.jax.mesh import alike
 from sdegrad.jax.times import AnyGrid, OneCell
 from sdegrad.jax.types import Index, Key, Shape, Structs
 
@@ -21,7 +24,7 @@ KEYS_PER_ARRAY = 7  # keys per array: of W, H, K over cells, of the three normal
 class Cells(eqx.Module):
     """The cells of the grid, for every array of the path. parts: 1 for W, 2 for W and H, 3 with K.
     levels: how often a cell is halved in its tree. area: how A is approximated, if at all. portable: whether normals
-    are those of `sdegrad.normals`.
+    are those of `sdegrad.normals`. first_row: the number in the whole batch of the first row here; None for 0.
     """
 
     array_keys: UInt32[Array, "arrays keys 2"]
@@ -32,6 +35,7 @@ class Cells(eqx.Module):
     levels: int = eqx.field(static=True)
     area: str | None = eqx.field(static=True)
     portable: bool = eqx.field(static=True)
+    first_row: UInt32[Array, ""] | None = None
 
     @property
     def grid(self) -> AnyGrid:
@@ -75,11 +79,13 @@ class Cells(eqx.Module):
         return [self._normal(keys[:, i], each, s.shape, s.dtype) for i, s in enumerate(self.structs)]
 
     def _normal(self, key: Array, counter: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
-        return (portable_normal if self.portable else normal)(key, counter, shape, dtype)
+        first = None if self.first_row is None else self.first_row * np.uint32(math.prod(shape[1:]))
+        return (portable_normal if self.portable else normal)(key, counter, shape, dtype, first)
 
     def zeros(self) -> list[Span]:
         """Spans of length zero, one for every array."""
-        return [Span(jnp.zeros((), s.dtype), (jnp.zeros(s.shape, s.dtype),) * self.parts) for s in self.structs]
+        parts = [alike((jnp.zeros(s.shape, s.dtype),) * self.parts, self.first_row) for s in self.structs]
+        return [Span(jnp.zeros((), s.dtype), zeros) for s, zeros in zip(self.structs, parts, strict=True)]
 
     def with_area(self, spans: list[Span], piece: tuple[Array, ...]) -> list[Span]:
         """The spans with A, if the path has it. piece: its `piece_id`, from which the normals of A are drawn."""
@@ -111,7 +117,7 @@ def keys_of(key: Key, arrays: int, portable: bool) -> UInt32[Array, "arrays keys
     if not portable:
         partitionable = jax.config.jax_threefry_partitionable  # pyright: ignore[reportAttributeAccessIssue]
         if words.shape == (2,) and partitionable:  # the same bits, compiled sooner
-            return random_bits(words, jnp.uint32(0), shape, np.dtype(np.float32))
+            return random_bits(words, jnp.uint32(0), None, shape, np.dtype(np.float32))
         return jr.bits(key, shape)
     if words.shape != (2,):
         raise ValueError(

@@ -25,6 +25,7 @@ from sdegrad.jax.brownian.levy import LevyIncrement, Span
 from sdegrad.jax.brownian.positions import inside
 from sdegrad.jax.brownian.spacing import NO_DERIVATIVE, grid_of, levels_of
 from sdegrad.jax.brownian.tree_cache import TreeCache, start
+from sdegrad.jax.mesh import Rows, rows_of
 from sdegrad.jax.times import AnyGrid, Fine, OneCell, as_given, time_dtype
 from sdegrad.jax.types import Increment, Key, Number, Shape, Structs, Time
 
@@ -49,6 +50,9 @@ class BrownianInterval(eqx.Module):
     generator: "native", whose numbers may differ in the last digits from one kind of device to another; "portable": the
     same on every device, bit for bit in single precision, and over the cells of the grid the W and H of
     `sdegrad.torch.BrownianInterval(..., entropy=seed, generator="portable")` with jax.random.key(seed).
+
+    rows: the numbers of these rows alone, the first axis of the batch that has this shape: (start, stop), or, under
+    `jax.shard_map`, the name of the mesh axis (or a tuple of names) that divides the batch, for the rows of the device.
 
     On the grid the path is exact, and a cell costs one normal per element (and one more for each of H and K). A
     query that starts or ends inside a cell goes down a tree, log2(cell / tol) halvings of the cell and a cut at the
@@ -79,6 +83,7 @@ class BrownianInterval(eqx.Module):
         tol: Number | None = None,
         levy_area: str | type | None = None,
         generator: str = "native",
+        rows: Rows | None = None,
     ):
         if others:
             raise TypeError(
@@ -87,7 +92,8 @@ class BrownianInterval(eqx.Module):
             )
         self.area = area_name(levy_area)
         grid = grid_of(t0, t1, dt)
-        self.structs = structs_of(shape, dtype)
+        whole = structs_of(shape, dtype)
+        self.structs, first_row = (whole, None) if rows is None else rows_of(whole, rows)
         leaves = tuple(jax.tree.leaves(self.structs))
         approximate = self.area if self.area in ("davie", "foster") else None
         if approximate and not all(leaf.shape for leaf in leaves):
@@ -99,7 +105,7 @@ class BrownianInterval(eqx.Module):
             raise ValueError(f'generator must be "native" or "portable", got {generator!r}; leave it out for "native".')
         portable = generator == "portable"
         keys, levels = keys_of(key, len(leaves), portable), levels_of(grid, tol)
-        self.cells = Cells(keys, one_cell, leaves, known, PARTS[self.area], levels, approximate, portable)
+        self.cells = Cells(keys, one_cell, leaves, known, PARTS[self.area], levels, approximate, portable, first_row)
         if sys.modules.get("diffrax") is not None:
             register(BrownianInterval)
 

@@ -16,7 +16,10 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, UInt32
 
+from sdegrad.jax.mesh import alike
 from sdegrad.normals import PARITY, PIECES, ROTATIONS, STEPS, table
+
+First = UInt32[Array, ""] | None
 
 
 @partial(jax.jit, inline=True)
@@ -35,22 +38,31 @@ def threefry(key: UInt32[Array, "2 ..."], high: UInt32[Array, "*#n"], low: UInt3
 
 @partial(jax.jit, static_argnames=("shape", "dtype"), inline=True)
 def normal(
-    key: UInt32[Array, "*draws 2"], counter: UInt32[Array, "*draws"], shape: tuple[int, ...], dtype: np.dtype
+    key: UInt32[Array, "*draws 2"],
+    counter: UInt32[Array, "*draws"],
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+    first: First = None,
 ) -> Float[Array, "..."]:
-    """Standard normals [*draws, *shape]; element i of a draw is made from the words of counter (`counter`, i). Half
-    precision is rounded.
+    """Standard normals [*draws, *shape]; element i of a draw is made from the words of counter (`counter`, first + i),
+    `first` being none for 0. Half precision is rounded.
     """
     made = dtype if dtype == np.float64 else np.dtype(np.float32)
-    bits = _once(partial(random_bits, shape=shape, dtype=made), counter, key, counter)
+    bits = _once(partial(random_bits, shape=shape, dtype=made), counter, key, counter, first)
     return _once(partial(_quantile, dtype=made), counter, bits).astype(dtype)
 
 
 @partial(jax.jit, static_argnames=("shape", "dtype"), inline=True)
 def random_bits(
-    key: UInt32[Array, "*draws 2"], counter: UInt32[Array, "*draws"], shape: tuple[int, ...], dtype: np.dtype
+    key: UInt32[Array, "*draws 2"],
+    counter: UInt32[Array, "*draws"],
+    first: First,
+    shape: tuple[int, ...],
+    dtype: np.dtype,
 ) -> Array:
     """As many random bits as numbers of this dtype have, [*draws, *shape]."""
     element = lax.iota(jnp.uint32, math.prod(shape)).reshape((1,) * counter.ndim + shape)
+    element = element if first is None else element + first
     draw = (*counter.shape, *(1 for _ in shape))
     a, b = threefry(jnp.moveaxis(key, -1, 0).reshape(2, *draw), counter.reshape(draw), element)
     return (a.astype(jnp.uint64) << np.uint64(32)) | b.astype(jnp.uint64) if dtype == np.float64 else a ^ b
@@ -58,10 +70,14 @@ def random_bits(
 
 @partial(jax.jit, static_argnames=("shape", "dtype"), inline=True)
 def portable_normal(
-    key: UInt32[Array, "*draws 2"], counter: UInt32[Array, "*draws"], shape: tuple[int, ...], dtype: np.dtype
+    key: UInt32[Array, "*draws 2"],
+    counter: UInt32[Array, "*draws"],
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+    first: First = None,
 ) -> Float[Array, "..."]:
     """Those of the same counters by the table of `sdegrad.normals`: of 32 bits each, whatever the dtype."""
-    bits = _once(partial(random_bits, shape=shape, dtype=np.dtype(np.float32)), counter, key, counter)
+    bits = _once(partial(random_bits, shape=shape, dtype=np.dtype(np.float32)), counter, key, counter, first)
     return _once(_from_table, counter, bits).astype(dtype)
 
 
@@ -82,15 +98,15 @@ def _quantile(bits: Array, dtype: np.dtype) -> Array:
     return 2**0.5 * lax.erf_inv(_symmetric(bits, dtype))
 
 
-def _once(f: Callable[..., Array], counter: Array, *arguments: Array) -> Array:
+def _once(f: Callable[..., Array], counter: Array, *arguments: Array | None) -> Array:
     """f of the arguments, made once. On the CPU XLA would copy f into every user of the result; but it does not copy a
     loop, even of one trip, provided that it cannot see that it is one: hence from `counter` to counter + 1; under
     vmap, from the greatest, so that the loop remains one loop.
     """
 
-    def loop(counter: Array, *arguments: Array) -> Array:
+    def loop(counter: Array, *arguments: Array | None) -> Array:
         result = jax.eval_shape(f, *arguments)
-        start = (counter, jnp.zeros(result.shape, result.dtype))
+        start = (counter, alike(jnp.zeros(result.shape, result.dtype), arguments))
         return lax.while_loop(lambda c: c[0] != counter + 1, lambda c: (c[0] + 1, f(*arguments)), start)[1]
 
     return lax.platform_dependent(

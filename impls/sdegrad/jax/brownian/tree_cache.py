@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from sdegrad.jax.brownian.cells import Cells
 from sdegrad.jax.brownian.positions import LeafPosition, TreePosition, start_of, tree_where, words
+from sdegrad.jax.mesh import alike
 from sdegrad.jax.types import Index
 
 _AT_ONCE = 512  # normals of one array that are drawn in one pass
@@ -65,7 +66,7 @@ def start(cells: Cells) -> TreeCache:
     """The cache before the first query: it holds no descent."""
 
     def empty(count: int) -> list[Float[Array, "rows parts *shape"]]:
-        return [jnp.zeros((count, cells.parts, *s.shape), s.dtype) for s in cells.structs]
+        return alike([jnp.zeros((count, cells.parts, *s.shape), s.dtype) for s in cells.structs], cells.first_row)
 
     nowhere, size = start_of(-1, cells.levels), _pass(cells)
     if size < _rows(cells):
@@ -220,7 +221,7 @@ def _sum(cells: Cells, cache: OneDescent, weights: Array, last: Array) -> list[F
             X_i = lax.dynamic_slice_in_dim(X, i * size, size, 0).astype(w.dtype)
             return total + jnp.sum(w_i.reshape(*w_i.shape, *[1] * len(struct.shape)) * X_i[None], axis=(1, 2))
 
-        zero = jnp.zeros((cells.parts, *struct.shape), w.dtype)
+        zero = alike(jnp.zeros((cells.parts, *struct.shape), w.dtype), cells.first_row)
         return lax.fori_loop(0, (eqxi.unvmap_max(last) + size) // size, add, zero).astype(struct.dtype)
 
     return [one(*each) for each in zip(cache.rows, cells.structs, strict=True)]

@@ -11,12 +11,12 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import equinox as eqx
-import equinox.internal as eqxi
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int, PyTree
 
+from sdegrad.jax.mesh import unless
 from sdegrad.jax.methods.base import tree
 from sdegrad.jax.sde import SDE
 from sdegrad.jax.stepping.accepted import Accepted, Solved, middle
@@ -173,4 +173,4 @@ def _check(ys: Y, run: _Run, end: Array, control: Control) -> Y:
     ]
     failed = run.t < end
     stuck = failed & (run.tried < control.max_steps)
-    return eqxi.branched_error_if(ys, failed, stuck.astype(jnp.int32), sentences)
+    return unless(failed, stuck.astype(jnp.int32), sentences, ys)
