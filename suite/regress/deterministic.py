@@ -14,7 +14,7 @@ from suite.journal import case_id
 from suite.provenance import yardstick
 from suite.regress.builds import CACHE
 from suite.regress.journal import Journal
-from suite.regress.process import Lost, Process
+from suite.regress.process import Lost, Process, kept_programs
 from suite.regress.rules import RULES
 from suite.regress.verdicts import Finding
 from suite.results import Row
@@ -43,8 +43,7 @@ def measure(
     """The figures of a commit. What was measured before is not measured again; one process for each implementation."""
     journal = Journal(cache / f"{commit[:12]}-{yardstick()}.jsonl")
     known = {tuple(line["work"]): line["rows"] for line in journal.lines}
-    steady = {"PYTHONMALLOC": "malloc", "JAX_COMPILATION_CACHE_DIR": str(cache / "xla")}
-    steady |= {"JAX_COMPILATION_CACHE_MAX_SIZE": str(2**31), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1"}
+    steady = {"PYTHONMALLOC": "malloc", **kept_programs(cache)}
     for name in dict.fromkeys(name for name, _ in work):
         todo = [case for n, case in work if n == name and (name, case_id(case)) not in known]
         process = None
@@ -53,7 +52,7 @@ def measure(
             try:
                 if process is None:
                     process = Process(build, cache / "printed.txt", more=steady)
-                    process.ask("start")
+                    process.ask("start", name)
                 rows = process.ask("rows", name, CASES.index(case))
             except Lost as lost:
                 process = _ended(process)

@@ -8,7 +8,7 @@ import pytest
 
 from suite import provenance
 from suite.regress import __main__ as gate
-from suite.regress import builds, calibrate, deterministic, paired, power, report, verdicts
+from suite.regress import builds, calibrate, deterministic, paired, power, process, report, verdicts
 from suite.regress.journal import Journal
 from suite.regress.process import Lost
 from suite.regress.verdicts import CANNOT_TELL, Finding, exit_code, interval, judge
@@ -166,7 +166,7 @@ class Fake:
         if what == "read":
             _, times, delay = arguments
             return times * (second + delay)
-        return (second, 0.02) if what == "prepare" else second
+        return second
 
 
 def seconds(start=0.1):
@@ -197,18 +197,33 @@ def test_a_delay_is_planted_in_head_alone():
     for line in two.lines("sdegrad_jax", TIMED, (0.0, 0.1)):
         none, tenth = line["logs"]
         assert abs(none) < 1e-3
-        # A tenth of the time of a warm call, 0.02 s here, beside readings of 0.1 s.
-        assert tenth == pytest.approx(
-            np.log(1.1 if line["benchmark"].startswith(("import", "compile")) else 1.02), abs=1e-3
-        )
+        assert tenth == pytest.approx(np.log(1.1), abs=1e-3)
 
 
 def test_a_process_that_fails_costs_its_benchmarks_only():
     two = paired.Two((Fake(seconds()), Fake(seconds(), "prepare")), (1, 0))
     found = {line["benchmark"]: line for line in two.lines("sdegrad_jax", TIMED, (0.0,))}
     assert len(found) == len(TIMED)
-    assert [name for name, line in found.items() if "logs" in line] == ["import_time sdegrad_jax"]
+    once = [str(t) for t in TIMED if t.what in paired.ONCE]
+    assert [name for name, line in found.items() if "logs" in line] == once
     assert all(line["HEAD"] == "no prepare" for name, line in found.items() if "logs" not in line)
+
+
+@pytest.mark.slow
+def test_a_pair_of_processes(tmp_path):
+    """Of the working tree and itself, with work as long again planted in HEAD: 2 processes of PyTorch."""
+    timed = [t for t in paired.TIMED if t.implementation == "sdegrad_torch" and t.what in ("import", "solve")]
+    found = list(paired.pair(0, [provenance.ROOT / "impls"] * 2, timed, tmp_path / "printed.txt", (0.0, 1.0)))
+    assert [line["benchmark"] for line in found] == [str(t) for t in timed]
+    for line in found:
+        assert line["logs"][1] - line["logs"][0] == pytest.approx(np.log(2), abs=0.3)
+
+
+def test_a_copy_of_a_process_tells_what_failed():
+    server = process.Server()
+    assert server.once("load", "numpy_by_hand") > 0
+    with pytest.raises(Lost, match="ValueError: unknown implementation 'nowhere'"):
+        server.once("load", "nowhere")
 
 
 def test_a_clock_that_stands_still_measures_nothing():
