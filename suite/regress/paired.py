@@ -126,7 +126,7 @@ class Two:
         return [(base, [seconds * (1 + delay) for seconds in head]) for delay in delays]
 
     def _calls(self, timed: Timed, delays: Sequence[float]) -> Readings:
-        """Of a call: of base, and of HEAD with each delay, in turn. The first delay is none, and stands next to base."""
+        """Of a call: of base, and of HEAD with each delay, in turn. The first delay is none, next to base."""
         times = calls_for(min(self._both("prepare", timed.implementation, timed.case)), READING)
         seconds = min(self._both("read", timed.case, times, 0.0)) / times
         asked = [(0, 0.0), *((1, delay * seconds) for delay in delays)]
