@@ -20,7 +20,14 @@ from suite.regress.verdicts import Finding
 from suite.results import Row
 
 OURS = ("sdegrad_torch", "sdegrad_jax", "diffrax_sdegrad")
-
+_NFE = ("nfe_drift", "nfe_diffusion")
+# kind of a case -> what is gated of it
+GATED: Mapping[str, Sequence[str]] = {
+    "memory": ("gradient_memory", "solve_memory"),
+    "nfe": (*_NFE, "nfe_drift_vjp", "nfe_diffusion_vjp", "operations"),
+    "gradient_error": ("gradient_error",),
+    "strong_error": ("strong_error", "strong_order", "weak_error", *_NFE),
+}
 
 Key = tuple[str, str]  # implementation, id of the case
 Rows = Mapping[str, Row]  # name of the benchmark -> row
@@ -30,7 +37,7 @@ def works(preset: Preset, pattern: re.Pattern[str]) -> list[tuple[str, Case]]:
     """Each implementation of ours with each case that has such a figure, if any name in it can match."""
     cases = [case for case in select(preset) if not case.compares_times]
     found = [(name, case) for name in OURS for case in cases if name in taking_part(case)]
-    return [(name, case) for name, case in found if any(pattern.search(_name(name, m, case)) for m in RULES)]
+    return [(n, case) for n, case in found if any(pattern.search(_name(n, m, case)) for m in GATED[case.kind])]
 
 
 def _name(implementation: str, measure: str, case: Case) -> str:

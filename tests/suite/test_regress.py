@@ -1,6 +1,7 @@
 """The verdicts of the gate, on numbers made for the purpose; what it refuses; what it does with what is missing."""
 
 import json
+import re
 import subprocess
 
 import numpy as np
@@ -129,6 +130,14 @@ def test_figures_of_one_commit_alone():
     assert [f.verdict for f in deterministic.compare({}, {"nfe_drift x": row})] == ["new"]
     assert [f.verdict for f in deterministic.compare({"nfe_drift x": row}, {"nfe_drift x": failed})] == ["lost"]
     assert [f.verdict for f in deterministic.compare({"nfe_drift x": failed}, {"nfe_drift x": failed})] == ["failed"]
+
+
+def test_only_what_can_match_is_measured():
+    """Every figure that has a rule is gated, and every kind of case that has one."""
+    assert set(sum(deterministic.GATED.values(), ())) == set(deterministic.RULES)
+    assert {case.kind for _, case in deterministic.works("bench", re.compile("."))} == set(deterministic.GATED)
+    assert {case.kind for _, case in deterministic.works("bench", re.compile("^solve_memory"))} == {"memory"}
+    assert {case.kind for _, case in deterministic.works("bench", re.compile("nfe_drift "))} == {"nfe", "strong_error"}
 
 
 def test_an_accepted_change_is_shown_and_not_red():
