@@ -333,6 +333,13 @@ def test_full_disks_and_interrupts(repository, error, message, monkeypatch, caps
     assert message in capsys.readouterr().err
 
 
+def test_a_disk_that_is_full_is_no_fault_of_the_commit(monkeypatch):
+    said = b"ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device\nnote: an error\n"
+    monkeypatch.setattr(builds.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess((), 1, b"", said))
+    with pytest.raises(OSError, match="No space left on device"):
+        builds._pip("a" * 40, "wheel")
+
+
 def test_a_comparison_goes_on(tmp_path, monkeypatch):
     """Pairs that are there are not measured again, and a comparison ends at the first look at which all is told."""
     monkeypatch.setattr(gate, "CACHE", tmp_path)
