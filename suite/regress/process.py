@@ -112,9 +112,11 @@ class Server:
         """The answer of a copy of this process that ends with it: what happens once in a process can be asked again."""
         reading, writing = os.pipe()
         if os.fork() == 0:
-            signal.alarm(int(PATIENCE))
-            os.write(writing, json.dumps(self.answer(what, arguments)).encode())
-            os._exit(0)
+            try:
+                signal.alarm(int(PATIENCE))
+                os.write(writing, json.dumps(self.answer(what, arguments)).encode())
+            finally:
+                os._exit(0)
         os.close(writing)
         with os.fdopen(reading) as pipe:
             told = pipe.read()

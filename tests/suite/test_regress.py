@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -228,11 +229,14 @@ def test_a_pair_of_processes(tmp_path):
         assert line["logs"][1] - line["logs"][0] == pytest.approx(np.log(2), abs=0.3)
 
 
-def test_a_copy_of_a_process_tells_what_failed():
+def test_a_copy_of_a_process_tells_what_failed(monkeypatch):
     server = process.Server()
+    monkeypatch.setattr(server, "leave", sys.exit, raising=False)
     assert server.once("load", "numpy_by_hand") > 0
     with pytest.raises(Lost, match="ValueError: unknown implementation 'nowhere'"):
         server.once("load", "nowhere")
+    with pytest.raises(Lost, match="a copy of the process died"):
+        server.once("leave")
 
 
 def test_a_clock_that_stands_still_measures_nothing():
