@@ -62,6 +62,19 @@ class Memory(asv_cases.OfCases):
     track_gradient_memory.unit = "B"  # pyright: ignore[reportFunctionMemberAccess]
 
 
+class SolveMemory(asv_cases.OfCases):
+    """Peak memory of a solve, in bytes, at the most steps of the bench."""
+
+    params: ClassVar = asv_cases.params("memory", gradient=False)
+
+    def track_solve_memory(self, implementation: str, device: str, work: str) -> float:
+        from suite.measuring import memory
+
+        return _largest(memory, self.trial, "solve_memory")
+
+    track_solve_memory.unit = "B"  # pyright: ignore[reportFunctionMemberAccess]
+
+
 class Evaluations(asv_cases.OfCases):
     """Evaluations a step, and operations."""
 

@@ -99,15 +99,15 @@ class Case:
             steps = f"{self.t1 / self.dts[0]:.0f} steps of {self.dts[0]:g}"
             details += [f"adaptive, rtol {self.rtol:g}" if self.rtol else steps]
             details += [*["told dt"] * self.told_dt, *["compiled"] * self.compiled, *["one pass"] * self.one_pass]
-        if self.kind in ("memory", "long") and len(self.adjoints) == 1:
+        of_solve = self.kind in ("time", "memory") and self.adjoints == (None,)
+        if self.kind in ("memory", "long") and len(self.adjoints) == 1 and not of_solve:
             details.append(f"{self.adjoints[0]} adjoint")
         if self.kind == "long":
             details.append(f"adaptive, rtol {self.rtol:g}" if self.rtol else "constant steps")
         if self.kind == "brownian":
             details.append(f"{self.t1 / self.dts[0]:.0f} intervals")
-        what = {"time": "time of the solve" if self.adjoints == (None,) else "time of the gradient"}.get(
-            self.kind, "long gradient" if self.kind == "long" else self.kind
-        )
+        of_gradient = {"time": "time of the gradient", "long": "long gradient"}.get(self.kind, self.kind)
+        what = f"{self.kind} of the solve" if of_solve else of_gradient
         sizes = f"({', '.join(details)})" if details else ""
         return " ".join(filter(None, (what.replace("_", " "), self.method, self.access, self.problem, sizes)))
 

@@ -60,6 +60,7 @@ def _memory() -> Iterator[Case]:
     yield Case(**gradient, dts=(0.1, 0.01), presets=SMOKE)
     yield Case(**gradient, dts=(0.01, 0.001), yardsticks=INSIDE, presets=("bench",))
     yield Case(**gradient, dts=(0.1, 0.01, 0.001), yardsticks=INSIDE, presets=FULL)
+    yield Case(kind="memory", sizes=MIDDLE, any_method=True, dts=(0.01, 0.001))
 
 
 def _nfe() -> Iterator[Case]:

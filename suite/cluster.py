@@ -3,7 +3,7 @@
 A work is one task: a case of the bench, or the claims that rest on one measurement. A worker that dies costs the task
 that it was at, which goes to another worker; one that kills several workers is a row that says so. Times need a machine
 for themselves: they are measured after all else, one at a time by workers that were started with the resource `timing`,
-of which a machine may have one. Dask is imported when it is asked for.
+of which a machine may have one; a second one that comes later waits for it. Dask is imported when it is asked for.
 """
 
 import logging
@@ -12,15 +12,19 @@ import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from getpass import getuser
 from multiprocessing import get_context
+from pathlib import Path
+from tempfile import gettempdir
 from threading import Lock
 from typing import Any, NamedTuple
 
 from suite import provenance
 from suite.provenance import Context
+from suite.store import locked
 from suite.worker import end_with_parent
 
 LOCAL = "local"
@@ -81,7 +85,7 @@ class Cluster:
         from distributed.scheduler import KilledWorker
 
         options = {"pure": False, "resources": {TIMING: 1} if timed else None}
-        call = partial(_of_this_code, provenance.code())
+        call = partial(_at_worker, provenance.code(), timed)
         running = {self._client.submit(call, t.function, *t.arguments, **options): n for n, t in tasks.items()}
         for done in as_completed(list(running), loop=self._client.loop):
             if done.status in ("cancelled", "lost"):
@@ -149,15 +153,18 @@ def _cluster(client: Any, address: str, threads: int | None) -> Cluster:
     return Cluster(client, address, {name: where for name, (*_, where) in known.items()}, timing)
 
 
-def _of_this_code(code: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    """At a worker, which may have come after the others were looked at: function(*arguments)."""
+def _at_worker(code: str, timed: bool, function: Callable[..., Any], *arguments: Any) -> Any:
+    """At a worker, which may have come after the others were looked at: function(*arguments). timed: while no other
+    worker on this machine measures times."""
     here = provenance.code()
     if here != code:
         raise ClusterError(
             f"a worker on {socket.gethostname()} runs other code or other versions than its client ({here}, there "
             f"{code}); give all the same commit and constraints.txt."
         )
-    return function(*arguments)
+    taken = Path(gettempdir()) / f"sdegrad-{TIMING}-{getuser()}"
+    with locked(taken, wait=True) if timed else nullcontext():
+        return function(*arguments)
 
 
 def _identity(threads: int | None) -> tuple[str, bool, str, Context]:

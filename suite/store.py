@@ -20,9 +20,9 @@ from suite.results import ResultsError, Row
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
     """The folder for this process alone; it is free again when the process ends, however it ends. ResultsError if
-    another run is at work there, or if nothing can be written."""
+    another run is at work there, unless it is waited for, or if nothing can be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / ".lock").open("a")
@@ -32,7 +32,7 @@ def locked(folder: Path) -> Iterator[None]:
         ) from None
     with file:
         try:
-            _lock(file.fileno())
+            _lock(file.fileno(), wait)
         except OSError as error:
             raise ResultsError(
                 f"another run is at work in {folder} ({_why(error)}); wait for its end, or name another folder with "
@@ -44,13 +44,13 @@ def locked(folder: Path) -> Iterator[None]:
 if os.name == "nt":
     import msvcrt
 
-    def _lock(file: int) -> None:
-        msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+    def _lock(file: int, wait: bool) -> None:
+        msvcrt.locking(file, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
 else:
     import fcntl
 
-    def _lock(file: int) -> None:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    def _lock(file: int, wait: bool) -> None:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
 
 
 def _why(error: OSError) -> str:

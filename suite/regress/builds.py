@@ -4,7 +4,9 @@ Folders of all commits have names of the same length: the size of a process's en
 some per cent (Mytkowicz et al., Producing wrong data without doing anything obviously wrong, 2009).
 """
 
+import errno
 import io
+import os
 import shutil
 import subprocess
 import sys
@@ -80,6 +82,9 @@ def _pip(commit: str, *command: str) -> None:
     pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
     done = subprocess.run([*pip, *command[:1], "--no-deps", *command[1:]], capture_output=True)
     if done.returncode:
+        full = os.strerror(errno.ENOSPC)
+        if full.encode() in done.stderr:
+            raise OSError(errno.ENOSPC, full)
         raise Unusable(
             f"the commit {commit[:12]} does not build ({_last(done.stderr)}); name another, or mend it: pip wheel."
         )
@@ -88,5 +93,5 @@ def _pip(commit: str, *command: str) -> None:
 def _last(output: bytes) -> str:
     """The last error, or else the last line, of what a program printed."""
     lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
-    errors = [line for line in lines if "rror" in line]
+    errors = [line for line in lines if "rror" in line and not line.startswith("note:")]  # pip's notes are no errors
     return (errors or lines or ["it says nothing"])[-1][:200]

@@ -14,13 +14,20 @@ from suite.journal import case_id
 from suite.provenance import yardstick
 from suite.regress.builds import CACHE
 from suite.regress.journal import Journal
-from suite.regress.process import Lost, Process
+from suite.regress.process import Lost, Process, kept_programs
 from suite.regress.rules import RULES
 from suite.regress.verdicts import Finding
 from suite.results import Row
 
 OURS = ("sdegrad_torch", "sdegrad_jax", "diffrax_sdegrad")
-
+_NFE = ("nfe_drift", "nfe_diffusion")
+# kind of a case -> what is gated of it
+GATED: Mapping[str, Sequence[str]] = {
+    "memory": ("gradient_memory", "solve_memory"),
+    "nfe": (*_NFE, "nfe_drift_vjp", "nfe_diffusion_vjp", "operations"),
+    "gradient_error": ("gradient_error",),
+    "strong_error": ("strong_error", "strong_order", "weak_error", *_NFE),
+}
 
 Key = tuple[str, str]  # implementation, id of the case
 Rows = Mapping[str, Row]  # name of the benchmark -> row
@@ -30,7 +37,7 @@ def works(preset: Preset, pattern: re.Pattern[str]) -> list[tuple[str, Case]]:
     """Each implementation of ours with each case that has such a figure, if any name in it can match."""
     cases = [case for case in select(preset) if not case.compares_times]
     found = [(name, case) for name in OURS for case in cases if name in taking_part(case)]
-    return [(name, case) for name, case in found if any(pattern.search(_name(name, m, case)) for m in RULES)]
+    return [(n, case) for n, case in found if any(pattern.search(_name(n, m, case)) for m in GATED[case.kind])]
 
 
 def _name(implementation: str, measure: str, case: Case) -> str:
@@ -43,8 +50,7 @@ def measure(
     """The figures of a commit. What was measured before is not measured again; one process for each implementation."""
     journal = Journal(cache / f"{commit[:12]}-{yardstick()}.jsonl")
     known = {tuple(line["work"]): line["rows"] for line in journal.lines}
-    steady = {"PYTHONMALLOC": "malloc", "JAX_COMPILATION_CACHE_DIR": str(cache / "xla")}
-    steady |= {"JAX_COMPILATION_CACHE_MAX_SIZE": str(2**31), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1"}
+    steady = {"PYTHONMALLOC": "malloc", **kept_programs(cache)}
     for name in dict.fromkeys(name for name, _ in work):
         todo = [case for n, case in work if n == name and (name, case_id(case)) not in known]
         process = None
@@ -53,7 +59,7 @@ def measure(
             try:
                 if process is None:
                     process = Process(build, cache / "printed.txt", more=steady)
-                    process.ask("start")
+                    process.ask("start", name)
                 rows = process.ask("rows", name, CASES.index(case))
             except Lost as lost:
                 process = _ended(process)

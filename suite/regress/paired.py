@@ -3,8 +3,9 @@
 What varies most is not the call but the process, and what disturbs a machine lasts for seconds. So the two processes of
 a pair live at the same time, on one core, and take turns within tens of milliseconds (A B B A ...); each pair gives one
 number for each benchmark, and a comparison has as many numbers as pairs (Kalibera and Jones, Rigorous benchmarking in
-reasonable time, 2013). Import and compilation happen once a process; who is first is drawn by lot. Seconds are those
-of `clock`: what other programs have of the core is none of them.
+reasonable time, 2013). Import and compilation happen once a process, so copies of it do them; what JAX compiles for the
+other benchmarks is kept between processes. Who is first is drawn by lot. Seconds are those of `clock`: what other
+programs have of the core is none of them.
 """
 
 import math
@@ -21,7 +22,7 @@ from typing import Any, Literal
 
 from suite.asv_cases import find
 from suite.cases import CASES, EXACT
-from suite.regress.process import Lost, Process, calls_for
+from suite.regress.process import Lost, Process, calls_for, kept_programs
 
 READING = 0.02  # seconds
 TURNS = 8  # readings of each process
@@ -30,6 +31,8 @@ NOTHING = 100 * time.get_clock_info("perf_counter").resolution  # a shorter time
 SIDES = ("base", "HEAD")
 
 What = Literal["import", "compile", "solve", "gradient"]
+# what happens once in a process -> readings of each process, by copies of it that end with it; the method of process
+ONCE: Mapping[What, tuple[int, str]] = {"import": (TURNS, "load"), "compile": (1, "compile")}
 Line = dict[str, Any]
 
 
@@ -52,6 +55,7 @@ class Timed:
 
 
 SMALL, MIDDLE = "1x8x8", "128x16x32"
+# What happens once in a process comes first: copies can do it only as long as the process itself has done nothing.
 TIMED: tuple[Timed, ...] = (
     *(Timed(name, "import") for name in ("sdegrad_torch", "sdegrad_jax")),
     Timed("sdegrad_jax", "compile", MIDDLE),
@@ -74,7 +78,8 @@ def pair(
     for name in dict.fromkeys(t.implementation for t in timed):
         order = [0, 1]
         Random(f"{number} {name}").shuffle(order)
-        with Process(builds[0], log, core=core) as base, Process(builds[1], log, core=core) as head:
+        base, head = (Process(build, log, core=core, more=kept_programs(log.parent)) for build in builds)
+        with base, head:
             two = Two((base, head), order)
             for line in two.lines(name, [t for t in timed if t.implementation == name], delays):
                 yield {"pair": number, **line}
@@ -98,57 +103,59 @@ class Two:
         self._processes, self._order = processes, order
 
     def lines(self, name: str, timed: Sequence[Timed], delays: Sequence[float]) -> Iterator[Line]:
+        """A line for each of these benchmarks of an implementation, in their order in TIMED."""
         try:
-            self._both("start")
-            found = {"import": _once(self._both("load", name), delays)}
+            self._both("start", name)
         except SideLost as lost:
             yield from ({"benchmark": str(t), **lost.where} for t in timed)
             return
-        yield from (_line(t, found["import"]) for t in timed if t.what == "import")
-        calls = [t for t in timed if t.what != "import"]
-        for case in dict.fromkeys(t.case for t in calls):
-            of_case = [t for t in calls if t.case == case]
+        for t in timed:
             try:
-                found = self._measured(case, of_case, delays)
+                readings = self._once(t, delays) if t.what in ONCE else self._calls(t, delays)
             except SideLost as lost:
-                yield from ({"benchmark": str(t), **lost.where} for t in of_case)
+                yield {"benchmark": str(t), **lost.where}
             else:
-                yield from (_line(t, found[t.what]) for t in of_case)
+                yield _line(t, readings)
 
-    def _measured(self, case: int, timed: Sequence[Timed], delays: Sequence[float]) -> Mapping[What, Readings]:
-        """The readings of compilation and, if asked for, of the calls."""
-        prepared = self._both("prepare", timed[0].implementation, case)
-        compiled = _once([first for first, _ in prepared], delays)
-        seconds = min(later for _, later in prepared)
-        times, readings = calls_for(seconds, READING), []
-        for delay in delays if any(t.what != "compile" for t in timed) else ():
-            base, head = [], []
-            for turn in range(TURNS):
-                a, b = self._both("read", case, times, delay * seconds, backwards=turn % 2 == 1)
-                base.append(a / times)
-                head.append(b / times)
-            readings.append((base, head))
-        return {"compile": compiled, "solve": readings, "gradient": readings}
+    def _once(self, timed: Timed, delays: Sequence[float]) -> Readings:
+        """Of what happens once in a process; a delay is planted by arithmetic."""
+        turns, method = ONCE[timed.what]
+        question = (method, timed.implementation, *([timed.case] if timed.size else []))
+        asked = [self._both("once", *question, backwards=turn % 2 == 1) for turn in range(turns)]
+        base, head = map(list, zip(*asked, strict=True))
+        return [(base, [seconds * (1 + delay) for seconds in head]) for delay in delays]
+
+    def _calls(self, timed: Timed, delays: Sequence[float]) -> Readings:
+        """Of a call: of base, and of HEAD with each delay, in turn. The first delay is none, next to base."""
+        times = calls_for(min(self._both("prepare", timed.implementation, timed.case)), READING)
+        seconds = min(self._both("read", timed.case, times, 0.0)) / times
+        asked = [(0, 0.0), *((1, delay * seconds) for delay in delays)]
+        readings = []
+        for turn in range(TURNS):
+            step = 1 if (turn % 2 == 0) == (self._order[0] == 0) else -1
+            found = self._all([(side, ("read", timed.case, times, delay)) for side, delay in asked[::step]])
+            readings.append([reading / times for reading in found[::step]])
+        base, *heads = map(list, zip(*readings, strict=True))
+        return [(base, head) for head in heads]
 
     def _both(self, what: str, *arguments: Any, backwards: bool = False) -> list[Any]:
-        """The answers of base and HEAD, asked in turn. The delay of a reading, its last argument, is HEAD's alone."""
-        answers: dict[int, Any] = {}
+        """The answers of base and HEAD, asked in turn."""
+        order = self._order[::-1] if backwards else self._order
+        answers = self._all([(side, (what, *arguments)) for side in order])
+        return [answers[order.index(side)] for side in (0, 1)]
+
+    def _all(self, questions: Sequence[tuple[int, tuple[Any, ...]]]) -> list[Any]:
+        """The answers to questions, each of a side, one after another."""
+        answers: list[Any] = []
         lost: dict[str, str] = {}
-        for side in self._order[::-1] if backwards else self._order:
-            given = (*arguments[:-1], 0.0) if what == "read" and side == 0 else arguments
+        for side, question in questions:
             try:
-                answers[side] = self._processes[side].ask(what, *given)
+                answers.append(self._processes[side].ask(*question))
             except Lost as why:
                 lost[SIDES[side]] = str(why)
         if lost:
             raise SideLost(lost)
-        return [answers[0], answers[1]]
-
-
-def _once(seconds: Sequence[float], delays: Sequence[float]) -> Readings:
-    """The readings of an event that happens once in a process, where a delay is planted by arithmetic."""
-    base, head = seconds
-    return [([base], [head * (1 + delay)]) for delay in delays]
+        return answers
 
 
 def _line(timed: Timed, readings: Readings) -> Line:

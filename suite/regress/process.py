@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,8 +20,14 @@ from suite.provenance import ROOT
 from suite.regress import clock
 
 PATIENCE = 600.0  # seconds without an answer
-FRAMEWORKS = ("torch", "jax", "equinox")  # imported before the time of an import is taken: it is that of sdegrad alone
+FRAMEWORKS = ("torch", "jax", "equinox")  # the time of an import is that of sdegrad alone
 WARM = 3  # calls before the time of a call is told
+
+
+def kept_programs(folder: Path) -> dict[str, str]:
+    """The settings with which JAX keeps what it compiles, and finds it again."""
+    kept = {"JAX_COMPILATION_CACHE_DIR": str(folder / "xla"), "JAX_COMPILATION_CACHE_MAX_SIZE": str(2**31)}
+    return kept | {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1"}
 
 
 class Lost(RuntimeError):
@@ -92,36 +98,74 @@ class Server:
     def __init__(self) -> None:
         self._runs: dict[int, Any] = {}
 
-    def start(self) -> None:
-        """Get ready; an error if the sdegrad that is found is not the commit's, or is too old for the suite."""
-        import_module("suite.harness")
+    def start(self, name: str) -> None:
+        """Get ready for an implementation, with the frameworks that it needs; an error if the sdegrad that is found is
+        not the commit's, or is too old for the suite."""
+        import_module("suite.measuring")
         build, spec = os.environ["SDEGRAD_BUILD"], find_spec("sdegrad")
         if spec is None or spec.origin is None or not spec.origin.startswith(build):
             raise ImportError(f"sdegrad is found at {spec and spec.origin}, expected it in {build}")
-
-    def load(self, name: str) -> float:
-        """Seconds of the import of an implementation; of the frameworks only those that it needs are there before."""
         for framework in FRAMEWORKS[:1] if name.endswith("torch") else FRAMEWORKS[1:]:
             import_module(framework)
-        harness = import_module("suite.harness")
+
+    def once(self, what: str, *arguments: Any) -> Any:
+        """The answer of a copy of this process that ends with it: what happens once in a process can be asked again."""
+        reading, writing = os.pipe()
+        if os.fork() == 0:
+            try:
+                signal.alarm(int(PATIENCE))
+                os.write(writing, json.dumps(self.answer(what, arguments)).encode())
+            finally:
+                os._exit(0)
+        os.close(writing)
+        with os.fdopen(reading) as pipe:
+            told = pipe.read()
+        _, code = os.wait()
+        kind, answer = json.loads(told or f'["error", "a copy of the process died (exit status {code})"]')
+        if kind == "error":
+            raise Lost(answer)
+        return answer
+
+    def answer(self, what: str, arguments: Sequence[Any]) -> tuple[str, Any]:
+        """What the method says, or what it raises, in words."""
+        method: Callable[..., Any] = getattr(self, what)
+        try:
+            return "answer", method(*arguments)
+        except Lost as lost:
+            return "error", str(lost)
+        except Exception as failure:
+            text = " ".join(str(failure).split())[:300]
+            return "error", f"{type(failure).__name__}: {text}"
+
+    def load(self, name: str) -> float:
+        """Seconds of the import of an implementation, without the frameworks."""
+        from suite.harness import load
+
         begin = clock.begin()
-        harness.load(name)
+        load(name)
         return clock.seconds_since(begin)
 
     def rows(self, name: str, case: int) -> list[dict[str, str]]:
         """All rows of a case."""
-        measuring = import_module("suite.measuring")
-        return list(measuring.measure(CASES[case], [name], "cpu", None, lambda *_: None))
+        from suite.measuring import Budget, measure
 
-    def prepare(self, name: str, case: int) -> tuple[float, float]:
-        """Seconds to the end of the first call, and of a later one."""
-        measuring, harness = import_module("suite.measuring"), import_module("suite.harness")
-        trial = harness.why_not(name, "cpu") or harness.choose(name, CASES[case], "cpu")
-        if isinstance(trial, str):
-            raise LookupError(trial)
+        return list(measure(CASES[case], [name], "cpu", Budget(seconds=1.0), lambda *_: None))
+
+    def compile(self, name: str, case: int) -> float:
+        """Seconds from nothing to the end of the first call; programs that were kept are not used."""
+        trial = _trial(name, case)
+        if "jax" in sys.modules:
+            sys.modules["jax"].config.update("jax_enable_compilation_cache", False)
         begin = clock.begin()
-        self._runs[case], _ = measuring.prepare(trial, lambda *_: None)
-        return clock.seconds_since(begin), min(self.read(case, 1, 0.0) for _ in range(WARM))
+        trial.implementation.prepare(trial.task(trial.case.dts[0]))()
+        return clock.seconds_since(begin)
+
+    def prepare(self, name: str, case: int) -> float:
+        """Get ready to be read; seconds of a warm call, about."""
+        from suite.measuring import prepare
+
+        self._runs[case] = prepare(_trial(name, case), lambda *_: None)[0]
+        return min(self.read(case, 1, 0.0) for _ in range(WARM))
 
     def read(self, case: int, times: int, delay: float) -> float:
         """Seconds of so many calls, each with `delay` seconds of further work, which calibration plants."""
@@ -135,6 +179,15 @@ class Server:
         return clock.seconds_since(begin)
 
 
+def _trial(name: str, case: int) -> Any:
+    from suite.harness import choose, why_not
+
+    trial = why_not(name, "cpu") or choose(name, CASES[case], "cpu")
+    if isinstance(trial, str):
+        raise LookupError(trial)
+    return trial
+
+
 def serve(core: str) -> None:
     """Answer until the parent's end is closed."""
     if core and hasattr(os, "sched_setaffinity"):  # before any framework sizes its thread pools by it
@@ -146,13 +199,7 @@ def serve(core: str) -> None:
     server = Server()
     for line in sys.stdin:
         what, arguments = json.loads(line)
-        method: Callable[..., Any] = getattr(server, what)
-        try:
-            answer = ["answer", method(*arguments)]
-        except Exception as failure:
-            text = " ".join(str(failure).split())[:300]
-            answer = ["error", f"{type(failure).__name__}: {text}"]
-        answers.write(json.dumps(answer) + "\n")
+        answers.write(json.dumps(server.answer(what, arguments)) + "\n")
         answers.flush()
 
 

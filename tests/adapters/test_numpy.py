@@ -76,6 +76,12 @@ def test_what_it_cannot_do_is_a_sentence(refused):
     assert "CPU" in load("numpy_by_hand").unavailable("cuda")
 
 
+@pytest.mark.parametrize("changes", [{"dt": -1 / 8, "ts": (1.0, 0.0)}, {"dt": 0.0}, {"ts": (0.0, float("nan"))}])
+def test_times_that_do_not_go_forward_are_an_error(changes):
+    with pytest.raises(ValueError, match="dt must be a positive finite number|ts must be finite and strictly increasing"):
+        load("numpy_by_hand").prepare(task(given=False, **changes))
+
+
 def test_off_the_grid_of_a_given_path_is_an_error():
     with pytest.raises(ValueError, match="its grid"):
         run("numpy_by_hand", task(dt=0.15))

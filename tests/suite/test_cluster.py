@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from suite import provenance, results, run
+from suite import cluster, provenance, results, run
 from suite.cases import Case
 from suite.cluster import Cluster, ClusterError, Died, Task, connected, in_process
 from suite.verify import __main__ as verify
@@ -122,6 +123,15 @@ def test_a_worker_of_other_code_that_came_later_gives_no_answer(local, monkeypat
     monkeypatch.setattr(provenance, "code", lambda: "0123")
     with pytest.raises(ClusterError, match=r"runs other code or other versions than its client \(\w+, there 0123\)"):
         list(local.answers([Task(pid_after, (0.0,))]))
+
+
+def test_a_second_worker_for_times_that_came_later_waits(tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "gettempdir", lambda: str(tmp_path))
+    ask = partial(cluster._at_worker, provenance.code(), True, noted, tmp_path)
+    with ThreadPoolExecutor(2) as two:
+        assert sorted(two.map(ask, "ab", (0.1, 0.1))) == ["a", "b"]
+    (_, end), (begin, _) = sorted(tuple(map(float, (tmp_path / n).read_text().split())) for n in "ab")
+    assert end <= begin
 
 
 def test_a_process_lives_for_so_many_calls_and_its_death_is_an_answer():

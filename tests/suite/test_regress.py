@@ -1,14 +1,16 @@
 """The verdicts of the gate, on numbers made for the purpose; what it refuses; what it does with what is missing."""
 
 import json
+import re
 import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from suite import provenance
 from suite.regress import __main__ as gate
-from suite.regress import builds, calibrate, deterministic, paired, power, report, verdicts
+from suite.regress import builds, calibrate, deterministic, paired, power, process, report, verdicts
 from suite.regress.journal import Journal
 from suite.regress.process import Lost
 from suite.regress.verdicts import CANNOT_TELL, Finding, exit_code, interval, judge
@@ -131,6 +133,14 @@ def test_figures_of_one_commit_alone():
     assert [f.verdict for f in deterministic.compare({"nfe_drift x": failed}, {"nfe_drift x": failed})] == ["failed"]
 
 
+def test_only_what_can_match_is_measured():
+    """Every figure that has a rule is gated, and every kind of case that has one."""
+    assert set(sum(deterministic.GATED.values(), ())) == set(deterministic.RULES)
+    assert {case.kind for _, case in deterministic.works("bench", re.compile("."))} == set(deterministic.GATED)
+    assert {case.kind for _, case in deterministic.works("bench", re.compile("^solve_memory"))} == {"memory"}
+    assert {case.kind for _, case in deterministic.works("bench", re.compile("nfe_drift "))} == {"nfe", "strong_error"}
+
+
 def test_an_accepted_change_is_shown_and_not_red():
     found = Finding(benchmark="nfe_drift x", verdict="worse", base=1.0, head=2.0, accepted=True)
     assert exit_code([found]) == 0
@@ -166,7 +176,7 @@ class Fake:
         if what == "read":
             _, times, delay = arguments
             return times * (second + delay)
-        return (second, 0.02) if what == "prepare" else second
+        return second
 
 
 def seconds(start=0.1):
@@ -197,18 +207,36 @@ def test_a_delay_is_planted_in_head_alone():
     for line in two.lines("sdegrad_jax", TIMED, (0.0, 0.1)):
         none, tenth = line["logs"]
         assert abs(none) < 1e-3
-        # A tenth of the time of a warm call, 0.02 s here, beside readings of 0.1 s.
-        assert tenth == pytest.approx(
-            np.log(1.1 if line["benchmark"].startswith(("import", "compile")) else 1.02), abs=1e-3
-        )
+        assert tenth == pytest.approx(np.log(1.1), abs=1e-3)
 
 
 def test_a_process_that_fails_costs_its_benchmarks_only():
     two = paired.Two((Fake(seconds()), Fake(seconds(), "prepare")), (1, 0))
     found = {line["benchmark"]: line for line in two.lines("sdegrad_jax", TIMED, (0.0,))}
     assert len(found) == len(TIMED)
-    assert [name for name, line in found.items() if "logs" in line] == ["import_time sdegrad_jax"]
+    once = [str(t) for t in TIMED if t.what in paired.ONCE]
+    assert [name for name, line in found.items() if "logs" in line] == once
     assert all(line["HEAD"] == "no prepare" for name, line in found.items() if "logs" not in line)
+
+
+@pytest.mark.slow
+def test_a_pair_of_processes(tmp_path):
+    """Of the working tree and itself, with work as long again planted in HEAD: 2 processes of PyTorch."""
+    timed = [t for t in paired.TIMED if t.implementation == "sdegrad_torch" and t.what in ("import", "solve")]
+    found = list(paired.pair(0, [provenance.ROOT / "impls"] * 2, timed, tmp_path / "printed.txt", (0.0, 1.0)))
+    assert [line["benchmark"] for line in found] == [str(t) for t in timed]
+    for line in found:
+        assert line["logs"][1] - line["logs"][0] == pytest.approx(np.log(2), abs=0.3)
+
+
+def test_a_copy_of_a_process_tells_what_failed(monkeypatch):
+    server = process.Server()
+    monkeypatch.setattr(server, "leave", sys.exit, raising=False)
+    assert server.once("load", "numpy_by_hand") > 0
+    with pytest.raises(Lost, match="ValueError: unknown implementation 'nowhere'"):
+        server.once("load", "nowhere")
+    with pytest.raises(Lost, match="a copy of the process died"):
+        server.once("leave")
 
 
 def test_a_clock_that_stands_still_measures_nothing():
@@ -307,6 +335,13 @@ def test_full_disks_and_interrupts(repository, error, message, monkeypatch, caps
     monkeypatch.setattr(gate, "build", fails)
     assert gate.main(["HEAD~1"]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_disk_that_is_full_is_no_fault_of_the_commit(monkeypatch):
+    said = b"ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device\nnote: an error\n"
+    monkeypatch.setattr(builds.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess((), 1, b"", said))
+    with pytest.raises(OSError, match="No space left on device"):
+        builds._pip("a" * 40, "wheel")
 
 
 def test_a_comparison_goes_on(tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ import numpy as np
 
 from sdegrad.adapters.given import grid_index, path_grid
 from sdegrad.contract import NUMPY, BrownianTask, Counts, Outcome, Task
-from sdegrad.grid import Grid, make_grid
+from sdegrad.grid import Grid, check_times, make_grid
 
 Field = Callable[[float, np.ndarray], np.ndarray]
 Solve = Callable[[Field, Field, np.ndarray], np.ndarray]
@@ -38,6 +38,8 @@ def unsupported(task: Task | BrownianTask, library: str, adaptive: bool = False)
 
 
 def grid_of(task: Task) -> Grid:
+    """ValueError for times that do not go forward."""
+    check_times(task.ts, task.dt)
     return make_grid(task.ts[0], task.ts[-1], task.dt)
 
 
