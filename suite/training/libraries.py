@@ -29,9 +29,9 @@ def torchsde_solve(
     import torchsde
 
     if bm is None:
-        entropy = int(torch.randint(2**31 - 1, ()))
-        bm = torchsde.BrownianInterval(ts[0], ts[-1], (len(y0), sde.noise), dtype=y0.dtype, entropy=entropy)
-    ts = torch.as_tensor(ts)
+        own = {"dtype": y0.dtype, "device": y0.device, "entropy": int(torch.randint(2**31 - 1, ()))}
+        bm = torchsde.BrownianInterval(ts[0], ts[-1], (len(y0), sde.noise), **own)
+    ts = torch.as_tensor(ts, device=y0.device)
     if adjoint == "backprop":
         return torchsde.sdeint(sde, y0, ts, bm=bm, method=method, dt=dt)
     backwards = "adjoint_reversible_heun" if adjoint == "reversible" else method
@@ -104,8 +104,8 @@ class Library:
         """The experiment with the adjoint that this library has for it."""
         return replace(of, adjoint=self.adjoints.get(of.adjoint, of.adjoint))
 
-    def model(self, of: Experiment, settings: Settings, seed: int) -> Model:
-        return self.make(self.experiment(of), settings, seed)
+    def model(self, of: Experiment, settings: Settings, seed: int, device: str = "cpu") -> Model:
+        return self.make(self.experiment(of), settings, seed, device)
 
 
 LIBRARIES: Mapping[str, Library] = {

@@ -21,17 +21,23 @@ class TorchGAN:
     preparation = 0.0
 
     def __init__(
-        self, experiment: Experiment, settings: Settings, seed: int, solve: Callable[..., Any] | None = None
+        self,
+        experiment: Experiment,
+        settings: Settings,
+        seed: int,
+        device: str = "cpu",
+        solve: Callable[..., Any] | None = None,
     ) -> None:
         import torch
         from torch.optim.swa_utils import AveragedModel
 
         self.torch, self.parts, self.experiment, self.settings = torch, part("torch.nn"), experiment, settings
+        self.device, self.run = device, part("adapters.torch_run")
         self.how = {"method": experiment.method} | ({} if solve is None else {"solve": solve})
-        self.ts = torch.arange(float(settings.times))
+        self.ts = torch.arange(float(settings.times), device=device)
         sizes = {"hidden": settings.hidden, "width": settings.width}
-        self.generator = self.parts.Generator(1, noise=settings.noise, **sizes)
-        self.discriminator = self.parts.Discriminator(1, **sizes)
+        self.generator = self.parts.Generator(1, noise=settings.noise, **sizes).to(device)
+        self.discriminator = self.parts.Discriminator(1, **sizes).to(device)
         self._fill(seed)
         if not experiment.penalty:
             self.parts.clip_weights(self.discriminator)
@@ -65,13 +71,15 @@ class TorchGAN:
         if not self.experiment.penalty:
             self.parts.clip_weights(self.discriminator)
         self.averaged.update_parameters(self.generator)
+        self.run.synchronise(self.device)
         return loss, norms
 
     def _gradients(self, real: np.ndarray, seed: int) -> float:
         self.torch.manual_seed(seed)
-        data = self.torch.from_numpy(real).to(self.ts.dtype)
+        data = self.torch.from_numpy(real).to(self.ts)
         fake = self._generate(self.generator, data.shape[1], self.experiment.adjoint)
-        loss = self._score(fake).mean() - self._score(data).mean()
+        of_fake, of_data = self._score(self.torch.cat((fake, data), 1)).chunk(2)
+        loss = of_fake.mean() - of_data.mean()
         self.descent.zero_grad()
         self.ascent.zero_grad()
         (loss - PENALTY * self._penalty(data, fake.detach()) if self.experiment.penalty else loss).backward()
@@ -81,7 +89,7 @@ class TorchGAN:
         model = self.averaged if self.averaged.n_averaged > 0 else self.generator
         with self.torch.no_grad():
             self.torch.manual_seed(seed)
-            return self._generate(model, paths, "backprop").numpy()
+            return self._generate(model, paths, "backprop").cpu().numpy()
 
     def evaluations(self, real: np.ndarray, seed: int) -> int:
         calls = []
@@ -93,7 +101,8 @@ class TorchGAN:
         return len(calls)
 
     def memory(self, real: np.ndarray, seed: int) -> int:
-        return peak_memory(lambda: self._gradients(real, seed))
+        allocated = self.run.allocated(lambda: self._gradients(real, seed), self.device)
+        return peak_memory(lambda: self._gradients(real, seed)) if allocated is None else allocated
 
     def state(self) -> bytes:
         file = io.BytesIO()
@@ -116,7 +125,7 @@ class TorchGAN:
 
     def _penalty(self, real: Any, fake: Any) -> Any:
         """The mean over paths between real and generated ones of (|gradient of the score| - 1)^2."""
-        between = self.torch.lerp(real, fake, self.torch.rand(real.shape[1], 1)).requires_grad_()
+        between = self.torch.lerp(real, fake, self.torch.rand(real.shape[1], 1, device=self.device)).requires_grad_()
         (slope,) = self.torch.autograd.grad(self._score(between).sum(), between, create_graph=True)
         return (slope.square().sum((0, 2)).sqrt() - 1).square().mean()
 
