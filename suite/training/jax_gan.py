@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from suite.harness import part
+from suite.training.matching import energy_score
 from suite.training.model import BETA, EPSILON, PENALTY, initial_weights, slowed, weight
 from suite.training.settings import Experiment, Settings
 
@@ -79,6 +80,8 @@ class Programs:
         def loss(models: Any) -> Any:
             generator, discriminator = models
             fake = self.generate(generator, real.shape[1], keys[0], self.experiment.adjoint, count)
+            if self.experiment.matching:
+                return (energy_score(fake, real, jax.random.permutation(keys[1], len(real))),) * 2
             of_fake, of_real = jnp.split(self.score(discriminator, jnp.concatenate((fake, real), 1), count), 2)
             value = jnp.mean(of_fake) - jnp.mean(of_real)
             if not self.experiment.penalty:
@@ -102,7 +105,7 @@ class Programs:
         *models, average, squares, steps = state
         slow, steps = slowed(steps, self.settings.steps), steps + 1
         squares = jax.tree.map(lambda v, g: BETA * v + (1 - BETA) * g**2, squares, slopes)
-        rates = -self.settings.descent * slow, self.settings.ascent * slow
+        rates = -self.settings.descent_of(self.experiment) * slow, self.settings.ascent * slow
 
         unbiased = 1 - BETA**steps
 

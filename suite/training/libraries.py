@@ -88,7 +88,7 @@ def diffrax_motion(paths: int, noise: int, t1: float, key: Any) -> Any:
     return diffrax.VirtualBrownianTree(0.0, t1, 0.5, shape, key)
 
 
-OF_PAPER = ("midpoint-penalty", "midpoint-clipping", "reversible-clipping")
+OF_ALL = tuple(name for name in EXPERIMENTS if name != "reversible-penalty")
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Library:
 
     make: Callable[..., Model]
     adjoints: Mapping[str, str] = field(default_factory=dict)
-    experiments: Sequence[str] = OF_PAPER
+    experiments: Sequence[str] = OF_ALL
 
     def experiment(self, of: Experiment) -> Experiment:
         """The experiment with the adjoint that this library has for it."""

@@ -10,11 +10,13 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True)
 class Experiment:
-    """method, adjoint: of the solver. penalty: the discriminator is held by a gradient penalty, else by clipping."""
+    """method, adjoint: of the solver. penalty: the discriminator is held by a gradient penalty, else by clipping.
+    matching: there is none, the generator is trained by `matching.energy_score`."""
 
     method: str
     adjoint: str
     penalty: bool = False
+    matching: bool = False
 
     @property
     def contrast(self) -> float:
@@ -23,10 +25,12 @@ class Experiment:
         return 1.0 if self.penalty else 4.0
 
 
-MAIN = "reversible-clipping"  # the most telling: it comes first, and has more steps where time is short
-# The rows of the paper's table of the SDE-GAN. A gradient penalty is differentiated twice: by backpropagation.
+FIRST = "reversible-clipping", "reversible-matching"  # the most telling: they have more steps where time is short
+# The rows of the paper's table of the SDE-GAN, and what came after it. A gradient penalty is differentiated twice: by
+# backpropagation.
 EXPERIMENTS: Mapping[str, Experiment] = {
-    MAIN: Experiment("reversible_heun", "reversible"),
+    "reversible-clipping": Experiment("reversible_heun", "reversible"),
+    "reversible-matching": Experiment("reversible_heun", "reversible", matching=True),
     "midpoint-clipping": Experiment("midpoint", "backsolve"),
     "midpoint-penalty": Experiment("midpoint", "backprop", penalty=True),
     "reversible-penalty": Experiment("reversible_heun", "backprop", penalty=True),
@@ -35,11 +39,11 @@ EXPERIMENTS: Mapping[str, Experiment] = {
 
 @dataclass(frozen=True)
 class Settings:
-    """others: the steps of experiments that are not MAIN; times: of the data, 0, 1, 2, ...; samples: paths of each
+    """others: the steps of experiments that are not FIRST; times: of the data, 0, 1, 2, ...; samples: paths of each
     measure; evaluations: how often it is measured; interval: steps from one checkpoint to the next.
     """
 
-    steps: int = 1000
+    steps: int = 600
     others: int = 100
     times: int = 16
     batch: int = 256
@@ -51,6 +55,7 @@ class Settings:
     interval: int = 50
     descent: float = 2e-3  # learning rate of the generator
     ascent: float = 1e-2  # and of the discriminator
+    matching: float = 5e-3  # and of the generator where it is alone: it has no one to follow
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -67,7 +72,10 @@ class Settings:
 
     def of(self, experiment: str) -> "Settings":
         """The settings of an experiment by its name: its number of steps is `steps`."""
-        return self if experiment == MAIN else replace(self, steps=self.others)
+        return self if experiment in FIRST else replace(self, steps=self.others)
+
+    def descent_of(self, experiment: Experiment) -> float:
+        return self.matching if experiment.matching else self.descent
 
     def is_due(self, step: int) -> bool:
         """Whether to measure after this step; after the last one it is done anyway."""

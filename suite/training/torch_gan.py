@@ -11,6 +11,7 @@ import numpy as np
 
 from suite.harness import part
 from suite.sweeping import peak_memory
+from suite.training.matching import energy_score
 from suite.training.model import BETA, EPSILON, PENALTY, initial_weights, slowed, weight
 from suite.training.settings import Experiment, Settings
 
@@ -45,8 +46,8 @@ class TorchGAN:
             self.generator, avg_fn=lambda mean, x, count: mean + (x - mean) * weight(int(count) + 1)
         )
         adam: Any = {"betas": (0.0, BETA), "eps": EPSILON}
-        self.descent = torch.optim.Adam(self.generator.parameters(), lr=settings.descent, **adam)
-        self.ascent = torch.optim.Adam(self.discriminator.parameters(), lr=settings.ascent, maximize=True, **adam)
+        self.descent = torch.optim.Adam(self.generator.parameters(), **adam)
+        self.ascent = torch.optim.Adam(self.discriminator.parameters(), maximize=True, **adam)
 
     def _fill(self, seed: int) -> None:
         named = [
@@ -65,7 +66,8 @@ class TorchGAN:
     def step(self, real: np.ndarray, seed: int) -> tuple[float, Mapping[str, float]]:
         loss = self._gradients(real, seed)
         norms = self._norms()
-        for rule, rate in ((self.descent, self.settings.descent), (self.ascent, self.settings.ascent)):
+        rates = self.settings.descent_of(self.experiment), self.settings.ascent
+        for rule, rate in zip((self.descent, self.ascent), rates, strict=True):
             rule.param_groups[0]["lr"] = rate * slowed(int(self.averaged.n_averaged), self.settings.steps)
             rule.step()
         if not self.experiment.penalty:
@@ -78,8 +80,7 @@ class TorchGAN:
         self.torch.manual_seed(seed)
         data = self.torch.from_numpy(real).to(self.ts)
         fake = self._generate(self.generator, data.shape[1], self.experiment.adjoint)
-        of_fake, of_data = self._score(self.torch.cat((fake, data), 1)).chunk(2)
-        loss = of_fake.mean() - of_data.mean()
+        loss = self._matching(fake, data) if self.experiment.matching else self._difference(fake, data)
         self.descent.zero_grad()
         self.ascent.zero_grad()
         (loss - PENALTY * self._penalty(data, fake.detach()) if self.experiment.penalty else loss).backward()
@@ -120,6 +121,13 @@ class TorchGAN:
     def _generate(self, generator: Any, paths: int, adjoint: str) -> Any:
         return generator(self.ts, paths, dt=1.0, adjoint=adjoint, **self.how)
 
+    def _matching(self, fake: Any, real: Any) -> Any:
+        return energy_score(fake, real, self.torch.randperm(len(self.ts), device=self.device))
+
+    def _difference(self, fake: Any, real: Any) -> Any:
+        of_fake, of_real = self._score(self.torch.cat((fake, real), 1)).chunk(2)
+        return of_fake.mean() - of_real.mean()
+
     def _score(self, ys: Any) -> Any:
         return self.discriminator(self.ts, self.experiment.contrast * ys, adjoint=self.experiment.adjoint, **self.how)
 
@@ -132,6 +140,6 @@ class TorchGAN:
     def _norms(self) -> dict[str, float]:
         return {
             f"{whose}.{name}": float(sum(p.grad.square().sum() for p in child.parameters()) ** 0.5)
-            for whose in ("generator", "discriminator")
+            for whose in (("generator",) if self.experiment.matching else ("generator", "discriminator"))
             for name, child in getattr(self, whose).named_children()
         }
