@@ -1,4 +1,4 @@
-"""SDE-GANs trained by each experiment and library: how good, after how long, at what cost; and the paper's table.
+"""Neural SDEs trained by each experiment and library: how good, after how long, at what cost; and the paper's table.
 
     python -m reports.training reports/out/train.csv
 
@@ -185,7 +185,9 @@ def figure(frame: Frame) -> Plot:
     shown = curves(frame[frame["implementation"] != REAL])
     points = [_point(work, rows) for work, rows in groups(shown, ["problem", "implementation", "steps"])]
     present, names = sorted(set(shown["problem"])), implementations(shown)
-    drawn, across = plotting.grid("SDE-GANs: distance from the law against time", len(present), width=3.6, height=2.9)
+    drawn, across = plotting.grid(
+        "Neural SDEs trained: distance from the law against time", len(present), width=3.6, height=2.9
+    )
     plot = so.Plot(pd.DataFrame(points), x="seconds", y="value", color="library")
     plot = plot.facet(col="problem", order=present, wrap=min(across, 2))
     plot = plot.add(so.Band(alpha=0.2), ymin="low", ymax="high").add(so.Line(linewidth=1.5))

@@ -1,4 +1,4 @@
-"""`nox -s train`: the SDE-GAN of the Ornstein-Uhlenbeck process, by each experiment and library.
+"""`nox -s train`: neural SDEs learn an Ornstein-Uhlenbeck process, by each experiment and library.
 
 Writes how near its paths come to the exact law, after how long, and what a step costs, to train.csv as it goes.
 Interrupted, the same command goes on from the last checkpoints, and its final distances are the same.

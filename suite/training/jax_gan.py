@@ -1,7 +1,4 @@
-"""The SDE-GAN in JAX: sdegrad's networks, solved by sdegrad or by diffrax; a step is compiled once for all seeds.
-
-JAX is imported when a model is made, never with the suite.
-"""
+"""The SDE-GAN in JAX, solved by sdegrad or diffrax; a step is compiled once for all seeds. JAX is imported late."""
 
 import io
 import time
@@ -85,9 +82,8 @@ class Programs:
             of_fake, of_real = jnp.split(self.score(discriminator, jnp.concatenate((fake, real), 1), count), 2)
             value = jnp.mean(of_fake) - jnp.mean(of_real)
             if not self.experiment.penalty:
-                return value, value
-            drawn = jax.random.uniform(keys[1], (real.shape[1], 1))
-            between = real + drawn * (jax.lax.stop_gradient(fake) - real)
+                return (value,) * 2
+            between = real + jax.random.uniform(keys[1], (real.shape[1], 1)) * (jax.lax.stop_gradient(fake) - real)
             slope = jax.grad(lambda ys: jnp.sum(self.score(discriminator, ys, count)))(between)
             penalty = jnp.mean((jnp.sqrt(jnp.sum(slope**2, (0, 2))) - 1) ** 2)
             return value - PENALTY * penalty, value
@@ -106,7 +102,6 @@ class Programs:
         slow, steps = slowed(steps, self.settings.steps), steps + 1
         squares = jax.tree.map(lambda v, g: BETA * v + (1 - BETA) * g**2, squares, slopes)
         rates = -self.settings.descent_of(self.experiment) * slow, self.settings.ascent * slow
-
         unbiased = 1 - BETA**steps
 
         def moved(model: Any, rate: float, slope: Any, square: Any) -> Any:
@@ -221,9 +216,9 @@ class JaxGAN:
     def step(self, real: np.ndarray, seed: int) -> tuple[float, Mapping[str, float]]:
         import jax
 
-        data = self.programs.put(jnp.asarray(real, np.float32))
-        step, _ = self.programs.compiled
-        self._state, loss, norms = jax.block_until_ready(step(self._state, data, jax.random.key(seed)))
+        data = self.programs.put(jax.device_put(real.astype(np.float32)))
+        found = self.programs.compiled[0](self._state, data, jax.random.key(seed))
+        self._state, loss, norms = jax.block_until_ready(found)
         return float(loss), {name: float(norm) for name, norm in norms.items()}
 
     def generated(self, paths: int, seed: int) -> np.ndarray:

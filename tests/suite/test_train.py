@@ -16,7 +16,7 @@ from suite.training import run
 from suite.training.libraries import LIBRARIES
 from suite.training.matching import energy_score
 from suite.training.run import Training, TrainingError, grown
-from suite.training.settings import EXPERIMENTS, PRESETS, SettingsError, changed
+from suite.training.settings import EXPERIMENTS, FIRST, PRESETS, SettingsError, changed
 from suite.training.torch_gan import TorchGAN
 
 ROOT = Path(__file__).parents[2]
@@ -59,7 +59,7 @@ def test_every_experiment_trains_and_is_measured(tmp_path, capfd):
     ("name", "library"),
     [
         ("reversible-clipping", "sdegrad_jax"),
-        *(pytest.param(n, lib, marks=pytest.mark.slow) for n in list(EXPERIMENTS)[:2] for lib in JAX),
+        *(pytest.param(n, lib, marks=pytest.mark.slow) for n in list(EXPERIMENTS)[1:4] for lib in JAX),
     ],
 )
 def test_training_in_jax_is_measured(name, library, tmp_path):
@@ -243,6 +243,7 @@ def test_a_checkpoint_of_another_configuration_or_none_at_all_is_refused(tmp_pat
         ("samples=99", "samples must be an integer, 100 or more, got 99"),
         ("descent=-1", "descent must be between 0 and 1, got -1.0"),
         ("evaluations=7", "evaluations=7 is more than steps=6"),
+        ("others=1", "evaluations=2 is more than others=1"),
     ],
 )
 def test_bad_settings(change, sentence, capsys, tmp_path):
@@ -263,6 +264,22 @@ def test_where_nothing_can_be_written_nothing_is_trained(tmp_path, capsys):
     with pytest.raises(SystemExit):
         train.main(["--seeds", "0"])
     assert "--seeds must be 1 or more, got 0" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here.")
+def test_a_device_that_is_not_there_is_an_error(tmp_path, capsys):
+    arguments = ["--preset", "tiny", "--device", "cuda", "--implementation", "sdegrad_torch", "--out", str(tmp_path)]
+    assert train.main(arguments) == 2
+    told = capsys.readouterr()
+    assert "sdegrad_torch is left out: PyTorch sees no CUDA device here." in told.out
+    assert "error: no library can train on cuda here" in told.err
+
+
+def test_experiments_that_are_not_first_have_steps_of_their_own():
+    settings = changed(TINY, ["steps=8", "others=3"])
+    assert {name: settings.of(name).steps for name in EXPERIMENTS} == {
+        name: 8 if name in FIRST else 3 for name in EXPERIMENTS
+    }
 
 
 @pytest.mark.parametrize(
