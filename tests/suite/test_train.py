@@ -236,7 +236,7 @@ def test_a_checkpoint_of_another_configuration_or_none_at_all_is_refused(tmp_pat
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ("step=3", "unknown setting 'step'; the settings are steps, times"),
+        ("step=3", "unknown setting 'step'; the settings are steps, others, times"),
         ("steps=many", "steps must be a number like 6, got 'many'"),
         ("steps=0", "steps must be an integer, 1 or more, got 0"),
         ("times=1", "times must be an integer, 2 or more, got 1"),
