@@ -43,7 +43,7 @@ class Settings:
     measure; evaluations: how often it is measured; interval: steps from one checkpoint to the next.
     """
 
-    steps: int = 600
+    steps: int = 500
     others: int = 100
     times: int = 16
     batch: int = 256
