@@ -107,8 +107,8 @@ def verify(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def train(session: nox.Session) -> None:
-    """Train an SDE-GAN by each experiment and library, three seeds each; prints how near it comes, and how soon.
-    `-- --preset tiny`: a look."""
+    """Train a neural SDE by each experiment and library, three seeds each; prints how near it comes, and how soon.
+    `-- --preset tiny`: a look; `-- --preset gpu --device cuda`: larger, on a GPU."""
     run(session, "suite.train", *session.posargs)
 
 

@@ -1,4 +1,4 @@
-"""The marginals of trained SDE-GANs beside the exact law, drawn from the quantiles that `nox -s train` keeps."""
+"""The marginals of trained neural SDEs beside the exact law, drawn from the quantiles that `nox -s train` keeps."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -49,7 +49,7 @@ def figure(frame: Frame, trained: Frame) -> Plot:
     experiments, times = sorted(set(shown["experiment"])), list(dict.fromkeys(shown["time"]))
     names = implementations(shown)
     size = max(4.6, 2.4 * len(experiments)), 2.1 * len(times) + 0.4
-    drawn = plotting.canvas("Marginals of trained SDE-GANs, and of the law they were trained on", *size)
+    drawn = plotting.canvas("Marginals of trained neural SDEs, and of the law they learned", *size)
     plot = so.Plot(shown, x="value", y="probability", color="library").facet(
         col="experiment", row="time", order={"col": experiments, "row": times}
     )

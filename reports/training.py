@@ -1,4 +1,4 @@
-"""SDE-GANs trained by each experiment and library: how good, after how long, at what cost; and the paper's table.
+"""Neural SDEs trained by each experiment and library: how good, after how long, at what cost; and the paper's table.
 
     python -m reports.training reports/out/train.csv
 
@@ -102,19 +102,19 @@ def table(frame: Frame) -> Table:
     """A row for each experiment and library, and one for real paths."""
     limit = GOOD * floor(frame).value
     real = [_value(floor(frame, measure), "1") for measure in (QUALITY, "signature_distance")]
-    body: list[tuple[Cell, ...]] = [((REAL,), *real, *[("",)] * len(HEADS))]
+    body: list[tuple[Cell, ...]] = [((REAL,), ("",), *real, *[("",)] * len(HEADS))]
     for work, rows in trainings(frame):
-        last = rows[rows["steps"] == rows["steps"].max()]
-        cells = [_of_seeds(measured(last, measure)) for measure in HEADS]
+        steps = rows["steps"].max()
+        cells = [_of_seeds(measured(rows[rows["steps"] == steps], measure)) for measure in HEADS]
         untrained = _of_seeds(measured(rows[rows["steps"] == 0], QUALITY))
         name = f"{experiment(work)}, {work['implementation']}"
-        body.append(((name,), *cells, untrained, (words(reached(rows, limit)),)))
+        body.append(((name,), (f"{steps:.0f}",), *cells, untrained, (words(reached(rows, limit)),)))
     note = (
-        f"Means over {_seeds(frame)} after {frame['steps'].max():.0f} steps; [ ]: 95 % interval. Time to quality: "
+        f"Means over {_seeds(frame)} at the end of training; [ ]: 95 % interval. Time to quality: "
         f"seconds of training, compilation included, until the marginals are nearer than {labels.number(limit)}, "
         f"{GOOD:g} times the distance of real paths."
     )
-    return Table(("training", *HEADS.values(), "untrained: marginals", "time to quality"), tuple(body), note)
+    return Table(("training", "steps", *HEADS.values(), "untrained: marginals", "time to quality"), tuple(body), note)
 
 
 def paper(frame: Frame) -> Table:
@@ -139,7 +139,7 @@ def _here(work: Mapping[str, Any], rows: Frame) -> tuple[str, str]:
     last = rows[rows["steps"] == rows["steps"].max()]
     cells = (_of_seeds(measured(last, measure)) for measure in ("signature_distance", TIME))
     distance, time = (f"{work['implementation']}: {' '.join(cell)}" for cell in cells)
-    return distance, time
+    return distance, f"{time}, {last['steps'].iloc[0]:.0f} steps"
 
 
 def trainings(frame: Frame) -> Iterator[tuple[dict, Frame]]:
@@ -185,7 +185,9 @@ def figure(frame: Frame) -> Plot:
     shown = curves(frame[frame["implementation"] != REAL])
     points = [_point(work, rows) for work, rows in groups(shown, ["problem", "implementation", "steps"])]
     present, names = sorted(set(shown["problem"])), implementations(shown)
-    drawn, across = plotting.grid("SDE-GANs: distance from the law against time", len(present), width=3.6, height=2.9)
+    drawn, across = plotting.grid(
+        "Neural SDEs trained: distance from the law against time", len(present), width=3.6, height=2.9
+    )
     plot = so.Plot(pd.DataFrame(points), x="seconds", y="value", color="library")
     plot = plot.facet(col="problem", order=present, wrap=min(across, 2))
     plot = plot.add(so.Band(alpha=0.2), ymin="low", ymax="high").add(so.Line(linewidth=1.5))

@@ -1,4 +1,4 @@
-"""`nox -s train`: the SDE-GAN of the Ornstein-Uhlenbeck process, by each experiment and library.
+"""`nox -s train`: neural SDEs learn an Ornstein-Uhlenbeck process, by each experiment and library.
 
 Writes how near its paths come to the exact law, after how long, and what a step costs, to train.csv as it goes.
 Interrupted, the same command goes on from the last checkpoints, and its final distances are the same.
@@ -19,6 +19,7 @@ from suite.harness import load, why_not
 from suite.journal import append, repair
 from suite.provenance import ROOT, Context, context, cores
 from suite.results import Row
+from suite.run import DEVICES
 from suite.store import locked
 from suite.training import REAL, marginals
 from suite.training.libraries import LIBRARIES
@@ -37,6 +38,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--experiment", action="append", choices=EXPERIMENTS, help="this one only (repeatable)")
     parser.add_argument("--implementation", action="append", choices=LIBRARIES, help="this one only (repeatable)")
+    parser.add_argument("--device", choices=DEVICES, default="cpu", help="where to train (default: cpu)")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each experiment (default: 3)")
     parser.add_argument("--out", type=Path, default=OUT, help="folder of train.csv, and of the checkpoints")
     options = parser.parse_args(arguments)
@@ -68,35 +70,39 @@ def _train_all(options: argparse.Namespace, settings: Settings) -> int:
     repair(path)
     known = results.read(path) if path.exists() and path.stat().st_size else []
     where, failed = context(cores()), False
-    libraries = _present(options.implementation or LIBRARIES)
-    for seed in range(options.seeds):
-        for name, library in product(EXPERIMENTS, libraries):
-            if name not in (options.experiment or LIBRARIES[library].experiments):
-                continue
-            training = Training(name, settings, seed, options.out / "train" / where.run, library)
-            names = where.run, _problem(name), library, seed
-            keep = partial(marginals.keep, path.with_name("marginals.csv"), names, training.ts)
-            try:
-                for found in train(training, print, keep):
-                    rows = [_row(training, where, **found)]
-                    append(path, results.text(rows, header=not known))
-                    known += rows
-            except TrainingError as error:
-                failed = True
-                print(f"error: {error}", file=sys.stderr)
+    libraries = _present(options.implementation or LIBRARIES, options.device)
+    for name, seed, library in product(EXPERIMENTS, range(options.seeds), libraries):
+        if name not in (options.experiment or LIBRARIES[library].experiments):
+            continue
+        training = Training(name, settings.of(name), seed, options.out / "train" / where.run, library, options.device)
+        names = where.run, _problem(name), library, seed
+        keep = partial(marginals.keep, path.with_name("marginals.csv"), names, training.ts)
+        try:
+            for found in train(training, print, keep):
+                rows = [_row(training, where, **found)]
+                append(path, results.text(rows, header=not known))
+                known += rows
+        except TrainingError as error:
+            failed = True
+            print(f"error: {error}", file=sys.stderr)
     sys.stdout.flush()
     return subprocess.run(
         [sys.executable, "-m", "reports.training", str(path.resolve())], cwd=ROOT, check=False
     ).returncode or int(failed)
 
 
-def _present(names: Iterable[str]) -> list[str]:
-    """Those that can run here; of the others it is said why not."""
-    missing = {name: why_not(name, "cpu") for name in names}
+def _present(names: Iterable[str], device: str) -> list[str]:
+    """Those that can run on the device here; of the others it is said why not. SettingsError if there are none."""
+    missing = {name: why_not(name, device) for name in names}
     for name, reason in missing.items():
         if reason:
             print(f"{name} is left out: {reason}")
-    return [name for name, reason in missing.items() if not reason]
+    found = [name for name, reason in missing.items() if not reason]
+    if not found:
+        raise SettingsError(
+            f"no library can train on {device} here, for the reasons above; see to one, or name another."
+        )
+    return found
 
 
 def _problem(experiment: str) -> str:
@@ -110,7 +116,7 @@ def _row(training: Training, where: Context, measure: str, value: float, steps: 
     return results.row(
         **asdict(where),
         time=datetime.now(UTC).isoformat(timespec="seconds"),
-        device="cpu",
+        device=training.device,
         tool="train",
         implementation=REAL if real else training.library,
         version=version,

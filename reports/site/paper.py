@@ -74,9 +74,9 @@ def training(frame: Frame) -> list[Here]:
 
 
 def _training(frame: Frame, slow: str, fast: str) -> list[Here]:
-    rows = measured(frame, "step_time")
-    rows = rows[rows["steps"] == rows["steps"].max()]
-    on = [*work_columns("problem", "method", *CHOSEN), "seed"]
+    on = [*work_columns("problem", "method", "steps", *CHOSEN), "seed"]  # one may have been trained for longer
+    rows = measured(frame, "step_time").sort_values("steps", kind="stable")
+    rows = rows.drop_duplicates(["implementation", "problem", *on], keep="last")
     found = []
     for name in implementations(rows):
         own = rows[rows["implementation"] == name]

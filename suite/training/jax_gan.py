@@ -1,7 +1,4 @@
-"""The SDE-GAN in JAX: sdegrad's networks, solved by sdegrad or by diffrax; a step is compiled once for all seeds.
-
-JAX is imported when a model is made, never with the suite.
-"""
+"""The SDE-GAN in JAX, solved by sdegrad or diffrax; a step is compiled once for all seeds. JAX is imported late."""
 
 import io
 import time
@@ -14,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from suite.harness import part
+from suite.training.matching import energy_score
 from suite.training.model import BETA, EPSILON, PENALTY, initial_weights, slowed, weight
 from suite.training.settings import Experiment, Settings
 
@@ -22,11 +20,12 @@ State = Any  # (generator, discriminator, average of the generator, Adam's squar
 
 @dataclass(frozen=True)
 class Programs:
-    """What is computed, compiled when first asked for. solve: in place of sdegrad's `sdeint`; motion: (paths, noise,
-    last time, key) to a Brownian motion, in place of its own."""
+    """What is computed, compiled when first asked for. device: where the state is, and so all of it. solve: in place of
+    sdegrad's `sdeint`; motion: (paths, noise, last time, key) to a Brownian motion, in place of its own."""
 
     experiment: Experiment
     settings: Settings
+    device: str = "cpu"
     solve: Callable[..., Any] | None = None
     motion: Callable[..., Any] | None = None
 
@@ -59,7 +58,13 @@ class Programs:
         if not self.experiment.penalty:
             discriminator = parts.clip_weights(discriminator)
         squares = jax.tree.map(jnp.zeros_like, eqx.filter((generator, discriminator), eqx.is_array))
-        return generator, discriminator, generator, squares, jnp.zeros((), int)
+        return self.put((generator, discriminator, generator, squares, jnp.zeros((), int)))
+
+    def put(self, tree: Any) -> Any:
+        import equinox as eqx
+        import jax
+
+        return eqx.filter_shard(tree, jax.devices(self.device)[0])
 
     def gradients(self, state: State, real: Any, key: Any, count: Callable[..., Any] | None = None) -> Any:
         """(loss, gradients of generator and discriminator). count: wraps the vector fields."""
@@ -72,11 +77,13 @@ class Programs:
         def loss(models: Any) -> Any:
             generator, discriminator = models
             fake = self.generate(generator, real.shape[1], keys[0], self.experiment.adjoint, count)
-            value = jnp.mean(self.score(discriminator, fake, count)) - jnp.mean(self.score(discriminator, real, count))
+            if self.experiment.matching:
+                return (energy_score(fake, real, jax.random.permutation(keys[1], len(real))),) * 2
+            of_fake, of_real = jnp.split(self.score(discriminator, jnp.concatenate((fake, real), 1), count), 2)
+            value = jnp.mean(of_fake) - jnp.mean(of_real)
             if not self.experiment.penalty:
-                return value, value
-            drawn = jax.random.uniform(keys[1], (real.shape[1], 1))
-            between = real + drawn * (jax.lax.stop_gradient(fake) - real)
+                return (value,) * 2
+            between = real + jax.random.uniform(keys[1], (real.shape[1], 1)) * (jax.lax.stop_gradient(fake) - real)
             slope = jax.grad(lambda ys: jnp.sum(self.score(discriminator, ys, count)))(between)
             penalty = jnp.mean((jnp.sqrt(jnp.sum(slope**2, (0, 2))) - 1) ** 2)
             return value - PENALTY * penalty, value
@@ -94,8 +101,7 @@ class Programs:
         *models, average, squares, steps = state
         slow, steps = slowed(steps, self.settings.steps), steps + 1
         squares = jax.tree.map(lambda v, g: BETA * v + (1 - BETA) * g**2, squares, slopes)
-        rates = -self.settings.descent * slow, self.settings.ascent * slow
-
+        rates = -self.settings.descent_of(self.experiment) * slow, self.settings.ascent * slow
         unbiased = 1 - BETA**steps
 
         def moved(model: Any, rate: float, slope: Any, square: Any) -> Any:
@@ -171,7 +177,7 @@ class Programs:
         import jax
         import jax.numpy as jnp
 
-        real = jnp.zeros((self.settings.times, self.settings.batch, 1))
+        real = self.put(jnp.zeros((self.settings.times, self.settings.batch, 1)))
         return self.start(seed), real, jax.random.key(seed)
 
 
@@ -196,10 +202,11 @@ class JaxGAN:
         experiment: Experiment,
         settings: Settings,
         seed: int,
+        device: str = "cpu",
         solve: Callable[..., Any] | None = None,
         motion: Callable[..., Any] | None = None,
     ) -> None:
-        self.programs = programs(experiment, settings, solve, motion)
+        self.programs = programs(experiment, settings, device, solve, motion)
         self._state = self.programs.start(seed)
 
     @property
@@ -209,9 +216,9 @@ class JaxGAN:
     def step(self, real: np.ndarray, seed: int) -> tuple[float, Mapping[str, float]]:
         import jax
 
-        data = jax.device_put(real.astype(np.float32))
-        step, _ = self.programs.compiled
-        self._state, loss, norms = jax.block_until_ready(step(self._state, data, jax.random.key(seed)))
+        data = self.programs.put(jax.device_put(real.astype(np.float32)))
+        found = self.programs.compiled[0](self._state, data, jax.random.key(seed))
+        self._state, loss, norms = jax.block_until_ready(found)
         return float(loss), {name: float(norm) for name, norm in norms.items()}
 
     def generated(self, paths: int, seed: int) -> np.ndarray:
@@ -235,7 +242,7 @@ class JaxGAN:
     def load(self, state: bytes) -> None:
         import equinox as eqx
 
-        self._state = eqx.tree_deserialise_leaves(io.BytesIO(state), self._state)
+        self._state = self.programs.put(eqx.tree_deserialise_leaves(io.BytesIO(state), self._state))
 
 
 programs = cache(Programs)  # the seeds of an experiment share what is compiled

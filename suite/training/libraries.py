@@ -29,9 +29,9 @@ def torchsde_solve(
     import torchsde
 
     if bm is None:
-        entropy = int(torch.randint(2**31 - 1, ()))
-        bm = torchsde.BrownianInterval(ts[0], ts[-1], (len(y0), sde.noise), dtype=y0.dtype, entropy=entropy)
-    ts = torch.as_tensor(ts)
+        own = {"dtype": y0.dtype, "device": y0.device, "entropy": int(torch.randint(2**31 - 1, ()))}
+        bm = torchsde.BrownianInterval(ts[0], ts[-1], (len(y0), sde.noise), **own)
+    ts = torch.as_tensor(ts, device=y0.device)
     if adjoint == "backprop":
         return torchsde.sdeint(sde, y0, ts, bm=bm, method=method, dt=dt)
     backwards = "adjoint_reversible_heun" if adjoint == "reversible" else method
@@ -88,7 +88,7 @@ def diffrax_motion(paths: int, noise: int, t1: float, key: Any) -> Any:
     return diffrax.VirtualBrownianTree(0.0, t1, 0.5, shape, key)
 
 
-OF_PAPER = ("midpoint-penalty", "midpoint-clipping", "reversible-clipping")
+OF_ALL = tuple(name for name in EXPERIMENTS if name != "reversible-penalty")
 
 
 @dataclass(frozen=True)
@@ -98,14 +98,14 @@ class Library:
 
     make: Callable[..., Model]
     adjoints: Mapping[str, str] = field(default_factory=dict)
-    experiments: Sequence[str] = OF_PAPER
+    experiments: Sequence[str] = OF_ALL
 
     def experiment(self, of: Experiment) -> Experiment:
         """The experiment with the adjoint that this library has for it."""
         return replace(of, adjoint=self.adjoints.get(of.adjoint, of.adjoint))
 
-    def model(self, of: Experiment, settings: Settings, seed: int) -> Model:
-        return self.make(self.experiment(of), settings, seed)
+    def model(self, of: Experiment, settings: Settings, seed: int, device: str = "cpu") -> Model:
+        return self.make(self.experiment(of), settings, seed, device)
 
 
 LIBRARIES: Mapping[str, Library] = {

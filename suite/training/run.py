@@ -38,6 +38,7 @@ class Training:
     seed: int
     folder: Path
     library: str = "sdegrad_torch"
+    device: str = "cpu"
 
     @property
     def checkpoint(self) -> Path:
@@ -48,7 +49,7 @@ class Training:
         return np.arange(float(self.settings.times))
 
     def configuration(self) -> dict[str, Any]:
-        names = {"experiment": self.experiment, "library": self.library, "seed": self.seed}
+        names = {"experiment": self.experiment, "library": self.library, "seed": self.seed, "device": self.device}
         return names | asdict(self.settings)
 
     def draw(self, purpose: int, step: int = 0) -> int:
@@ -83,7 +84,8 @@ def train(
     TrainingError for a loss that is not finite, or a checkpoint of another configuration.
     """
     settings, gradients = training.settings, deque(maxlen=KEPT)
-    model = LIBRARIES[training.library].model(EXPERIMENTS[training.experiment], settings, training.seed)
+    experiment = EXPERIMENTS[training.experiment]
+    model = LIBRARIES[training.library].model(experiment, settings, training.seed, training.device)
     progress = resume(training, model) or Progress(0, model.preparation, deque(maxlen=10 * KEPT))
     if progress.steps == 0:
         yield from floor(training)

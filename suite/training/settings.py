@@ -10,11 +10,13 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True)
 class Experiment:
-    """method, adjoint: of the solver. penalty: the discriminator is held by a gradient penalty, else by clipping."""
+    """method, adjoint: of the solver. penalty: the discriminator is held by a gradient penalty, else by clipping.
+    matching: there is none, the generator is trained by `matching.energy_score`."""
 
     method: str
     adjoint: str
     penalty: bool = False
+    matching: bool = False
 
     @property
     def contrast(self) -> float:
@@ -23,22 +25,26 @@ class Experiment:
         return 1.0 if self.penalty else 4.0
 
 
-# The rows of the paper's table of the SDE-GAN. A gradient penalty is differentiated twice: by backpropagation.
+FIRST = "reversible-clipping", "reversible-matching"  # the most telling: they have more steps where time is short
+# The rows of the paper's table of the SDE-GAN, and what came after it. A gradient penalty is differentiated twice: by
+# backpropagation.
 EXPERIMENTS: Mapping[str, Experiment] = {
-    "midpoint-penalty": Experiment("midpoint", "backprop", penalty=True),
-    "midpoint-clipping": Experiment("midpoint", "backsolve"),
     "reversible-clipping": Experiment("reversible_heun", "reversible"),
+    "reversible-matching": Experiment("reversible_heun", "reversible", matching=True),
+    "midpoint-clipping": Experiment("midpoint", "backsolve"),
+    "midpoint-penalty": Experiment("midpoint", "backprop", penalty=True),
     "reversible-penalty": Experiment("reversible_heun", "backprop", penalty=True),
 }
 
 
 @dataclass(frozen=True)
 class Settings:
-    """times: of the data, 0, 1, 2, ...; samples: paths of each measure; evaluations: how often it is measured;
-    interval: steps from one checkpoint to the next.
+    """others: the steps of experiments that are not FIRST; times: of the data, 0, 1, 2, ...; samples: paths of each
+    measure; evaluations: how often it is measured; interval: steps from one checkpoint to the next.
     """
 
-    steps: int = 250
+    steps: int = 500
+    others: int = 100
     times: int = 16
     batch: int = 256
     hidden: int = 16
@@ -49,6 +55,7 @@ class Settings:
     interval: int = 50
     descent: float = 2e-3  # learning rate of the generator
     ascent: float = 1e-2  # and of the discriminator
+    matching: float = 5e-3  # and of the generator where it is alone: it has no one to follow
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -57,8 +64,18 @@ class Settings:
                 raise SettingsError(f"{field.name} must be an integer, {least} or more, got {value!r}.")
             if field.type is float and not 0 < value < 1:
                 raise SettingsError(f"{field.name} must be between 0 and 1, got {value!r}.")
-        if self.evaluations > self.steps:
-            raise SettingsError(f"evaluations={self.evaluations} is more than steps={self.steps}; make it less.")
+        for name in ("steps", "others"):
+            if self.evaluations > getattr(self, name):
+                raise SettingsError(
+                    f"evaluations={self.evaluations} is more than {name}={getattr(self, name)}; make it less."
+                )
+
+    def of(self, experiment: str) -> "Settings":
+        """The settings of an experiment by its name: its number of steps is `steps`."""
+        return self if experiment in FIRST else replace(self, steps=self.others)
+
+    def descent_of(self, experiment: Experiment) -> float:
+        return self.matching if experiment.matching else self.descent
 
     def is_due(self, step: int) -> bool:
         """Whether to measure after this step; after the last one it is done anyway."""
@@ -66,9 +83,13 @@ class Settings:
         return now > before and step < self.steps
 
 
+# paper: its data, with the batch and the steps that its authors publish for it. gpu: the same, for an hour.
+_GPU = Settings(steps=2000, others=2000, times=32, batch=1024, samples=8192, interval=200)
 PRESETS: Mapping[str, Settings] = {
     "cpu": Settings(),
-    "tiny": Settings(steps=6, times=4, batch=8, hidden=4, width=4, samples=100, evaluations=2, interval=2),
+    "gpu": _GPU,
+    "paper": replace(_GPU, steps=10_000, others=10_000),
+    "tiny": Settings(steps=6, others=6, times=4, batch=8, hidden=4, width=4, samples=100, evaluations=2, interval=2),
 }
 
 

@@ -61,6 +61,7 @@ def test_the_table_has_means_with_the_interval_of_student(frame):
     values = [at[-1] for at in CURVES.values()]
     half = 4.302653 * np.std(values, ddof=1) / math.sqrt(3)
     assert found["distance of marginals"][0] == "0.210"
+    assert found["steps"] == ("20",)
     low, high = (float(x) for x in found["distance of marginals"][1].strip("[]").split(", "))
     assert (low, high) == pytest.approx((0.21 - half, 0.21 + half), abs=6e-4)
     assert found["untrained: marginals"] == ("1.00",)
@@ -74,7 +75,7 @@ def test_the_papers_numbers_are_marked_as_reported_and_what_is_missing_is_said(f
     assert training.REPORTED.keys() < EXPERIMENTS.keys()
     found = cells(table, "midpoint-penalty")
     assert (found["MMD (reported)"], found["time (reported)"]) == (("0.0258",), ("55 h",))
-    assert found["time here"] == ("sdegrad_torch: 2.00 s", "torchsde: 4.00 s")
+    assert found["time here"] == ("sdegrad_torch: 2.00 s, 20 steps", "torchsde: 4.00 s, 20 steps")
     assert cells(table, "midpoint-clipping")["MMD here"] == ("not measured",)
 
 

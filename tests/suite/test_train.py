@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from suite import journal, results, store, train
 from suite.training import run
 from suite.training.libraries import LIBRARIES
+from suite.training.matching import energy_score
 from suite.training.run import Training, TrainingError, grown
-from suite.training.settings import EXPERIMENTS, PRESETS, SettingsError, changed
+from suite.training.settings import EXPERIMENTS, FIRST, PRESETS, SettingsError, changed
 from suite.training.torch_gan import TorchGAN
 
 ROOT = Path(__file__).parents[2]
@@ -57,7 +59,7 @@ def test_every_experiment_trains_and_is_measured(tmp_path, capfd):
     ("name", "library"),
     [
         ("reversible-clipping", "sdegrad_jax"),
-        *(pytest.param(n, lib, marks=pytest.mark.slow) for n in list(EXPERIMENTS)[:2] for lib in JAX),
+        *(pytest.param(n, lib, marks=pytest.mark.slow) for n in list(EXPERIMENTS)[1:4] for lib in JAX),
     ],
 )
 def test_training_in_jax_is_measured(name, library, tmp_path):
@@ -112,7 +114,7 @@ def test_both_libraries_of_pytorch_have_the_same_gradient(name):
     assert np.abs(found[0]).max() > 1e-3
 
 
-@pytest.mark.parametrize("name", ["reversible-clipping", "midpoint-penalty"])
+@pytest.mark.parametrize("name", ["reversible-clipping", "reversible-matching", "midpoint-penalty"])
 def test_a_training_that_is_stopped_goes_on_to_the_same_numbers(name, tmp_path):
     settings = replace(TINY, steps=8, interval=3, evaluations=4)
     straight = trained(Training(name, settings, 0, tmp_path / "straight"))
@@ -155,10 +157,48 @@ def test_seeds_differ(tmp_path):
 
 def test_evaluations_are_counted(tmp_path):
     """4 times, 3 steps: reversible Heun evaluates 4 times forward and 4 back, drift and diffusion of the generator and
-    the field of the discriminator, the last for generated and for real paths.
+    the field of the discriminator, for generated and real paths at once; without a discriminator a third less.
     """
-    found = trained(Training("reversible-clipping", TINY, 0, tmp_path))
-    assert found["nfe_training", TINY.steps, None] == 4 * 8
+    for name, fields in (("reversible-clipping", 3), ("reversible-matching", 2)):
+        found = trained(Training(name, TINY, 0, tmp_path))
+        assert found["nfe_training", TINY.steps, None] == 4 * 2 * fields
+
+
+def test_the_energy_score_is_the_mean_over_pairs_in_both_frameworks():
+    import jax
+    import jax.numpy as jnp
+
+    rng = np.random.default_rng(0)
+    fake, real = rng.standard_normal((2, 4, 5, 1)).astype(np.float32)
+    order = np.array([2, 0, 3, 1])  # the pairs of times are (2, 3) and (0, 1)
+
+    def distance(a, b):
+        return np.mean(
+            [np.hypot(a[s, ..., 0] - b[s, ..., 0], a[t, ..., 0] - b[t, ..., 0]) for s, t in ((2, 3), (0, 1))]
+        )
+
+    cross = np.mean([distance(fake[:, i], real[:, j]) for i in range(5) for j in range(5)])
+    own = np.mean([distance(fake[:, i], fake[:, j]) for i in range(5) for j in range(5) if i != j])
+    tensor = torch.from_numpy(fake).requires_grad_()
+    score = energy_score(tensor, torch.from_numpy(real), torch.from_numpy(order))
+    assert score.item() == pytest.approx(cross - own / 2, rel=1e-5)
+    value, slope = jax.value_and_grad(energy_score)(jnp.asarray(fake), jnp.asarray(real), jnp.asarray(order))
+    assert value == pytest.approx(cross - own / 2, rel=1e-5)
+    np.testing.assert_allclose(slope, torch.autograd.grad(score, tensor)[0], rtol=1e-4, atol=1e-6)
+
+
+def test_the_energy_score_is_least_for_the_law_of_the_data():
+    """400 paths; processes of another mean, another spread, and the same marginals without memory: all are told from
+    the data by more than 5 deviations of the score of further data (20 of them)."""
+    ts, order = np.arange(4.0), torch.arange(4)
+    paths = [torch.from_numpy(run.DATA.sample(np.random.default_rng(k), ts, 400)) for k in range(22)]
+    real, *same = paths
+    usual = np.array([energy_score(fake, real, order).item() for fake in same])
+    fake = same[0]
+    shuffles = torch.Generator().manual_seed(0)
+    forgetful = torch.stack([y[torch.randperm(400, generator=shuffles)] for y in fake])
+    for other in (fake + 0.3, 1.3 * fake, forgetful):
+        assert energy_score(other, real, order).item() > usual.mean() + 5 * usual.std()
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tmp_path, monkeypatch):
@@ -196,13 +236,14 @@ def test_a_checkpoint_of_another_configuration_or_none_at_all_is_refused(tmp_pat
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ("step=3", "unknown setting 'step'; the settings are steps, times"),
+        ("step=3", "unknown setting 'step'; the settings are steps, others, times"),
         ("steps=many", "steps must be a number like 6, got 'many'"),
         ("steps=0", "steps must be an integer, 1 or more, got 0"),
         ("times=1", "times must be an integer, 2 or more, got 1"),
         ("samples=99", "samples must be an integer, 100 or more, got 99"),
         ("descent=-1", "descent must be between 0 and 1, got -1.0"),
         ("evaluations=7", "evaluations=7 is more than steps=6"),
+        ("others=1", "evaluations=2 is more than others=1"),
     ],
 )
 def test_bad_settings(change, sentence, capsys, tmp_path):
@@ -223,6 +264,22 @@ def test_where_nothing_can_be_written_nothing_is_trained(tmp_path, capsys):
     with pytest.raises(SystemExit):
         train.main(["--seeds", "0"])
     assert "--seeds must be 1 or more, got 0" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here.")
+def test_a_device_that_is_not_there_is_an_error(tmp_path, capsys):
+    arguments = ["--preset", "tiny", "--device", "cuda", "--implementation", "sdegrad_torch", "--out", str(tmp_path)]
+    assert train.main(arguments) == 2
+    told = capsys.readouterr()
+    assert "sdegrad_torch is left out: PyTorch sees no CUDA device here." in told.out
+    assert "error: no library can train on cuda here" in told.err
+
+
+def test_experiments_that_are_not_first_have_steps_of_their_own():
+    settings = changed(TINY, ["steps=8", "others=3"])
+    assert {name: settings.of(name).steps for name in EXPERIMENTS} == {
+        name: 8 if name in FIRST else 3 for name in EXPERIMENTS
+    }
 
 
 @pytest.mark.parametrize(
