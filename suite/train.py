@@ -1,4 +1,4 @@
-"""`nox -s train`: the SDE-GAN of the Ornstein-Uhlenbeck process, by each experiment and library.
+"""`nox -s train`: the SDE-GAN of the Ornstein-Uhlenbeck process, by each experiment and library; or on real data.
 
 Writes how near its paths come to the exact law, after how long, and what a step costs, to train.csv as it goes.
 Interrupted, the same command goes on from the last checkpoints, and its final distances are the same.
@@ -7,7 +7,7 @@ Interrupted, the same command goes on from the last checkpoints, and its final d
 import argparse
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -20,7 +20,8 @@ from suite.journal import append, repair
 from suite.provenance import ROOT, Context, context, cores
 from suite.results import Row
 from suite.store import locked
-from suite.training import REAL, marginals
+from suite.training import REAL, marginals, real
+from suite.training.data import DataError
 from suite.training.libraries import LIBRARIES
 from suite.training.run import Training, TrainingError, train
 from suite.training.settings import EXPERIMENTS, PRESETS, Settings, SettingsError, changed
@@ -35,7 +36,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting of the preset"
     )
-    parser.add_argument("--experiment", action="append", choices=EXPERIMENTS, help="this one only (repeatable)")
+    parser.add_argument("--data", choices=("ou", *real.TRAINED), default="ou", help="what to train on (default: ou)")
+    experiments = (*EXPERIMENTS, *real.LATENT)
+    parser.add_argument("--experiment", action="append", choices=experiments, help="this one only (repeatable)")
     parser.add_argument("--implementation", action="append", choices=LIBRARIES, help="this one only (repeatable)")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each experiment (default: 3)")
     parser.add_argument("--out", type=Path, default=OUT, help="folder of train.csv, and of the checkpoints")
@@ -52,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = changed(PRESETS[options.preset], options.set)
         with locked(options.out / "train"):
             return _train_all(options, settings)
-    except (SettingsError, results.ResultsError) as error:
+    except (SettingsError, DataError, results.ResultsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except OSError as error:
@@ -68,26 +71,42 @@ def _train_all(options: argparse.Namespace, settings: Settings) -> int:
     repair(path)
     known = results.read(path) if path.exists() and path.stat().st_size else []
     where, failed = context(cores()), False
-    libraries = _present(options.implementation or LIBRARIES)
-    for seed in range(options.seeds):
-        for name, library in product(EXPERIMENTS, libraries):
-            if name not in (options.experiment or LIBRARIES[library].experiments):
-                continue
-            training = Training(name, settings, seed, options.out / "train" / where.run, library)
-            names = where.run, _problem(name), library, seed
-            keep = partial(marginals.keep, path.with_name("marginals.csv"), names, training.ts)
-            try:
-                for found in train(training, print, keep):
-                    rows = [_row(training, where, **found)]
-                    append(path, results.text(rows, header=not known))
-                    known += rows
-            except TrainingError as error:
-                failed = True
-                print(f"error: {error}", file=sys.stderr)
+    for training in _trainings(options, settings, options.out / "train" / where.run):
+        names = where.run, training.problem, training.library, training.seed
+        keep = partial(marginals.keep, path.with_name("marginals.csv"), names, training.ts)
+        try:
+            for found in train(training, print, (lambda _: None) if training.data else keep):
+                rows = [_row(training, where, **found)]
+                append(path, results.text(rows, header=not known))
+                known += rows
+        except TrainingError as error:
+            failed = True
+            print(f"error: {error}", file=sys.stderr)
     sys.stdout.flush()
     return subprocess.run(
-        [sys.executable, "-m", "reports.training", str(path.resolve())], cwd=ROOT, check=False
+        [sys.executable, "-m", f"reports.{'training' if options.data == 'ou' else 'held_out'}", str(path.resolve())],
+        cwd=ROOT,
+        check=False,
     ).returncode or int(failed)
+
+
+def _trainings(options: argparse.Namespace, settings: Settings, folder: Path) -> Iterator[Training]:
+    """Seed by seed. SettingsError for an experiment or a library that the data do not have."""
+    if options.data == "ou":
+        libraries = _present(options.implementation or LIBRARIES)
+        for seed, name, library in product(range(options.seeds), EXPERIMENTS, libraries):
+            if name in (options.experiment or LIBRARIES[library].experiments):
+                yield Training(name, settings, seed, folder, library)
+        return
+    data = real.load(options.data)
+    others = set(options.experiment or ()) - set(data.experiments)
+    if others or set(options.implementation or ()) - {real.LIBRARY}:
+        raise SettingsError(
+            f"{options.data} is trained on by {', '.join(data.experiments)} with {real.LIBRARY}, got "
+            f"{', '.join((*sorted(others), *(options.implementation or ())))}; leave that out."
+        )
+    for seed, name in product(range(options.seeds), options.experiment or data.experiments):
+        yield Training(name, data.settings(settings), seed, folder, real.LIBRARY, data)
 
 
 def _present(names: Iterable[str]) -> list[str]:
@@ -99,13 +118,9 @@ def _present(names: Iterable[str]) -> list[str]:
     return [name for name, reason in missing.items() if not reason]
 
 
-def _problem(experiment: str) -> str:
-    return f"ou {experiment}"
-
-
 def _row(training: Training, where: Context, measure: str, value: float, steps: int, real: bool = False) -> Row:
     settings, implementation = training.settings, load(training.library)
-    experiment = LIBRARIES[training.library].experiment(EXPERIMENTS[training.experiment])
+    experiment = training.chosen
     version, framework = implementation.versions()
     return results.row(
         **asdict(where),
@@ -115,7 +130,7 @@ def _row(training: Training, where: Context, measure: str, value: float, steps: 
         implementation=REAL if real else training.library,
         version=version,
         framework=framework,
-        problem=_problem(training.experiment),
+        problem=training.problem,
         method=experiment.method,
         adjoint=experiment.adjoint,
         noise_source="own",

@@ -81,8 +81,8 @@ def main(updates: int = 100, numbers: tuple[int, ...] = (16, 64, 256), file: str
     axes[0].plot(losses)
     axes[0].set(title="loss", xlabel="update", yscale="log")
     for name, values in memory.items():
-        axes[1].loglog(numbers, np.array(values) / 2**10, ".-", label=name)
-    axes[1].set(title=f"memory of a gradient, KiB; gradients apart by {apart:.0e}", xlabel="steps")
+        axes[1].plot(numbers, np.array(values) / 2**10, ".-", label=name)
+    axes[1].set(title="memory of a gradient, KiB", xlabel=f"steps; gradients apart by {apart:.0e}", ylim=(0, None))
     axes[1].legend(fontsize=7)
     figure.savefig(file, dpi=100)
     plt.close(figure)
