@@ -50,13 +50,13 @@ def table(frame: Frame) -> Table:
     """Rows of real paths and of each experiment, untrained, trained, and as the paper reports it of its data."""
     body = [((REAL,), *_cells(frame[frame["implementation"] == REAL].drop_duplicates(["measure", "seed"])))]
     for work, rows in groups(frame[frame["implementation"] != REAL], ("problem", "implementation")):
-        name = f"{work['problem']}, {work['implementation']}"
+        name = work["problem"].split()[1]
         body.append(((f"{name}, untrained",), *_cells(rows[rows["steps"] == 0])))
-        body.append(((name,), *_cells(rows[rows["steps"] == rows["steps"].max()])))
+        body.append(((f"{name}, {work['implementation']}",), *_cells(rows[rows["steps"] == rows["steps"].max()])))
         reported = REPORTED.get(work["problem"])
         if reported is not None:
             rest = ("–",) * (len(HEADS) - len(reported))
-            body.append((("the paper, reported, of other data",), *((cell,) for cell in (*reported, *rest))))
+            body.append((("reported by the paper of other data",), *((cell,) for cell in (*reported, *rest))))
     number = frame["seed"].nunique()
     note = (
         f"Means over {number} seed{'s' * (number > 1)} after {frame['steps'].max():.0f} steps; [ ]: 95 % interval. "
