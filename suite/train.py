@@ -20,9 +20,11 @@ from suite.journal import append, repair
 from suite.provenance import ROOT, Context, context, cores
 from suite.results import Row
 from suite.store import locked
-from suite.training import REAL, marginals, real
+from suite.training import REAL, marginals
 from suite.training.data import DataError
 from suite.training.libraries import LIBRARIES
+from suite.training.real import LATENT, LIBRARY, TRAINED
+from suite.training.real import load as load_data
 from suite.training.run import Training, TrainingError, train
 from suite.training.settings import EXPERIMENTS, PRESETS, Settings, SettingsError, changed
 
@@ -36,8 +38,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting of the preset"
     )
-    parser.add_argument("--data", choices=("ou", *real.TRAINED), default="ou", help="what to train on (default: ou)")
-    experiments = (*EXPERIMENTS, *real.LATENT)
+    parser.add_argument("--data", choices=("ou", *TRAINED), default="ou", help="what to train on (default: ou)")
+    experiments = (*EXPERIMENTS, *LATENT)
     parser.add_argument("--experiment", action="append", choices=experiments, help="this one only (repeatable)")
     parser.add_argument("--implementation", action="append", choices=LIBRARIES, help="this one only (repeatable)")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each experiment (default: 3)")
@@ -92,21 +94,18 @@ def _train_all(options: argparse.Namespace, settings: Settings) -> int:
 
 def _trainings(options: argparse.Namespace, settings: Settings, folder: Path) -> Iterator[Training]:
     """Seed by seed. SettingsError for an experiment or a library that the data do not have."""
-    if options.data == "ou":
-        libraries = _present(options.implementation or LIBRARIES)
-        for seed, name, library in product(range(options.seeds), EXPERIMENTS, libraries):
-            if name in (options.experiment or LIBRARIES[library].experiments):
-                yield Training(name, settings, seed, folder, library)
-        return
-    data = real.load(options.data)
-    others = set(options.experiment or ()) - set(data.experiments)
-    if others or set(options.implementation or ()) - {real.LIBRARY}:
+    data = None if options.data == "ou" else load_data(options.data)
+    names, libraries = (data.experiments, [LIBRARY]) if data else (tuple(EXPERIMENTS), list(LIBRARIES))
+    wrong = {*(options.experiment or ())} - {*names} | {*(options.implementation or ())} - {*libraries}
+    if wrong:
         raise SettingsError(
-            f"{options.data} is trained on by {', '.join(data.experiments)} with {real.LIBRARY}, got "
-            f"{', '.join((*sorted(others), *(options.implementation or ())))}; leave that out."
+            f"{options.data} is trained on by {', '.join(names)} with {', '.join(libraries)}, "
+            f"not by {', '.join(sorted(wrong))}; leave that out, or name other --data."
         )
-    for seed, name in product(range(options.seeds), options.experiment or data.experiments):
-        yield Training(name, data.settings(settings), seed, folder, real.LIBRARY, data)
+    libraries = _present(options.implementation or libraries)
+    for seed, name, library in product(range(options.seeds), names, libraries):
+        if name in (options.experiment or (names if data else LIBRARIES[library].experiments)):
+            yield Training(name, data.settings(settings) if data else settings, seed, folder, library, data)
 
 
 def _present(names: Iterable[str]) -> list[str]:

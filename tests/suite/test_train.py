@@ -321,9 +321,9 @@ def test_real_data_that_are_absent_or_have_no_such_experiment_are_refused(real_d
     here = ["--data", "weather", "--preset", "tiny", "--out", str(tmp_path)]
     for wrong in (["--experiment", "reversible-clipping"], ["--implementation", "torchsde"]):
         assert train.main([*here, *wrong]) == 2
-        assert f"weather is trained on by midpoint-latent, reversible-latent with sdegrad_torch, got {wrong[1]}" in (
-            capsys.readouterr().err
-        )
+        assert f"reversible-latent with sdegrad_torch, not by {wrong[1]}; leave that out" in capsys.readouterr().err
+    assert train.main(["--experiment", "midpoint-latent", "--out", str(tmp_path)]) == 2
+    assert "diffrax, not by midpoint-latent; leave that out, or name other --data" in capsys.readouterr().err
     monkeypatch.setattr(real, "DATA", {"weather": Source(lambda: data.packaged("a-package", "no_such_module", "a"))})
     assert train.main(here) == 2
     assert "in the package a-package, which is not installed" in capsys.readouterr().err

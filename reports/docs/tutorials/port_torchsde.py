@@ -36,8 +36,7 @@ class Oscillator(torch.nn.Module):
 
 
 def solve(sde: Oscillator, ts: Tensor, paths: int, dt: float, seed: int, **how: str) -> Tensor:
-    """[times, paths, 2], all from (0.5, 0)."""
-    y0 = torch.tensor([[0.5, 0.0]]).repeat(paths, 1)
+    y0 = torch.tensor([[0.5, 0.0]]).repeat(paths, 1)  # the solution is [times, paths, 2]
     bm = torchsde.BrownianInterval(ts[0], ts[-1], size=(paths, 2), entropy=seed)
     return torchsde.sdeint_adjoint(sde, y0, ts, bm=bm, dt=dt, **how)
 
