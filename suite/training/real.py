@@ -41,7 +41,7 @@ class RealData:
         return replace(given, times=len(self.series.ts), samples=samples)
 
     def experiment(self, name: str) -> Experiment:
-        return (LATENT | EXPERIMENTS)[name]
+        return {**LATENT, **EXPERIMENTS}[name]
 
     def model(self, name: str, settings: Settings, seed: int) -> Model:
         if name in LATENT:

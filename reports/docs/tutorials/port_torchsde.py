@@ -9,6 +9,7 @@ which other methods have, solves another equation backwards and is off by the si
 """
 
 import argparse
+from typing import Any
 
 import matplotlib.pyplot as plt
 import torch
@@ -35,19 +36,18 @@ class Oscillator(torch.nn.Module):
         return torch.full_like(y, self.noise)
 
 
-def solve(sde: Oscillator, ts: Tensor, paths: int, dt: float, seed: int, **how: str) -> Tensor:
+def solve(sde: Oscillator, ts: Tensor, paths: int, dt: float, seed: int, **how: Any) -> Tensor:
     y0 = torch.tensor([[0.5, 0.0]]).repeat(paths, 1)  # the solution is [times, paths, 2]
     bm = torchsde.BrownianInterval(ts[0], ts[-1], size=(paths, 2), entropy=seed)
     return torchsde.sdeint_adjoint(sde, y0, ts, bm=bm, dt=dt, **how)
 
 
-REVERSIBLE = {"method": "reversible_heun", "adjoint_method": "adjoint_reversible_heun"}
-CONTINUOUS = {"method": "midpoint", "adjoint_method": "midpoint"}
+REVERSIBLE: dict[str, Any] = {"method": "reversible_heun", "adjoint_method": "adjoint_reversible_heun"}
+CONTINUOUS: dict[str, Any] = {"method": "midpoint", "adjoint_method": "midpoint"}
 
 
 def fit(ts: Tensor, data: Tensor, steps: int) -> tuple[Oscillator, list[float]]:
-    """Means over the paths are brought together, at each time."""
-    sde, losses = Oscillator(rate=0.3, frequency=1.5, noise=0.2), []
+    sde, losses = Oscillator(rate=0.3, frequency=1.5, noise=0.2), []  # means over the paths are brought together
     rule = torch.optim.Adam(sde.parameters(), lr=0.03)
     for step in range(steps):
         loss = (solve(sde, ts, 64, 0.1, step, **REVERSIBLE).mean(1) - data.mean(1)).square().mean()
@@ -58,7 +58,7 @@ def fit(ts: Tensor, data: Tensor, steps: int) -> tuple[Oscillator, list[float]]:
     return sde, losses
 
 
-def error(ts: Tensor, dt: float, how: dict[str, str]) -> float:
+def error(ts: Tensor, dt: float, how: dict[str, Any]) -> float:
     """Of the gradient, against backpropagation through the same solve, relative, in double precision."""
     sde, found = Oscillator(rate=0.3, frequency=1.5, noise=0.2).double(), []
     y0 = torch.tensor([[0.5, 0.0]], dtype=torch.float64).repeat(16, 1)
