@@ -60,7 +60,7 @@ def load(path: Path) -> Frame:
 
 def of_last_run(frame: Frame) -> Frame | None:
     """The rows of the last run of trainings, with its sizes; None where there is none."""
-    trained = frame[frame["tool"] == "train"]
+    trained = frame[(frame["tool"] == "train") & frame["problem"].str.startswith("ou ")]
     if trained.empty:
         return None
     same = ("run", "device", "batch", "hidden", "outputs", "samples")
@@ -105,8 +105,8 @@ def table(frame: Frame) -> Table:
     body: list[tuple[Cell, ...]] = [((REAL,), ("",), *real, *[("",)] * len(HEADS))]
     for work, rows in trainings(frame):
         steps = rows["steps"].max()
-        cells = [_of_seeds(measured(rows[rows["steps"] == steps], measure)) for measure in HEADS]
-        untrained = _of_seeds(measured(rows[rows["steps"] == 0], QUALITY))
+        cells = [of_seeds(measured(rows[rows["steps"] == steps], measure)) for measure in HEADS]
+        untrained = of_seeds(measured(rows[rows["steps"] == 0], QUALITY))
         name = f"{experiment(work)}, {work['implementation']}"
         body.append(((name,), (f"{steps:.0f}",), *cells, untrained, (words(reached(rows, limit)),)))
     note = (
@@ -137,7 +137,7 @@ def paper(frame: Frame) -> Table:
 
 def _here(work: Mapping[str, Any], rows: Frame) -> tuple[str, str]:
     last = rows[rows["steps"] == rows["steps"].max()]
-    cells = (_of_seeds(measured(last, measure)) for measure in ("signature_distance", TIME))
+    cells = (of_seeds(measured(last, measure)) for measure in ("signature_distance", TIME))
     distance, time = (f"{work['implementation']}: {' '.join(cell)}" for cell in cells)
     return distance, f"{time}, {last['steps'].iloc[0]:.0f} steps"
 
@@ -169,7 +169,7 @@ def _seeds(frame: Frame) -> str:
     return f"{number} seed{'s' * (number > 1)}"
 
 
-def _of_seeds(rows: Frame) -> Cell:
+def of_seeds(rows: Frame) -> Cell:
     return _value(mean(rows["value"].tolist()), rows["unit"].iloc[0]) if len(rows) else ("–",)
 
 

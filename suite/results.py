@@ -65,6 +65,9 @@ MEASURES: Mapping[str, str] = {
     "training_time": "s",  # of all `steps` of them, compilation included
     "marginal_distance": "1",  # Wasserstein, of generated marginals from the exact law, averaged over the times
     "signature_distance": "1",  # of the mean truncated signatures of generated and of real paths
+    "real_fake_accuracy": "1",  # of a classifier trained to tell generated from real paths, on unseen ones
+    "label_accuracy": "1",  # of a classifier trained on generated paths with their labels, on real ones
+    "prediction_loss": "1",  # mean square error of the last values of real paths, predicted as in generated ones
     "step_time": "s",  # median, of a training step
     "nfe_training": "1/step",  # evaluations of all vector fields, per training step
 }

@@ -1,4 +1,4 @@
-"""`nox -s train`: neural SDEs learn an Ornstein-Uhlenbeck process, by each experiment and library.
+"""`nox -s train`: neural SDEs learn an Ornstein-Uhlenbeck process, by each experiment and library; or real data.
 
 Writes how near its paths come to the exact law, after how long, and what a step costs, to train.csv as it goes.
 Interrupted, the same command goes on from the last checkpoints, and its final distances are the same.
@@ -7,7 +7,7 @@ Interrupted, the same command goes on from the last checkpoints, and its final d
 import argparse
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -22,7 +22,10 @@ from suite.results import Row
 from suite.run import DEVICES
 from suite.store import locked
 from suite.training import REAL, marginals
+from suite.training.data import DataError
 from suite.training.libraries import LIBRARIES
+from suite.training.real import LATENT, LIBRARY, TRAINED
+from suite.training.real import load as load_data
 from suite.training.run import Training, TrainingError, train
 from suite.training.settings import EXPERIMENTS, PRESETS, Settings, SettingsError, changed
 
@@ -36,7 +39,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting of the preset"
     )
-    parser.add_argument("--experiment", action="append", choices=EXPERIMENTS, help="this one only (repeatable)")
+    parser.add_argument("--data", choices=("ou", *TRAINED), default="ou", help="what to train on (default: ou)")
+    experiments = (*EXPERIMENTS, *LATENT)
+    parser.add_argument("--experiment", action="append", choices=experiments, help="this one only (repeatable)")
     parser.add_argument("--implementation", action="append", choices=LIBRARIES, help="this one only (repeatable)")
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="where to train (default: cpu)")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each experiment (default: 3)")
@@ -54,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = changed(PRESETS[options.preset], options.set)
         with locked(options.out / "train"):
             return _train_all(options, settings)
-    except (SettingsError, results.ResultsError) as error:
+    except (SettingsError, DataError, results.ResultsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except OSError as error:
@@ -70,15 +75,11 @@ def _train_all(options: argparse.Namespace, settings: Settings) -> int:
     repair(path)
     known = results.read(path) if path.exists() and path.stat().st_size else []
     where, failed = context(cores()), False
-    libraries = _present(options.implementation or LIBRARIES, options.device)
-    for name, seed, library in product(EXPERIMENTS, range(options.seeds), libraries):
-        if name not in (options.experiment or LIBRARIES[library].experiments):
-            continue
-        training = Training(name, settings.of(name), seed, options.out / "train" / where.run, library, options.device)
-        names = where.run, _problem(name), library, seed
+    for training in _trainings(options, settings, options.out / "train" / where.run):
+        names = where.run, training.problem, training.library, training.seed
         keep = partial(marginals.keep, path.with_name("marginals.csv"), names, training.ts)
         try:
-            for found in train(training, print, keep):
+            for found in train(training, print, (lambda _: None) if training.data else keep):
                 rows = [_row(training, where, **found)]
                 append(path, results.text(rows, header=not known))
                 known += rows
@@ -87,8 +88,31 @@ def _train_all(options: argparse.Namespace, settings: Settings) -> int:
             print(f"error: {error}", file=sys.stderr)
     sys.stdout.flush()
     return subprocess.run(
-        [sys.executable, "-m", "reports.training", str(path.resolve())], cwd=ROOT, check=False
+        [sys.executable, "-m", f"reports.{'training' if options.data == 'ou' else 'held_out'}", str(path.resolve())],
+        cwd=ROOT,
+        check=False,
     ).returncode or int(failed)
+
+
+def _trainings(options: argparse.Namespace, settings: Settings, folder: Path) -> Iterator[Training]:
+    """One experiment after another. SettingsError for an experiment or a library that the data do not have."""
+    data = None if options.data == "ou" else load_data(options.data)
+    if data and options.device != "cpu":
+        raise SettingsError(
+            f"{options.data} is trained on by the CPU alone, not by {options.device}; leave --device out."
+        )
+    names, libraries = (data.experiments, [LIBRARY]) if data else (tuple(EXPERIMENTS), list(LIBRARIES))
+    wrong = {*(options.experiment or ())} - {*names} | {*(options.implementation or ())} - {*libraries}
+    if wrong:
+        raise SettingsError(
+            f"{options.data} is trained on by {', '.join(names)} with {', '.join(libraries)}, "
+            f"not by {', '.join(sorted(wrong))}; leave that out, or name other --data."
+        )
+    libraries = _present(options.implementation or libraries, options.device)
+    for name, seed, library in product(names, range(options.seeds), libraries):
+        if name in (options.experiment or (names if data else LIBRARIES[library].experiments)):
+            fitting = data.settings(settings) if data else settings.of(name)
+            yield Training(name, fitting, seed, folder, library, options.device, data)
 
 
 def _present(names: Iterable[str], device: str) -> list[str]:
@@ -105,13 +129,9 @@ def _present(names: Iterable[str], device: str) -> list[str]:
     return found
 
 
-def _problem(experiment: str) -> str:
-    return f"ou {experiment}"
-
-
 def _row(training: Training, where: Context, measure: str, value: float, steps: int, real: bool = False) -> Row:
     settings, implementation = training.settings, load(training.library)
-    experiment = LIBRARIES[training.library].experiment(EXPERIMENTS[training.experiment])
+    experiment = training.chosen
     version, framework = implementation.versions()
     return results.row(
         **asdict(where),
@@ -121,7 +141,7 @@ def _row(training: Training, where: Context, measure: str, value: float, steps: 
         implementation=REAL if real else training.library,
         version=version,
         framework=framework,
-        problem=_problem(training.experiment),
+        problem=training.problem,
         method=experiment.method,
         adjoint=experiment.adjoint,
         noise_source="own",

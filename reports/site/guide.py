@@ -18,11 +18,16 @@ from reports.site.content import Site
 from suite.results import ResultsError
 
 ROOT = Path(__file__).parents[2]
+TUTORIALS = "reports/docs/tutorials"  # programs; beside each the plot that it ends with
 # slug -> (title, document); the first is the guide itself
 DOCUMENTS = {
     "guide": ("Guide", "README.md"),
     "differences": ("Differences from torchsde", "impls/sdegrad/torch/DIFFERENCES.md"),
     "diffrax": ("Inside diffrax", "impls/sdegrad/jax/DIFFRAX.md"),
+    "latent-sde": ("Tutorial: a latent SDE", f"{TUTORIALS}/latent_sde.py"),
+    "sde-gan": ("Tutorial: an SDE-GAN", f"{TUTORIALS}/sde_gan.py"),
+    "port-torchsde": ("Tutorial: from torchsde", f"{TUTORIALS}/port_torchsde.py"),
+    "keep-diffrax": ("Tutorial: with diffrax", f"{TUTORIALS}/keep_diffrax.py"),
     "third-party": ("Third-party libraries", "impls/third_party/README.md"),
     "architecture": ("Architecture", "reports/docs/architecture.md"),
     "contributing": ("Contributing", "CONTRIBUTING.md"),
@@ -47,10 +52,19 @@ def write(site: Site) -> None:
     """Add a page for each document, with the pictures that it shows."""
     contents = [(f"{slug}.html", title) for slug, (title, _) in DOCUMENTS.items()]
     for slug, (title, document) in DOCUMENTS.items():
-        text = _without_results((ROOT / document).read_text(encoding="utf-8"))
+        text = (ROOT / document).read_text(encoding="utf-8")
+        text = _program(text, document) if document.endswith(".py") else _without_results(text)
         text = _IMAGE.sub(lambda found: _image(site, *found.groups()), text)
         body = markdown2.markdown(text, extras=_EXTRAS, safe_mode="escape")
         site.page(slug, "guide.html", title=title, contents=contents, body=Markup(body), code=code_style())
+
+
+def _program(text: str, document: str) -> str:
+    """A program as a document: its docstring, whose first line is the heading, its plot and its code."""
+    _, said, code = text.split('"""', 2)
+    title, about = said.split("\n", 1)
+    plot = document.replace(".py", ".png")
+    return f"# {title}\n{about}\n![What it draws]({plot})\n\n```python\n{code.strip()}\n```\n"
 
 
 def _without_results(text: str) -> str:

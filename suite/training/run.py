@@ -17,7 +17,8 @@ from suite.training.libraries import LIBRARIES
 from suite.training.measures import marginal_distance, signature_distance
 from suite.training.model import Model
 from suite.training.ou import OrnsteinUhlenbeck
-from suite.training.settings import EXPERIMENTS, Settings
+from suite.training.real import RealData
+from suite.training.settings import EXPERIMENTS, Experiment, Settings
 
 KEPT = 50  # steps whose gradients are remembered, to tell which grew first
 GROWTH = 10.0
@@ -31,7 +32,8 @@ class TrainingError(RuntimeError):
 
 @dataclass(frozen=True)
 class Training:
-    """An experiment by its name, with a library and settings, from a seed; `folder` holds its checkpoint."""
+    """An experiment by its name, with a library and settings, from a seed; `folder` holds its checkpoint. data: what
+    is trained on, in place of the Ornstein-Uhlenbeck process."""
 
     experiment: str
     settings: Settings
@@ -39,10 +41,27 @@ class Training:
     folder: Path
     library: str = "sdegrad_torch"
     device: str = "cpu"
+    data: RealData | None = None
+
+    @property
+    def problem(self) -> str:
+        return f"{self.data.name if self.data else 'ou'} {self.experiment}"
+
+    @property
+    def chosen(self) -> Experiment:
+        if self.data:
+            return self.data.experiment(self.experiment)
+        return LIBRARIES[self.library].experiment(EXPERIMENTS[self.experiment])
+
+    def model(self) -> Model:
+        if self.data:
+            return self.data.model(self.experiment, self.settings, self.seed)
+        return LIBRARIES[self.library].model(EXPERIMENTS[self.experiment], self.settings, self.seed, self.device)
 
     @property
     def checkpoint(self) -> Path:
-        return self.folder / f"{self.experiment}-{self.library}-{self.seed}.npz"
+        of_data = f"{self.data.name}-" if self.data else ""
+        return self.folder / f"{of_data}{self.experiment}-{self.library}-{self.seed}.npz"
 
     @property
     def ts(self) -> np.ndarray:
@@ -59,7 +78,7 @@ class Training:
     def real(self, purpose: int, paths: int, step: int = 0) -> np.ndarray:
         """Paths of the data, [times, paths, 1], in single precision."""
         rng = np.random.default_rng(self.draw(purpose, step))
-        return DATA.sample(rng, self.ts, paths).astype(np.float32)
+        return (self.data or DATA).sample(rng, self.ts, paths).astype(np.float32)
 
     def generated(self, model: Model) -> np.ndarray:
         """Paths of the model that are measured, the same ones at each call."""
@@ -84,8 +103,7 @@ def train(
     TrainingError for a loss that is not finite, or a checkpoint of another configuration.
     """
     settings, gradients = training.settings, deque(maxlen=KEPT)
-    experiment = EXPERIMENTS[training.experiment]
-    model = LIBRARIES[training.library].model(experiment, settings, training.seed, training.device)
+    model = training.model()
     progress = resume(training, model) or Progress(0, model.preparation, deque(maxlen=10 * KEPT))
     if progress.steps == 0:
         yield from floor(training)
@@ -122,6 +140,9 @@ def step(training: Training, model: Model, progress: Progress) -> tuple[float, M
 
 def nearness(training: Training, ys: np.ndarray, *, whole: bool) -> Iterator[tuple[str, float]]:
     """How far the marginals of paths are from those of the data; if whole, how far their signatures from real ones."""
+    if training.data:
+        yield from training.data.nearness(ys, whole=whole)
+        return
     yield "marginal_distance", marginal_distance(training.ts, ys, DATA.cdf)
     if whole:  # takes a third of a second
         real = training.real(_COMPARED, training.settings.samples)

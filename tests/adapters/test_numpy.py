@@ -78,7 +78,9 @@ def test_what_it_cannot_do_is_a_sentence(refused):
 
 @pytest.mark.parametrize("changes", [{"dt": -1 / 8, "ts": (1.0, 0.0)}, {"dt": 0.0}, {"ts": (0.0, float("nan"))}])
 def test_times_that_do_not_go_forward_are_an_error(changes):
-    with pytest.raises(ValueError, match="dt must be a positive finite number|ts must be finite and strictly increasing"):
+    with pytest.raises(
+        ValueError, match=r"dt must be a positive finite number|ts must be finite and strictly increasing"
+    ):
         load("numpy_by_hand").prepare(task(given=False, **changes))
 
 

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from suite import journal, results, store, train
-from suite.training import run
+from suite.training import REAL, data, real, run
+from suite.training.data import Series, Source
 from suite.training.libraries import LIBRARIES
 from suite.training.matching import energy_score
 from suite.training.run import Training, TrainingError, grown
@@ -311,3 +312,75 @@ def test_a_full_disk_and_an_interrupt_keep_what_there_is(stop, code, sentence, t
     assert train.main(arguments) == 0
     at_end = [r for r in results.latest(results.read(tmp_path / "train.csv")) if r["steps"] == "6"]
     assert {r["measure"] for r in at_end} == AT_END
+
+
+HELD_OUT = {"signature_distance", "real_fake_accuracy", "prediction_loss"}
+
+
+@pytest.fixture
+def real_data(monkeypatch):
+    """Two classes of series that wave, one around 1 and one around -1, in the place of the weather; and one channel
+    of them in the place of the weights."""
+    rng, ts = np.random.default_rng(0), np.arange(5.0)
+    labels = rng.integers(0, 2, 600)
+    ys = 2 * labels[:, None] - 1 + np.sin(ts[:, None, None] + rng.uniform(0, 6, (600, 1)))
+    ys = np.concatenate((ys, -ys), -1)
+    weather = Series(ts, ys[:, :300], ys[:, 300:], ("a", "b"), ("x", "y"), labels[:300], labels[300:])
+    weights = Series(np.arange(51.0), *(rng.normal(size=(51, 300, 1)).cumsum(0) for _ in range(2)), ("weight",))
+    made = {"weather": weather, "weights-digits": weights}
+    monkeypatch.setattr(real, "DATA", {name: Source(lambda s=s: s) for name, s in made.items()})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", real.TRAINED)
+def test_training_on_real_data_is_measured_against_what_was_held_out(name, real_data, tmp_path, capfd):
+    arguments = ["--data", name, "--preset", "tiny", "--seeds", "1", "--out", str(tmp_path)]
+    assert train.main(arguments) == 0
+    rows = results.read(tmp_path / "train.csv")
+    labelled = {"label_accuracy"} if name == "weather" else set()
+    for experiment in real.TRAINED[name]:
+        own = [r for r in rows if r["problem"] == f"{name} {experiment}"]
+        found = {(r["implementation"], r["steps"]): set() for r in own}
+        for r in own:
+            found[r["implementation"], r["steps"]].add(r["measure"])
+        assert found[REAL, "0"] == found["sdegrad_torch", "0"] == HELD_OUT | labelled
+        assert found["sdegrad_torch", "3"] == {"signature_distance", "training_time"}
+        assert found["sdegrad_torch", "6"] == AT_END - {QUALITY} | HELD_OUT | labelled
+        (real_accuracy,) = (
+            float(r["value"]) for r in own if (r["implementation"], r["measure"]) == (REAL, "real_fake_accuracy")
+        )
+        assert abs(real_accuracy - 0.5) < 0.2  # 200 paths, 4 deviations and more
+    printed = capfd.readouterr().out
+    assert "reported by the paper of other data" in printed
+    assert f"{real.TRAINED[name][0]}, untrained" in printed
+    if labelled:
+        (best,) = {r["value"] for r in rows if (r["implementation"], r["measure"]) == (REAL, "label_accuracy")}
+        assert float(best) > 0.9
+
+
+def test_a_latent_sde_that_is_stopped_goes_on_to_the_same_numbers(real_data, tmp_path):
+    weather = real.load("weather")
+    settings = weather.settings(replace(TINY, steps=4, interval=2, evaluations=4))
+    straight, stopped = (
+        Training("reversible-latent", settings, 0, tmp_path / name, data=weather) for name in ("straight", "stopped")
+    )
+    whole = trained(straight)
+    steps = run.train(stopped, lambda _: None)
+    while not stopped.checkpoint.exists():
+        next(steps)
+    steps.close()
+    rest = trained(stopped)
+    assert min(at for _, at, _ in rest) == 3
+    assert rest == {key: value for key, value in whole.items() if key in rest}
+
+
+def test_real_data_that_are_absent_or_have_no_such_experiment_are_refused(real_data, tmp_path, monkeypatch, capsys):
+    here = ["--data", "weather", "--preset", "tiny", "--out", str(tmp_path)]
+    for wrong in (["--experiment", "reversible-clipping"], ["--implementation", "torchsde"]):
+        assert train.main([*here, *wrong]) == 2
+        assert f"reversible-latent with sdegrad_torch, not by {wrong[1]}; leave that out" in capsys.readouterr().err
+    assert train.main(["--experiment", "midpoint-latent", "--out", str(tmp_path)]) == 2
+    assert "diffrax, not by midpoint-latent; leave that out, or name other --data" in capsys.readouterr().err
+    monkeypatch.setattr(real, "DATA", {"weather": Source(lambda: data.packaged("a-package", "no_such_module", "a"))})
+    assert train.main(here) == 2
+    assert "in the package a-package, which is not installed" in capsys.readouterr().err

@@ -1,0 +1,85 @@
+"""Trainings on data whose law nobody knows: what is trained on them, and how useful what is generated is.
+
+Labels are one more channel for each class, 1 in that of a path and 0 in the others; so they are generated too.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from suite.training.data import DATA, Series
+from suite.training.held_out import label_accuracy, prediction_loss, real_fake_accuracy
+from suite.training.measures import LEAST_PATHS, signature_distance
+from suite.training.model import Model
+from suite.training.settings import EXPERIMENTS, Experiment, Settings
+from suite.training.torch_gan import TorchGAN
+from suite.training.torch_latent import TorchLatent
+
+LATENT: Mapping[str, Experiment] = {
+    "midpoint-latent": Experiment("midpoint", "backsolve"),
+    "reversible-latent": Experiment("reversible_heun", "reversible"),
+}
+LIBRARY = "sdegrad_torch"
+
+
+@dataclass(frozen=True)
+class RealData:
+    """experiments: what is trained on it, where nothing is named."""
+
+    name: str
+    experiments: Sequence[str]
+    series: Series
+
+    @property
+    def channels(self) -> int:
+        return len(self.series.channels) + len(self.series.labels)
+
+    def settings(self, given: Settings) -> Settings:
+        """Those that fit the data. Half of the samples train a classifier, which needs enough of them."""
+        samples = max(given.samples, 2 * LEAST_PATHS)
+        return replace(given, times=len(self.series.ts), samples=samples)
+
+    def experiment(self, name: str) -> Experiment:
+        return {**LATENT, **EXPERIMENTS}[name]
+
+    def model(self, name: str, settings: Settings, seed: int) -> Model:
+        if name in LATENT:
+            return TorchLatent(LATENT[name], settings, seed, self.channels)
+        return TorchGAN(EXPERIMENTS[name], settings, seed)
+
+    def sample(self, rng: np.random.Generator, _: np.ndarray, paths: int) -> np.ndarray:
+        """Paths to train on, each as often as chance has it, [times, paths, channels and classes]."""
+        ys, labels = self.series.train, self.series.train_labels
+        if labels is not None:
+            shown = np.eye(len(self.series.labels))[labels]
+            ys = np.concatenate((ys, np.broadcast_to(shown, (len(ys), *shown.shape))), -1)
+        return ys[:, rng.integers(ys.shape[1], size=paths)]
+
+    def nearness(self, generated: np.ndarray, *, whole: bool) -> Iterator[tuple[str, float]]:
+        """How far generated paths are from those to test on; if whole, how useful they are in their place."""
+        ts, test = self.series.ts, self.series.test
+        ys, shown = np.split(generated, [len(self.series.channels)], -1)
+        yield "signature_distance", signature_distance(ts, ys, test)
+        if not whole:
+            return
+        yield "real_fake_accuracy", real_fake_accuracy(test, ys)
+        yield "prediction_loss", prediction_loss(ys, test)
+        if self.series.test_labels is not None:
+            labels = shown.mean(0).argmax(1)
+            yield "label_accuracy", label_accuracy((ys, labels), (test, self.series.test_labels))
+
+
+def load(name: str) -> RealData:
+    """MissingData, with the command that gets it, where a package is not there."""
+    found = DATA[name].load()
+    if name == "weights-digits":  # every fifth epoch
+        found = replace(found, ts=np.arange(11.0), train=found.train[::5], test=found.test[::5])
+    return RealData(name, TRAINED[name], found)
+
+
+# What is trained on which data, where nothing is named.
+TRAINED: Mapping[str, Sequence[str]] = {
+    "weather": tuple(LATENT),
+    "weights-digits": ("midpoint-clipping", "reversible-clipping"),
+}
