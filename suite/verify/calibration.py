@@ -93,18 +93,21 @@ def _row(work: Work, claim: Claim, found: Mapping[str, str]) -> Row:
 
 
 def _caught(work: Work, effort: Effort) -> Row:
-    seconds, name = 0.0, work.name.removeprefix("mutant: ")
+    """The first claim that is measured, and does not hold. That a measurement crashes says nothing of the mutant: its
+    changes may no longer fit the library."""
+    seconds, name, crashes = 0.0, work.name.removeprefix("mutant: "), 0
     for claim in work.claims:
         found = run.verified(claim, effort)
         seconds += float(found["seconds"])
-        if found["verdict"] == "fails":
+        if found["verdict"] == "fails" and run.was_measured(found):
             row = _row(work, claim, found) | {"caught_by": f"{claim.check}: {claim.subject}: {claim.claim}"}
             return row | {"kind": "mutant", "seconds": f"{seconds:.1f}"}
+        crashes += found["verdict"] == "fails"
     row = {
         "work": work.name,
         "implementation": name,
         "seed": str(work.seed),
-        "subject": f"by {len(work.claims)} claims",
+        "subject": f"by {len(work.claims)} claims, of which {crashes} crashed",
     }
     return row | {"kind": "mutant", "verdict": "missed", "seconds": f"{seconds:.1f}"}
 

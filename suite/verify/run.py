@@ -96,6 +96,11 @@ def _crashed(claim: Claim, reason: str) -> Row:
     return {"verdict": "inconclusive" if claim.control else "fails", "reason": reason}
 
 
+def was_measured(row: Mapping[str, str]) -> bool:
+    """Whether a number was found, if only that it is none, and no crash."""
+    return "expected" in row or "measured" in row
+
+
 def _reproduced(script: str | None) -> Row:
     """The program that shows a failure with the library alone, and whether it did: 1 is how it says so, unless it is
     how Python says that the program itself broke."""
