@@ -6,7 +6,9 @@ With --third-party it is .nox/third that a command runs in: that one, and the li
 """
 
 import hashlib
+import json
 import os
+import shlex
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -103,6 +105,27 @@ def verify(session: nox.Session) -> None:
     """Check what libraries claim and theory says, and write reports/out/verification.csv; `-- --quick` is for CI, and
     `-- --third-party` for the libraries of impls/third_party too."""
     run(session, "suite.verify", *session.posargs)
+
+
+@nox.session
+def mutate(session: nox.Session) -> None:
+    """Do the tests notice small changes of a module? Arguments: the FILE or FOLDER to change, the tests that are to
+    notice, other arguments of pytest. Changes are made in place and taken back, so commit first; each takes as long as
+    the tests do; what no test noticed is printed."""
+    if len(session.posargs) < 2:
+        session.error("name what to change and its tests: nox -s mutate -- MODULE TESTS...")
+    module, *arguments = session.posargs
+    run(session, "pytest", "-q", *arguments)  # they pass, or nothing is noticed
+    session.env.update(CONSTRAINED)
+    session.install(*nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "mutate"))
+    config, found = (str(Path(session.create_tmp()) / name) for name in ("cosmic-ray.toml", "found.sqlite"))
+    command = shlex.join([str(PYTHON), "-m", "pytest", "-x", "-q", *arguments])
+    wanted = {"module-path": module, "timeout": 300.0, "excluded-modules": [], "test-command": command}
+    lines = ["[cosmic-ray]", *(f"{key} = {json.dumps(value)}" for key, value in wanted.items())]
+    Path(config).write_text("\n".join([*lines, "[cosmic-ray.distributor]", 'name = "local"', ""]))
+    session.run("cosmic-ray", "init", "--force", config, found)
+    session.run("cosmic-ray", "exec", config, found)
+    session.run("cr-report", "--surviving-only", "--show-diff", found)
 
 
 @nox.session(venv_backend="none")

@@ -40,3 +40,8 @@ def coarser(path: Path, cells: int) -> Path:
     """The same path on fewer cells."""
     k = (len(path.times) - 1) // cells
     return Path(path.times[::k], path.W[::k], path.integral[::k])
+
+
+def for_steps(path: Path, dt: float) -> Path:
+    """The same path with two cells to a step: what is not asked for would be compiled into programs, which is slow."""
+    return coarser(path, round(2 * float(path.times[-1]) / dt))

@@ -18,11 +18,11 @@ _BACKWARD = f"{_DISCRETE}:_Reversible.backward"
 _VJP = f"{_DISCRETE}:Accumulator.vjp"
 _STEPS_BACK = f"{_FIXED}:Steps.backward"
 _WEIGHTS = f"{_FIXED}:Solve.weights"
-_Y0 = 2  # where the gradient of y0 stands among those of the reversible adjoint
+_Y0 = 3  # where the gradient of y0 stands among those of the reversible adjoint
 
 
 def _gradients(change: Callable[[list[Any]], list[Any]]) -> Callable[[Any], Any]:
-    """The gradients of the reversible adjoint, [None, None, y0, *params], changed."""
+    """The gradients of the reversible adjoint, [None, None, None, y0, *params], changed."""
     return lambda backward: lambda ctx, *grads: tuple(change(list(backward(ctx, *grads))))
 
 

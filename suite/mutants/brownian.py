@@ -16,7 +16,7 @@ def _normals(change):
     def changed(more):
         return lambda self, shape, deviation=1.0: change(more(self, shape, deviation), deviation)
 
-    return {"sdegrad.torch.brownian.rng:Normals.more": changed}
+    return {f"{_RNG}:Normals.more": changed}
 
 
 def _two_rows_equal(x, deviation):  # noqa: ARG001
@@ -62,26 +62,12 @@ def _negated_when_drawn_again(cells, block, index):
     return block
 
 
-def _cells(change):
-    """`change(cells)` after they are made."""
-
-    def changed(init):
-        def wrong(self, *arguments, **options):
-            init(self, *arguments, **options)
-            change(self)
-
-        return wrong
-
-    return {"sdegrad.torch.brownian.cells:GridCells.__init__": changed}
-
-
 def _wide_areas(cells):
-    if cells._h_deviation is not None:
-        cells._h_deviation *= math.sqrt(12 / 10)
+    def wrong(self, *arguments):
+        W, *areas = cells(self, *arguments)
+        return [W, *(math.sqrt(12 / 10) * H for H in areas)]
 
-
-def _full_last_cell(cells):
-    cells._clipped = None
+    return wrong
 
 
 def _split(change):
@@ -184,7 +170,7 @@ def _jax(about: str, effect: str, checks: tuple[str, ...], changes: Changes) -> 
 
 
 _LAW, _SAME = ("law",), ("determinism",)
-_INTERVAL = "sdegrad.torch.brownian.interval"
+_INTERVAL, _RNG = "sdegrad.torch.brownian.interval", "sdegrad.torch.brownian.rng"
 
 MUTANTS: dict[str, Mutant] = {
     "variance off": _torch(
@@ -224,20 +210,23 @@ MUTANTS: dict[str, Mutant] = {
         "the area of a cell is correlated with its increment", "0.02", _LAW, _drawn(_correlated)
     ),
     "H too wide": _torch(
-        "the area of a cell has the variance h/10 in place of h/12", "20 % of the variance", _LAW, _cells(_wide_areas)
+        "the area of a cell has the variance h/10 in place of h/12",
+        "20 % of the variance",
+        _LAW,
+        {f"{_RNG}:Normals.cells": _wide_areas},
     ),
     "last cell not clipped": _torch(
         "the last cell, which is shorter, has an increment for the length of the others",
         "the variance of one cell",
         ("law", "consumed"),
-        _cells(_full_last_cell),
+        {f"{_RNG}:same": lambda right: lambda *arguments: True},
         "SciML/OrdinaryDiffEq.jl#4095 (noise for the step that was planned, over a shorter one)",
     ),
     "noise repeated": _torch(
         "block 8 has the noise of block 0, and so on",
         "from the ninth block on",
         ("law", "consumed"),
-        {"sdegrad.torch.brownian.cells:numbered": lambda right: lambda seed, index: right(seed, index % 8)},
+        {f"{_RNG}:numbered": lambda right: lambda seed, index: right(seed, index % 8)},
     ),
     "noise of the row before": _torch(
         "each row has in every second cell what the row before it had in the cell before",
@@ -292,7 +281,7 @@ MUTANTS: dict[str, Mutant] = {
         "a time beyond the end is taken to be the end",
         "the whole increment",
         ("increments",),
-        {f"{_INTERVAL}:covers": lambda right: lambda *arguments: True},
+        {"sdegrad.torch.brownian.places:covers": lambda right: lambda *arguments: True},
         "google-research/torchsde#28 (times outside are clamped)",
     ),
     "an end after one unit of time": _torch(

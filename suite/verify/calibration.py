@@ -48,19 +48,18 @@ class Work(NamedTuple):
 
 
 def works(present: Sequence[str], checks: Sequence[str], seed: int, seeds: int) -> Iterator[Work]:
-    """All measurements that have controls or are statistical claims of ours, with each seed; and each mutant, once, if
-    all the checks are chosen that are to catch it between them."""
+    """Each mutant, once, if all the checks are chosen that are to catch it between them; and all measurements that have
+    controls or are statistical claims of ours: with each seed, or once where nothing is random."""
     chosen = [check for check in CHECKS if not checks or check in checks]
-    for name in present:
-        claims = [claim for claim in _default(name, chosen) if claim.control or (claim.statistical and name in OURS)]
-        numbered = run.grouped(list(enumerate(claims)))
-        for k in range(seeds):
-            for group in numbered:
-                of_group = [claim for _, claim in group]
-                yield Work(f"{name}: {of_group[0].subject}: {of_group[0].claim}", of_group, seed + STRIDE * k)
     for name, mutant in mutants.MUTANTS.items():
         if mutant.base in present and set(mutant.checks) <= set(chosen):
             yield Work(f"mutant: {name}", held_to(name, chosen), seed)
+    claims = [c for name in present for c in _default(name, chosen) if c.control or (c.statistical and name in OURS)]
+    groups = [[claim for _, claim in group] for group in run.grouped(list(enumerate(claims)))]
+    for k in range(seeds):
+        for group in groups:
+            if k == 0 or any(claim.statistical for claim in group):
+                yield Work(f"{group[0].implementation}: {group[0].subject}: {group[0].claim}", group, seed + STRIDE * k)
 
 
 def _default(name: str, checks: Sequence[str]) -> list[Claim]:
@@ -94,18 +93,21 @@ def _row(work: Work, claim: Claim, found: Mapping[str, str]) -> Row:
 
 
 def _caught(work: Work, effort: Effort) -> Row:
-    seconds, name = 0.0, work.name.removeprefix("mutant: ")
+    """The first claim that is measured, and does not hold. That a measurement crashes says nothing of the mutant: its
+    changes may no longer fit the library."""
+    seconds, name, crashes = 0.0, work.name.removeprefix("mutant: "), 0
     for claim in work.claims:
         found = run.verified(claim, effort)
         seconds += float(found["seconds"])
-        if found["verdict"] == "fails":
+        if found["verdict"] == "fails" and run.was_measured(found):
             row = _row(work, claim, found) | {"caught_by": f"{claim.check}: {claim.subject}: {claim.claim}"}
             return row | {"kind": "mutant", "seconds": f"{seconds:.1f}"}
+        crashes += found["verdict"] == "fails"
     row = {
         "work": work.name,
         "implementation": name,
         "seed": str(work.seed),
-        "subject": f"by {len(work.claims)} claims",
+        "subject": f"by {len(work.claims)} claims, of which {crashes} crashed",
     }
     return row | {"kind": "mutant", "verdict": "missed", "seconds": f"{seconds:.1f}"}
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from suite import statistics
 from suite.harness import Task
+from suite.noises import for_steps
 from suite.problems import SDEType
 from suite.verify import quotations, solving, step_programs
 from suite.verify.claims import (
@@ -152,7 +153,7 @@ def solutions(name: str, case: tuple[tuple[str, Any], ...], paths: int, seed: in
     problem = posed(noise, known["sde_type"], paths, seed, known.get("drift"))
     path, _, _ = fine(known["noise"], paths, seed)
     tasks = (
-        Task(problem=problem, method=known["method"], dt=dt, ts=(0.0, 1.0), noise=path, dtype="float64")
+        Task(problem=problem, method=known["method"], dt=dt, ts=(0.0, 1.0), noise=for_steps(path, dt), dtype="float64")
         for dt in noise.dts
     )
     return np.array([solving.outcome(name, task).ys[-1] for task in tasks])

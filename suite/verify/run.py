@@ -1,8 +1,9 @@
 """From claims to the rows of verification.csv: in what order they are measured, how often, and what each is worth.
 
 The run as a whole raises a false alarm with a probability of at most ALPHA: each statistical row has its share of it.
-Nothing fails at the first look. What is not random is measured once more; what is random is measured again with a fresh
-seed and as many samples as it needs, up to MOST times as many, and that second measurement decides.
+Nothing fails at the first look. What is not random is measured once more, and has to fail again; what is random is
+measured again with a fresh seed and as many samples as it needs, up to MOST times as many, and that second measurement
+decides.
 """
 
 import csv
@@ -96,6 +97,11 @@ def _crashed(claim: Claim, reason: str) -> Row:
     return {"verdict": "inconclusive" if claim.control else "fails", "reason": reason}
 
 
+def was_measured(row: Mapping[str, str]) -> bool:
+    """Whether a number was found, if only that it is none, and no crash."""
+    return "expected" in row or "measured" in row
+
+
 def _reproduced(script: str | None) -> Row:
     """The program that shows a failure with the library alone, and whether it did: 1 is how it says so, unless it is
     how Python says that the program itself broke."""
@@ -124,7 +130,9 @@ def looked_at(claim: Claim, effort: Effort) -> Finding:
             return again
         reason = f"not deterministic: {first.value:.3g}, and {again.value:.3g} when measured once more"
         ends = min(first.low, again.low), max(first.high, again.high)
-        return Finding("inconclusive", first.expected, first.value, *ends, reason)
+        # what fails twice fails, by whatever number: bytes of memory are not the same ones again
+        verdict = first.verdict if again.verdict == first.verdict else "inconclusive"
+        return Finding(verdict, first.expected, first.value, *ends, reason)
     wanted = first.needs / first.samples if first.needs > first.samples else 1.0
     again = measure(claim, replace(effort, seed=effort.seed + FRESH, more=effort.more * min(MOST, wanted)))
     reason = f"{again.reason} (first, with seed {effort.seed}: {first.value:.3g}, {first.verdict})"

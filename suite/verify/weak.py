@@ -22,7 +22,7 @@ from scipy import stats
 from suite import statistics
 from suite.case import dyadic
 from suite.harness import METHODS, Task
-from suite.noises import NOISES, coarser, posed
+from suite.noises import NOISES, coarser, for_steps, posed
 from suite.pairs import doubled, opposed, over_pairs
 from suite.paths import Path, make_path
 from suite.problems import Problem
@@ -109,7 +109,9 @@ def _differences(claim: Claim, pairs: int, seed: int) -> dict[str, np.ndarray]:
     ends = [
         solving.outcome(
             claim.implementation,
-            Task(problem=problem, method=case["method"], dt=dt, ts=(0.0, 1.0), noise=path, dtype="float64"),
+            Task(
+                problem=problem, method=case["method"], dt=dt, ts=(0.0, 1.0), noise=for_steps(path, dt), dtype="float64"
+            ),
         ).ys[-1]
         for dt in DTS
     ]

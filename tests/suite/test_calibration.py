@@ -72,12 +72,20 @@ def test_a_mutant_is_caught_by_the_first_claim_that_fails_and_cells_are_kept(mon
     assert "caught by law: second" in capsys.readouterr().out
 
 
-def test_a_mutant_that_is_missed_is_said(monkeypatch, tmp_path, capsys):
+def crash(claim, effort):
+    raise AttributeError("a mutant that no longer fits the library")
+
+
+def test_a_mutant_that_is_missed_or_crashes_is_said(monkeypatch, tmp_path, capsys):
     claim = Claim(kind="theory", check="law", implementation="variance off", subject="x", claim="c", source="s")
     monkeypatch.setitem(checks.CHECKS, "law", checks.Check(lambda name: [], lambda c, e: likely(e.level, 0.5, 10)))
     rows = calibration.calibrate(tmp_path / "c.csv", [Work("mutant: variance off", [claim], 1)], EFFORT, 1)
-    assert calibration.summary(rows)[-1] == "missed or misjudged: variance off: by 1 claims"
+    missed = "missed or misjudged: variance off: by 1 claims, of which"
+    assert calibration.summary(rows)[-1] == f"{missed} 0 crashed"
     assert "misjudged" in capsys.readouterr().out
+    monkeypatch.setitem(checks.CHECKS, "law", checks.Check(lambda name: [], crash))
+    rows = calibration.calibrate(tmp_path / "d.csv", [Work("mutant: variance off", [claim], 1)], EFFORT, 1)
+    assert calibration.summary(rows)[-1] == f"{missed} 1 crashed"
 
 
 def test_works_are_the_controls_and_what_is_true_with_every_seed():

@@ -5,7 +5,7 @@ import pytest
 
 from suite import mutants
 from suite.harness import BrownianTask, load
-from suite.mutants.patched import patched
+from suite.mutants.patched import in_force, patched
 
 TASK = BrownianTask(queries=((0.0, 0.5), (0.5, 1.0)), shape=(2, 3), dt=0.5, dtype="float64")
 
@@ -39,8 +39,10 @@ def test_a_name_that_is_not_there_is_an_error():
 
 
 @pytest.mark.parametrize("name", mutants.MUTANTS)
-def test_every_mutant_can_be_made(name):
+def test_every_mutant_can_be_made_and_what_it_changes_is_there(name):
     mutant = mutants.MUTANTS[name]
+    with in_force(mutants.load(name).changes, "none"):
+        pass
     assert mutants.load(name).versions() == load(mutant.base).versions()
     assert mutant.about
     assert mutant.effect

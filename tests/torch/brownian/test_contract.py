@@ -181,4 +181,5 @@ def test_like_and_repr():
     assert (bm.shape, bm.dtype, bm.t1, bm.grid.steps) == ((3, 2), torch.float64, 2.0, 4)
     assert "entropy=5" in repr(bm)
     assert brownian_interval_like(y, size=(7,)).shape == (7,)
+    assert brownian_interval_like(y.to("meta"), device="cpu").device == y.device
     assert interval(size=(np.int64(2), 3)).shape == (2, 3)

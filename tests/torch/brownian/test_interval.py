@@ -125,6 +125,10 @@ def test_entropy():
     assert len(values) == 6
 
 
+def test_derived_seeds_are_the_numbers_of_splitmix64():
+    assert [derive(0, k) for k in range(3)] == [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F]
+
+
 def test_no_two_blocks_of_a_path_have_the_same_noise():
     """The CPU's generator takes 32 bits of a seed: 20 000 at random have a pair for one root in 20, as 13."""
     for family, distinct in ((numbered, True), (derive, False)):
