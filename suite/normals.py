@@ -72,12 +72,12 @@ def sums(draw: Draw, cell: int) -> dict[str, np.ndarray]:
         power *= X.ravel()
     found["moments"] = np.array([X.size, *moments])
     for lag in LAGS:
-        found[f"lag {lag}"] = sum(pairs(x[lag:], x[:-lag]) for x in X)
-    found["W and H"] = sum(pairs(*pair) for pair in drawn)
-    found["two seeds"] = sum(pairs(*of_both) for of_both in zip(*drawn, strict=True))
+        found[f"lag {lag}"] = np.sum([pairs(x[lag:], x[:-lag]) for x in X], 0)
+    found["W and H"] = np.sum([pairs(*pair) for pair in drawn], 0)
+    found["two seeds"] = np.sum([pairs(*of_both) for of_both in zip(*drawn, strict=True)], 0)
     if cell:
         before = draw(SEEDS[0], cell - 1)
-        found["two cells"] = sum(pairs(*x) for x in zip(before, drawn[0], strict=True))
+        found["two cells"] = np.sum([pairs(*x) for x in zip(before, drawn[0], strict=True)], 0)
     return found
 
 
@@ -139,7 +139,7 @@ def main(arguments: list[str] | None = None) -> int:
     while done < cells:
         upto = min(done + ROUND, cells)
         total, done = add_up(draw, range(done, upto), total), upto
-        np.savez(kept.with_suffix(".part.npz"), **total)
+        np.savez(kept.with_suffix(".part.npz"), allow_pickle=False, **total)
         kept.with_suffix(".part.npz").replace(kept)
         print(f"{done}/{cells} cells", file=sys.stderr, flush=True)
     found, where = list(rows(total)), context(threads=1)

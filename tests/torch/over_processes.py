@@ -5,9 +5,11 @@ python -m torch.distributed.run --standalone --nproc-per-node 2 -m tests.torch.o
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
@@ -50,7 +52,7 @@ def replicated(rank):
 
 def sharded(rank):
     """Of FSDP: averaged as well; each process keeps a part of the weights, and all only for the solve."""
-    loss = fully_shard(Loss(), mesh=dist.init_device_mesh("cpu", (len(SHARES),)), reshard_after_forward=True)
+    loss: Any = fully_shard(Loss(), mesh=init_device_mesh("cpu", (len(SHARES),)), reshard_after_forward=True)
     assert loss.net.weight.to_local().numel() < loss.net.weight.numel()
     loss(SHARES[rank]).backward()
     return loss.net.weight.grad.full_tensor()

@@ -132,7 +132,7 @@ def sdeint(
     else:
         ys, stats = _constant(sde, y0, ts, bm, solver, adjoint, dt)
     if check:
-        ys = unless(~(stats.parted <= PARTED), jnp.int32(0), [_PARTED.format(method=method)], ys)
+        ys = unless(jnp.logical_not(stats.parted <= PARTED), jnp.int32(0), [_PARTED.format(method=method)], ys)
     return (ys, stats) if return_stats else ys
 
 
