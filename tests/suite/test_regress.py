@@ -229,6 +229,7 @@ def test_a_pair_of_processes(tmp_path):
         assert line["logs"][1] - line["logs"][0] == pytest.approx(np.log(2), abs=0.3)
 
 
+@pytest.mark.filterwarnings("ignore:os.fork")  # of JAX, if another test has imported it
 def test_a_copy_of_a_process_tells_what_failed(monkeypatch):
     server = process.Server()
     monkeypatch.setattr(server, "leave", sys.exit, raising=False)
