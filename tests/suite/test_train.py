@@ -331,6 +331,7 @@ def real_data(monkeypatch):
     monkeypatch.setattr(real, "DATA", {name: Source(lambda s=s: s) for name, s in made.items()})
 
 
+@pytest.mark.filterwarnings("ignore:the two copies of the solution")  # said of weights-digits, and truly
 @pytest.mark.slow
 @pytest.mark.parametrize("name", real.TRAINED)
 def test_training_on_real_data_is_measured_against_what_was_held_out(name, real_data, tmp_path, capfd):

@@ -122,19 +122,29 @@ def _both(cells: Cells, cache: TwoDescents, descents: Descents, weigh: Weigh) ->
     # Under vmap as often as one of them needs it: to draw a descent again changes nothing.
     count = eqxi.unvmap_max(new_s.astype(jnp.int32) + new_t.astype(jnp.int32))
     cache = lax.fori_loop(0, count, draw, cache)
-    weights = jax.vmap(weigh)(_reversed_if(swapped, descents))
-    totals = jax.tree.map(lambda *x: jnp.stack(x), *map(partial(_total, cells), weights, cache.rows))
-    return _reversed_if(swapped, totals), cache
+    rows = jax.tree.map(lambda *x: jnp.stack(x), *cache.rows)
+    return _reversed_if(swapped, _totals(cells, weigh, _reversed_if(swapped, descents), rows)), cache
 
 
 def _anew(cells: Cells, descents: Descents, weigh: Weigh) -> list[Array]:
-    """The sums of `_both`, all drawn: much less to compile than a cache that is empty."""
+    """The sums of `_both` to the last bit, all drawn: much less to compile than a cache that is empty."""
 
-    def one(_: None, descent: Descents) -> tuple[None, list[Array]]:
-        rows = [_drawn(cells, descent.point, jnp.asarray(piece)) for piece in _pieces(cells)]
+    def draw(_: None, point: TreePosition) -> tuple[None, list[list[Array]]]:
+        return None, [_drawn(cells, point, jnp.asarray(piece)) for piece in _pieces(cells)]
+
+    return _totals(cells, weigh, descents, lax.scan(draw, None, descents.point)[1])
+
+
+def _totals(cells: Cells, weigh: Weigh, descents: Descents, rows: list[list[Array]]) -> list[Array]:
+    """The sums of the rows of both descents, which are stacked. In a loop: it is compiled by itself, and so rounded in
+    the same way whether the rows were kept or drawn.
+    """
+
+    def one(_: None, each: tuple) -> tuple[None, list[Array]]:
+        descent, rows = each
         return None, _total(cells, weigh(descent), rows)
 
-    return lax.scan(one, None, descents)[1]
+    return lax.scan(one, None, (descents, rows))[1]
 
 
 def _total(cells: Cells, weights: Array, pieces: list[list[Array]]) -> list[Float[Array, "parts *shape"]]:
