@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from reports import checks, figures, labels, long_times, power, tables, verification
+from reports import checks, figures, labels, long_times, power, tables, training, verification
 from reports import claims as verified
 from reports.claims import Row
 from reports.data import SIZE, Frame, groups, measured, settings
@@ -11,6 +11,7 @@ from suite.results import ResultsError
 
 # beside the results file
 PLOT, CLAIMS, LONG, PAIRS = "headline.png", "verification.csv", "long_times.csv", "pairs.csv"
+TRAINED = "train.csv"
 VERIFIED, DEFECT = "verified.png", "defect.png"
 YES = "yes: "  # before what a program printed that reproduced a failure
 
@@ -20,8 +21,8 @@ def marks(name: str) -> tuple[str, str]:
 
 
 def embedded(text: str, frame: Frame, file: Path) -> str:
-    """The README `text` with the current headline, and with the claims, the gate's power and the long solves if there
-    are any.
+    """The README `text` with the current headline, and with the claims, the trainings, the gate's power and the long
+    solves if there are any.
     ResultsError unless the marks of each are there once, in order."""
     text = _between(text, marks("headline"), headline(frame, file))
     checked, long, pairs = (file.with_name(name) for name in (CLAIMS, LONG, PAIRS))
@@ -30,6 +31,8 @@ def embedded(text: str, frame: Frame, file: Path) -> str:
         text = _between(
             text, marks("claims"), "\n\n".join(filter(None, (claims(rows, checked), defect(rows, checked))))
         )
+    if (trained := file.with_name(TRAINED)).exists():
+        text = _between(text, marks("training"), training.block(trained))
     if pairs.exists():
         text = _between(text, marks("power"), power.block(pairs))
     return _between(text, marks("long-times"), long_times.block(long)) if long.exists() else text

@@ -87,9 +87,9 @@ def counted(monkeypatch):
     """The function work -> how many normals and evaluations of the drift it makes."""
     count, made = Counter(), cells.normal
 
-    def normal(key, counter, shape, dtype):
+    def normal(key, counter, shape, dtype, first):
         jax.debug.callback(lambda _: count.update(normals=int(np.prod(shape))), counter)
-        return made(key, counter, shape, dtype)
+        return made(key, counter, shape, dtype, first)
 
     def evaluated(t, y, args):
         jax.debug.callback(lambda _: count.update(evaluations=1), y[0, 0])
