@@ -122,33 +122,36 @@ def _both(cells: Cells, cache: TwoDescents, descents: Descents, weigh: Weigh) ->
     # Under vmap as often as one of them needs it: to draw a descent again changes nothing.
     count = eqxi.unvmap_max(new_s.astype(jnp.int32) + new_t.astype(jnp.int32))
     cache = lax.fori_loop(0, count, draw, cache)
-    rows = jax.tree.map(lambda *x: jnp.stack(x), *cache.rows)
-    return _reversed_if(swapped, _totals(cells, weigh, _reversed_if(swapped, descents), rows)), cache
+    each = [jax.tree.map(lambda x, i=i: x[i], _reversed_if(swapped, descents)) for i in (0, 1)]
+    sums = [_total(cells, weigh, *of_one) for of_one in zip(each, cache.rows, strict=True)]
+    return _reversed_if(swapped, jax.tree.map(lambda *x: jnp.stack(x), *sums)), cache
 
 
 def _anew(cells: Cells, descents: Descents, weigh: Weigh) -> list[Array]:
     """The sums of `_both` to the last bit, all drawn: much less to compile than a cache that is empty."""
 
-    def draw(_: None, point: TreePosition) -> tuple[None, list[list[Array]]]:
-        return None, [_drawn(cells, point, jnp.asarray(piece)) for piece in _pieces(cells)]
+    def one(_: None, descent: Descents) -> tuple[None, list[Array]]:
+        rows = [_drawn(cells, descent.point, jnp.asarray(piece)) for piece in _pieces(cells)]
+        return None, _total(cells, weigh, descent, rows)
 
-    return _totals(cells, weigh, descents, lax.scan(draw, None, descents.point)[1])
+    return lax.scan(one, None, descents)[1]
 
 
-def _totals(cells: Cells, weigh: Weigh, descents: Descents, rows: list[list[Array]]) -> list[Array]:
-    """The sums of the rows of both descents, which are stacked. In a loop: it is compiled by itself, and so rounded in
-    the same way whether the rows were kept or drawn.
+def _total(cells: Cells, weigh: Weigh, descent: Descents, rows: list[list[Array]]) -> list[Array]:
+    """The sum of the rows of one descent, in a loop of one round, whose number XLA does not know and whose descent
+    changes: it is compiled by itself, and so rounded in the same way whether the rows were kept or drawn.
     """
 
-    def one(_: None, each: tuple) -> tuple[None, list[Array]]:
-        descent, rows = each
-        return None, _total(cells, weigh(descent), rows)
+    def one(_: Index, made: tuple[list[Array], Descents]) -> tuple[list[Array], Descents]:
+        descent = made[1]
+        return _weighted_sum(cells, weigh(descent), rows), descent._replace(lo=descent.hi, hi=descent.lo)
 
-    return lax.scan(one, None, (descents, rows))[1]
+    rounds = jnp.where(eqxi.unvmap_max(descent.last) < -1, 0, 1)
+    nothing = [jnp.stack(span.parts) for span in cells.zeros()]
+    return lax.fori_loop(0, rounds, one, (nothing, descent))[0]
 
 
-def _total(cells: Cells, weights: Array, pieces: list[list[Array]]) -> list[Float[Array, "parts *shape"]]:
-    """The sum of the rows of one descent."""
+def _weighted_sum(cells: Cells, weights: Array, pieces: list[list[Array]]) -> list[Float[Array, "parts *shape"]]:
     made = [
         [_weighted(weights[:, rows], X) for X in of_arrays]
         for rows, of_arrays in zip(_pieces(cells), pieces, strict=True)
