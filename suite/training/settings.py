@@ -43,8 +43,8 @@ class Settings:
     measure; evaluations: how often it is measured; interval: steps from one checkpoint to the next.
     """
 
-    steps: int = 500
-    others: int = 100
+    steps: int = 200
+    others: int = 40
     times: int = 16
     batch: int = 256
     hidden: int = 16
