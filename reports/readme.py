@@ -32,7 +32,7 @@ def embedded(text: str, frame: Frame, file: Path) -> str:
             text, marks("claims"), "\n\n".join(filter(None, (claims(rows, checked), defect(rows, checked))))
         )
     if (trained := file.with_name(TRAINED)).exists():
-        text = _between(text, marks("training"), training.block(trained))
+        text = _between(text, marks("training"), trainings(trained))
     if pairs.exists():
         text = _between(text, marks("power"), power.block(pairs))
     return _between(text, marks("long-times"), long_times.block(long)) if long.exists() else text
@@ -84,6 +84,14 @@ def _torchsde(part: Frame) -> str:
         "What the ratio to torchsde consists of: it adds up times in float32, where 0.01 is inexact and 1 is not, and "
         f"its Brownian motion pays for each time that is off. Gradient, {'; '.join(sizes)}."
     )
+
+
+def trainings(file: Path) -> str:
+    """The table of the trainings, the figure that was drawn of them last, and where they were made."""
+    frame = training.load(file)
+    where = f"Trained on {labels.markdown(labels.place(frame))}; all rows: `{file.as_posix()}`."
+    picture = f"![Distance of the marginals against the seconds of training]({file.with_suffix('.png').as_posix()})"
+    return "\n\n".join((training.table(frame).markdown(), picture, where))
 
 
 def claims(rows: Sequence[Row], file: Path) -> str:

@@ -228,14 +228,6 @@ def _seen(frame: Frame) -> str:
     return f"Distance of the marginals at the end from {texts[0]} to {texts[1]}; of real paths {real}."
 
 
-def block(path: Path) -> str:
-    """Of the README: the table, the figure of the last drawing, and where it was measured."""
-    frame = load(path)
-    where = f"Trained on {labels.markdown(labels.place(frame))}; all rows: `{path.as_posix()}`."
-    picture = f"![Distance of the marginals against the seconds of training]({path.with_suffix('.png').as_posix()})"
-    return "\n\n".join((table(frame).markdown(), picture, where))
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """0: the tables are printed, the figures written; 2: the results cannot be used, nothing was written."""
     parser = argparse.ArgumentParser(prog="python -m reports.training", description=__doc__)

@@ -4,7 +4,7 @@ PyTorch is imported when a model is made, never with the suite.
 """
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,16 @@ from suite.sweeping import peak_memory
 from suite.training.matching import energy_score
 from suite.training.model import BETA, EPSILON, PENALTY, initial_weights, slowed, weight
 from suite.training.settings import Experiment, Settings
+
+
+def calls(fields: Sequence[Any], work: Callable[[], object]) -> int:
+    """How often `work` calls these modules."""
+    made = []
+    hooks = [field.register_forward_hook(lambda *_: made.append(1)) for field in fields]
+    work()
+    for hook in hooks:
+        hook.remove()
+    return len(made)
 
 
 class TorchGAN:
@@ -93,13 +103,8 @@ class TorchGAN:
             return self._generate(model, paths, "backprop").cpu().numpy()
 
     def evaluations(self, real: np.ndarray, seed: int) -> int:
-        calls = []
         fields = (self.generator.drift, self.generator.diffusion, self.discriminator.field)
-        hooks = [field.register_forward_hook(lambda *_: calls.append(1)) for field in fields]
-        self._gradients(real, seed)
-        for hook in hooks:
-            hook.remove()
-        return len(calls)
+        return calls(fields, lambda: self._gradients(real, seed))
 
     def memory(self, real: np.ndarray, seed: int) -> int:
         allocated = self.run.allocated(lambda: self._gradients(real, seed), self.device)

@@ -13,6 +13,7 @@ from suite.harness import part
 from suite.sweeping import peak_memory
 from suite.training.model import slowed
 from suite.training.settings import Experiment, Settings
+from suite.training.torch_gan import calls
 
 NOISE = 0.2  # standard deviation of an observation, of data of deviation 1
 STEP = 0.125  # of the solver, from one time of the data to the next
@@ -64,13 +65,8 @@ class TorchLatent:
             return (ys + NOISE * self.torch.randn_like(ys)).numpy()
 
     def evaluations(self, real: np.ndarray, seed: int) -> int:
-        calls = []
         fields = (self.model.drift, self.model.prior_drift, self.model.diffusion)
-        hooks = [field.register_forward_hook(lambda *_: calls.append(1)) for field in fields]
-        self._gradients(real, seed)
-        for hook in hooks:
-            hook.remove()
-        return len(calls)
+        return calls(fields, lambda: self._gradients(real, seed))
 
     def memory(self, real: np.ndarray, seed: int) -> int:
         return peak_memory(lambda: self._gradients(real, seed))
