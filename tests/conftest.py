@@ -25,5 +25,14 @@ def kept():
 
 
 def pytest_addoption(parser):
+    parser.addoption("--all", action="store_true", help="the tests marked exhaustive as well, in half an hour")
     parser.addoption("--plants", action="store_true", help="all planted regressions, and the three tools side by side")
     parser.addoption("--kills", type=int, default=3, help="how often the bench is killed in test_store (long: 100)")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Without --all, what is marked exhaustive is left out, unless a test is named by itself or by its mark."""
+    named = any("::" in argument for argument in config.args) or "exhaustive" in config.option.markexpr
+    if not config.option.all and not named:
+        config.hook.pytest_deselected(items=[i for i in items if i.get_closest_marker("exhaustive")])
+        items[:] = [i for i in items if not i.get_closest_marker("exhaustive")]
