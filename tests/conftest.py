@@ -32,7 +32,15 @@ def pytest_addoption(parser):
 
 def pytest_collection_modifyitems(config, items):
     """Without --all, what is marked exhaustive is left out, unless a test is named by itself or by its mark."""
-    named = any("::" in argument for argument in config.args) or "exhaustive" in config.option.markexpr
-    if not config.option.all and not named:
-        config.hook.pytest_deselected(items=[i for i in items if i.get_closest_marker("exhaustive")])
-        items[:] = [i for i in items if not i.get_closest_marker("exhaustive")]
+    if config.option.all or "exhaustive" in config.option.markexpr or any("::" in name for name in config.args):
+        return
+    kept, waits, wanted = [], [], set()
+    for item in items:
+        mark, test = item.get_closest_marker("exhaustive"), item.nodeid.split("[")[0]
+        stand = {f"{test}[{name}]" for name in mark.kwargs.get("but", ())} if mark else {item.nodeid}
+        (kept if item.nodeid in stand else waits).append(item)
+        wanted |= stand
+    if missing := wanted - {item.nodeid for item in kept}:
+        raise pytest.UsageError(f"to stand for other combinations, but not there: {min(missing)}")
+    config.hook.pytest_deselected(items=waits)
+    items[:] = kept
