@@ -3,6 +3,7 @@ it. JAX does not keep those that call back into Python, as `eqx.error_if` does: 
 """
 
 import os
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -34,13 +35,18 @@ def pytest_collection_modifyitems(config, items):
     """Without --all, what is marked exhaustive is left out, unless a test is named by itself or by its mark."""
     if config.option.all or "exhaustive" in config.option.markexpr or any("::" in name for name in config.args):
         return
-    kept, waits, wanted = [], [], set()
+    kept, waits, unmet = [], [], {}
     for item in items:
-        mark, test = item.get_closest_marker("exhaustive"), item.nodeid.split("[")[0]
-        stand = {f"{test}[{name}]" for name in mark.kwargs.get("but", ())} if mark else {item.nodeid}
-        (kept if item.nodeid in stand else waits).append(item)
-        wanted |= stand
-    if missing := wanted - {item.nodeid for item in kept}:
-        raise pytest.UsageError(f"to stand for other combinations, but not there: {min(missing)}")
+        mark = item.get_closest_marker("exhaustive")
+        if mark is None:
+            kept.append(item)
+            continue
+        names = mark.kwargs.get("but", ())
+        stands = [name for name in names if fnmatchcase(item.callspec.id, name)]
+        (kept if stands else waits).append(item)
+        left = unmet.setdefault(item.nodeid.split("[")[0], set(names))
+        left -= set(stands)
+    if wrong := [(test, left) for test, left in unmet.items() if left]:
+        raise pytest.UsageError(f"marked exhaustive but for combinations that are not there: {wrong}")
     config.hook.pytest_deselected(items=waits)
     items[:] = kept

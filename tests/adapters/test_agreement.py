@@ -105,6 +105,9 @@ def test_every_method_is_shared_by_two_libraries():
     assert {method for method, *_ in CASES} | {"log_ode"} == set(METHODS)
 
 
+@pytest.mark.exhaustive(
+    but=["*-general-*", "milstein-diagonal-ito-*", "milstein-scalar-stratonovich-*", "shark-*", "srk-*"]
+)
 @pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize(
     ("method", "noise_type", "sde_type", "options"),

@@ -106,6 +106,7 @@ def test_refuses_with_a_sentence(name):
         assert reason.endswith(".")
 
 
+@pytest.mark.exhaustive(but=["sdegrad_torch-*", "torchsde-*", "sdegrad_jax-diagonal", "diffrax-scalar"])
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 @pytest.mark.parametrize("noise_type", NOISE_TYPES)
@@ -122,6 +123,7 @@ def test_gradients_of_the_discrete_solve_agree(name, noise_type):
         assert relative_l1(gradients, reference) < 1e-13, adjoint
 
 
+@pytest.mark.exhaustive(but=["sdegrad_*", "torchsde"])
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 @pytest.mark.parametrize("name", IMPLEMENTATIONS)
@@ -160,6 +162,7 @@ ADAPTIVE = {
 }
 
 
+@pytest.mark.exhaustive(but=["sdegrad_*", "torchsde"])
 @pytest.mark.slow
 @pytest.mark.parametrize("name", IMPLEMENTATIONS)
 def test_steps_are_those_of_the_solution(name):
@@ -175,6 +178,7 @@ def test_steps_are_those_of_the_solution(name):
     assert 4 < accepted < tried < 3 * accepted
 
 
+@pytest.mark.exhaustive(but=["sdegrad_*", "torchsde-*"])
 @pytest.mark.slow
 @pytest.mark.parametrize(("method", "adjoint"), [("reversible_heun", "exact"), ("heun", "backsolve")])
 @pytest.mark.parametrize("name", IMPLEMENTATIONS)

@@ -26,6 +26,9 @@ def pairs():
             yield pytest.param(work, name, id=f"{work}-{name}")
 
 
+@pytest.mark.exhaustive(
+    but=["*-sdegrad_torch", "*-torchsde", "*-sdegrad_jax", "*-numpy_by_hand", "*-jax_by_hand", "*-torch_floor"]
+)
 @pytest.mark.slow
 @pytest.mark.parametrize(("work", "name"), list(pairs()))
 def test_time(benchmark, work, name):

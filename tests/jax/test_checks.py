@@ -209,6 +209,7 @@ def calls(check):
     return check if check in (check_options, static_times) else lambda value: check("x", value)
 
 
+@pytest.mark.exhaustive(but=["jit", "grad"])
 @pytest.mark.slow
 @pytest.mark.parametrize("transform", [lambda f: f, jax.jit, jax.grad, lambda f: lambda x: jax.vmap(f)(x[None])])
 def test_a_double_precision_state_is_not_rounded_in_silence(transform):

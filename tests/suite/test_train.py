@@ -56,6 +56,7 @@ def test_every_experiment_trains_and_is_measured(tmp_path, capfd):
     assert (tmp_path / "marginals.png").exists()
 
 
+@pytest.mark.exhaustive(but=["reversible-clipping-sdegrad_jax"])
 @pytest.mark.parametrize(
     ("name", "library"),
     [
@@ -115,6 +116,7 @@ def test_both_libraries_of_pytorch_have_the_same_gradient(name):
     assert np.abs(found[0]).max() > 1e-3
 
 
+@pytest.mark.exhaustive(but=["reversible-matching"])
 @pytest.mark.parametrize("name", ["reversible-clipping", "reversible-matching", "midpoint-penalty"])
 def test_a_training_that_is_stopped_goes_on_to_the_same_numbers(name, tmp_path):
     settings = replace(TINY, steps=8, interval=3, evaluations=4)
@@ -131,6 +133,7 @@ def test_a_training_that_is_stopped_goes_on_to_the_same_numbers(name, tmp_path):
     assert again == {key: value for key, value in straight.items() if key[1] == 8}
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_kill_costs_no_more_than_an_interval(tmp_path):
     """The process is killed as soon as it has written a checkpoint; the same command ends with the same distances."""
@@ -283,6 +286,7 @@ def test_experiments_that_are_not_first_have_steps_of_their_own():
     }
 
 
+@pytest.mark.exhaustive(but=["stop0-*"])
 @pytest.mark.parametrize(
     ("stop", "code", "sentence"),
     [

@@ -70,6 +70,7 @@ def _normal_quantile(p):
     return norm.ppf(p)
 
 
+@pytest.mark.exhaustive(but=["space-time-time-0.25", "None-0.25"])
 @pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize(
     ("area", "dt"), first_is_quick([(None, 0.25), ("space-time", None), ("space-time-time", 0.25)])
@@ -222,6 +223,7 @@ def test_a_wrong_walk_is_seen():
     assert np.all(bm.advance(wrong, 0.3, 0.4)[0] != expected)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_few_normals_are_drawn(monkeypatch):
     """On the grid one per cell and element. Inside a cell, for an interval 2^-l of its length, one for each level
@@ -338,6 +340,7 @@ def test_the_ends_may_be_traced_where_there_is_one_cell():
         jax.block_until_ready(jax.jit(lambda t: BrownianInterval(0, t, (3,), key).evaluate(0.0, 1.1))(1.0))
 
 
+@pytest.mark.exhaustive(but=["0.0-1.0-0.01-True", "-3.0-5.0-0.07-False"])
 @pytest.mark.parametrize("double", [True, False])
 @pytest.mark.parametrize(("t0", "t1", "dt"), [(0.0, 1.0, 0.01), (-3.0, 5.0, 0.07), (10.0, 11.0, 0.01)])
 def test_what_is_a_grid_time_at_sight_is_one_after_all(double, t0, t1, dt):

@@ -82,6 +82,7 @@ BASES = [
 ]
 
 
+@pytest.mark.exhaustive(but=["diagonal-*", "general-*"])
 @pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize(("noise_type", "options"), first_is_quick(BASES))
 def test_mccallum_foster_has_exact_reversible_gradients(noise_type, options):
@@ -143,6 +144,7 @@ def ito_error(method, noise_type, dt):
     return distance(*gradients)
 
 
+@pytest.mark.exhaustive(but=["case1"])
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 @pytest.mark.parametrize("case", [("euler", "general"), ("milstein", "scalar"), ("srk", "diagonal")])
@@ -171,6 +173,7 @@ KINDS = [
 ]
 
 
+@pytest.mark.exhaustive(but=["mccallum_foster-*", "milstein-diagonal-options4", "srk-*"])
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 @pytest.mark.parametrize(("method", "noise_type", "options"), KINDS)
@@ -198,6 +201,7 @@ def test_forward_mode_is_the_transpose_of_reverse_mode(method, noise_type, optio
     assert abs(checkpoint - reverse) < 1e-12 * abs(reverse)
 
 
+@pytest.mark.exhaustive(but=["True-reversible-*", "False-backsolve-*"])
 @pytest.mark.slow
 @pytest.mark.parametrize(("adjoint", "method"), [("reversible", "reversible_heun"), ("backsolve", "heun")])
 @pytest.mark.parametrize("adaptive", [False, True])
@@ -243,6 +247,7 @@ def test_jit_vmap_and_grad_compose_with_a_levy_area():
     assert distance(of_vmap, (vmapped[0], jax.tree.map(lambda x: jnp.sum(x, axis=0), vmapped[1]))) < 1e-14
 
 
+@pytest.mark.exhaustive(but=["milstein-scalar", "shark-*", "mccallum_foster-*"])
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "noise_type"),

@@ -116,6 +116,7 @@ TRIPLES = [
 ]
 
 
+@pytest.mark.exhaustive(but=["*-general-*", "milstein-scalar-*", "sra1-*-ito", "srk-diagonal-ito"])
 @pytest.mark.slow
 @pytest.mark.parametrize(("method", "noise_type", "sde_type"), TRIPLES)
 def test_order_of_the_gradients(method, noise_type, sde_type):
@@ -163,6 +164,7 @@ SECOND = [
 ]
 
 
+@pytest.mark.exhaustive(but=["midpoint-*", "euler-*", "milstein-*"])
 @pytest.mark.slow
 @pytest.mark.parametrize(("method", "noise_type", "sde_type"), SECOND)
 def test_second_derivatives_converge_to_those_of_backprop(method, noise_type, sde_type):
@@ -206,6 +208,7 @@ def planned(monkeypatch):
     return lengths
 
 
+@pytest.mark.exhaustive(but=["heun-*"])
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "noise_type", "sde_type", "tolerances"),

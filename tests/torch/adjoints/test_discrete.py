@@ -52,6 +52,7 @@ def distance(a, b):
     return float((a - b).abs().sum() / torch.maximum(a.abs().sum(), b.abs().sum()))
 
 
+@pytest.mark.exhaustive(but=["*-diagonal", "*-additive", "*-scalar", "0.07-general", "0.5-general"])
 @pytest.mark.parametrize("noise_type", NOISE_TYPES)
 @pytest.mark.parametrize("dt", DTS)
 def test_reversible_is_backprop_to_round_off(noise_type, dt):
@@ -69,6 +70,7 @@ BASES = [
 ]
 
 
+@pytest.mark.exhaustive(but=["diagonal-*", "scalar-*", "general-heun", "additive-shark"])
 @pytest.mark.slow
 @pytest.mark.parametrize(("noise_type", "base"), BASES)
 def test_mccallum_foster_is_exact_too(noise_type, base):
@@ -233,6 +235,7 @@ def test_adjoint_agrees_with_finite_differences(method, noise_type, adjoint):
         assert distance((up - down) / (2 * h), gradient.flatten()) < 1e-7
 
 
+@pytest.mark.exhaustive(but=["midpoint-*", "euler_heun-*", "euler-*"])
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "noise_type", "rate"),

@@ -124,6 +124,7 @@ def test_solve_with_steps_that_are_not_cells(part, dtype, t0):
     assert p_value(steps.T * 1.03, exact) < SIGNIFICANCE
 
 
+@pytest.mark.exhaustive(but=["*-dtype1-*"])
 @pytest.mark.slow
 @pytest.mark.parametrize("part", [1 / 2, 1 / 3, 3 / 2])
 @pytest.mark.parametrize("dtype", EPS)
