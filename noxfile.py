@@ -30,8 +30,8 @@ SCHEMAS = {
     "vendor.github-issue-config": ".github/ISSUE_TEMPLATE/config.yml",
     "vendor.citation-file-format": "CITATION.cff",
 }
-# Tests of one file stay in one process, since they share what they compile and draw.
-PARALLEL = ("-n", "auto", "--dist", "loadfile")
+# Tests of one file stay in one process, since they share what they compile and draw; files in the order of the tests.
+PARALLEL = ("-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder")
 OPTION = "--third-party"
 CONSTRAINED = {"PIP_CONSTRAINT": str(ROOT / "constraints.txt")}
 

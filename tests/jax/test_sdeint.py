@@ -35,6 +35,7 @@ def own(method, noise_type, y0, ts, dt, bm, **options):
     )
 
 
+@pytest.mark.exhaustive(but=["reversible_heun", "euler_heun"])
 @pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize("method", PEERS)
 def test_agrees_with_diffrax_on_a_given_path(method):

@@ -147,6 +147,7 @@ PROMOTIONS = [
 ]
 
 
+@pytest.mark.exhaustive(but=["*-general-*", "srk-additive-*", "milstein-scalar-*", "*-of_state9?-*"])
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:the (way back|two copies) of the")  # its dtype alone counts: steps are long
 @pytest.mark.filterwarnings("ignore:adaptive steps of euler")

@@ -61,6 +61,7 @@ STEPS = (1.0, 0.5, 0.1, 0.07, 0.05, 0.02, 0.01, 2.0**-7)
 GRID = [("diagonal", 0.07), *zip(itertools.cycle(NOISE_DIM), STEPS, strict=False), ("general", 0.01)]
 
 
+@pytest.mark.exhaustive(but=["diagonal-0.07", "general-0.0078125", "additive-0.5", "scalar-0.1"])
 @pytest.mark.parametrize(("noise_type", "dt"), first_is_quick(GRID))
 def test_reversible_gradient_is_exact(noise_type, dt):
     reversible, backprop = (gradient(adjoint, noise_type, dt) for adjoint in ("reversible", "backprop"))

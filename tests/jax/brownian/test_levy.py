@@ -89,6 +89,7 @@ def area_path(kind):
     return BrownianInterval(0, 1, (AREA_SAMPLES, 3), jax.random.key(1), dt=0.5, levy_area=kind)
 
 
+@pytest.mark.exhaustive(but=["foster"])
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["davie", "foster"])

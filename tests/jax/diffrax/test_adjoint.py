@@ -93,6 +93,7 @@ CASES = [
 ]
 
 
+@pytest.mark.exhaustive(but=["diagonal-own_path-*", "general-tree_path-*", "None-None-*"])
 @pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize(("noise_type", "path_of", "t0", "t1", "dt"), first_is_quick(CASES))
 def test_gradient_is_exact(noise_type, path_of, t0, t1, dt):
@@ -177,6 +178,7 @@ CONTROLLERS = {
 }
 
 
+@pytest.mark.exhaustive(but=["first step rejected"])
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CONTROLLERS)
@@ -259,6 +261,7 @@ def test_gradients_reach_what_the_terms_hold_and_close_over(kind):
     assert distance(reversible, args["a"]) > 0.01
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_state_may_be_a_tree_and_a_solve_may_stop_early_or_be_empty():

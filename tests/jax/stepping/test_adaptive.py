@@ -48,6 +48,7 @@ def by_backprop():
         return {noise_type: gradient(noise_type, "backprop") for noise_type in ("diagonal", "general")}
 
 
+@pytest.mark.exhaustive(but=["diagonal"])
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 @pytest.mark.parametrize("noise_type", ["diagonal", "general"])
@@ -83,6 +84,7 @@ def test_own_path_is_walked_both_ways_over_the_same_increments():
     assert distance(reversible, gradient("diagonal", "backprop", bm)[1]) < EXACT
 
 
+@pytest.mark.exhaustive(but=["midpoint-general"])
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 @pytest.mark.parametrize(("method", "noise_type"), [("mccallum_foster", "diagonal"), ("midpoint", "general")])
@@ -97,6 +99,7 @@ def test_gradients_over_steps_in_halves(method, noise_type):
     assert made.drift_evaluations == 3 * tried * METHODS[method].nfe[0]
 
 
+@pytest.mark.exhaustive(but=["shark-additive"])
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 @pytest.mark.parametrize(("method", "noise_type"), [("srk", "diagonal"), ("shark", "additive")])
@@ -151,6 +154,7 @@ def geometric(bm, method="reversible_heun", paths=1, **options):
     return sdeint(*field, jnp.ones(paths), (0.0, 1.0), bm=bm, method=method, sde_type=sde_type, **options)
 
 
+@pytest.mark.exhaustive(but=["reversible_heun", "milstein"])
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["reversible_heun", "midpoint", "milstein"])

@@ -167,6 +167,9 @@ def _cases():
     yield pytest.param("milstein", "diagonal", {"grad_free": True}, id="milstein-grad_free")
 
 
+@pytest.mark.exhaustive(
+    but=["reversible_heun-diagonal", "milstein-scalar", "mccallum_foster-*", "srk-*", "ees25-*", "heun-*"]
+)
 @pytest.mark.slow
 @pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize(("method", "noise_type", "options"), list(_cases()))
@@ -198,6 +201,7 @@ def test_the_derivative_of_a_constant():
     assert agree(Steady(), method="milstein", adjoint="backprop", dt=0.4)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.usefixtures("traced")
 def test_adjoints_shapes_and_dtypes():
