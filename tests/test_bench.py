@@ -99,6 +99,7 @@ def test_a_device_that_is_not_there_beside_one_that_is(monkeypatch):
         ("crash", "it is broken: the process died (exit code 3); mend it or uninstall it."),
     ],
 )
+@pytest.mark.slow
 def test_a_library_that_cannot_be_loaded(module, reason, library, one_case, tmp_path, capsys, monkeypatch):
     """Asked for by name it is an error; the bench of all goes on without it, and says so."""
     library("alpha", absent=module)
@@ -139,6 +140,7 @@ def test_a_results_file_that_cannot_be_used(damage, tmp_path, capsys):
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_resume_and_another_run(library, one_case, tmp_path, monkeypatch):
     library("alpha", "beta")
     out = tmp_path / "out"
@@ -192,6 +194,7 @@ def test_a_mended_library_is_measured_again_and_no_other(library, tmp_path, monk
     assert harness.source("alpha") != before
 
 
+@pytest.mark.slow
 def test_an_interrupt_keeps_what_was_measured(tmp_path):
     root = Path(run.__file__).parents[1]
     command = [
@@ -267,6 +270,7 @@ DIED, BAD_DAY = "the process died (exit code 11)", "ArithmeticError: a bad day"
         ("time", "refuseraise", "ArithmeticError: no \\x1b[31midea"),
     ],
 )
+@pytest.mark.slow
 def test_a_failure_costs_its_own_row(kind, how, reason, library, tmp_path):
     """Of each faulty library a failed row with the reason; the one beside it is measured all the same."""
     library("alpha", name := f"bad_{how}")
@@ -284,6 +288,7 @@ def test_a_failure_costs_its_own_row(kind, how, reason, library, tmp_path):
 
 
 @pytest.mark.parametrize("how", ["raise", "refuseraise", "nogradient"])
+@pytest.mark.slow
 def test_a_comparison_that_is_left_with_nobody(how, library):
     library(name := f"bad_{how}")
     case = replace(TOY, kind="time", adjoints=("reversible",) if how == "nogradient" else (None,))
@@ -292,6 +297,7 @@ def test_a_comparison_that_is_left_with_nobody(how, library):
     assert row["dt"] == repr(case.dts[0])
 
 
+@pytest.mark.slow
 def test_a_late_crash_is_not_that_of_whoever_is_at_work(library):
     library("alpha", "bad_crashlater")
     worker = Worker(threads=1)
@@ -305,6 +311,7 @@ def test_a_late_crash_is_not_that_of_whoever_is_at_work(library):
     assert last["bad_crashlater"]["reason"] == "the process died (exit code 11)"
 
 
+@pytest.mark.slow
 def test_what_libraries_print_stays_out_of_the_table(library, one_case, tmp_path, capfd):
     library("alpha", "bad_refuseraise")
     asked = ["--implementation", "alpha", "--implementation", "bad_refuseraise", "--out", str(tmp_path / "out")]
@@ -343,6 +350,7 @@ def test_a_library_that_ends_the_program_keeps_its_reason(library, how, reason):
     }
 
 
+@pytest.mark.slow
 def test_a_library_that_can_do_nothing_is_told_of(library, one_case, tmp_path, capfd, monkeypatch):
     """And the run ends with 1 if it was for that library: by name, or for it is ours; also where it is resumed."""
     library("alpha", "bad_nothing")
@@ -394,6 +402,7 @@ def test_sources_inside_another_repository_are_not_its_commit(tmp_path, monkeypa
     assert (context(1).commit, context(1).dirty) == ("unknown", False)
 
 
+@pytest.mark.slow
 def test_times_are_paired_and_checked():
     case = Case(kind="time", sizes={"paths": 2, "dim": 2, "hidden": 2}, dts=(0.25,), adjoints=("reversible",))
     rows = list(measuring.measure(case, ["sdegrad_torch", "torchsde", "diffrax"], "cpu", BUDGET, quiet))
@@ -406,6 +415,7 @@ def test_times_are_paired_and_checked():
     assert found["torchsde", "gradient_time"]["steps"] == "4"
 
 
+@pytest.mark.slow
 def test_gradient_error_tells_exact_from_approximate():
     sizes = {"paths": 2, "dim": 2, "hidden": 2}
     worst = {}
@@ -423,6 +433,7 @@ def test_gradient_error_tells_exact_from_approximate():
     assert worst["reversible_heun"] < 1e-13 < 1e-6 < worst["heun"]
 
 
+@pytest.mark.slow
 def test_strong_error_and_order():
     case = Case(kind="strong_error", problem="gbm", sizes={"paths": 1000}, dts=(1 / 8, 1 / 16, 1 / 32), dtype="float64")
     rows = list(measuring.measure(case, ["sdegrad_torch"], "cpu", BUDGET, quiet))
@@ -433,6 +444,7 @@ def test_strong_error_and_order():
     assert errors == sorted(errors, reverse=True)
 
 
+@pytest.mark.slow
 def test_peak_memory_sees_what_is_allocated():
     def work():
         return np.ones(1_000_000).sum()

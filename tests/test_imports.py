@@ -122,6 +122,7 @@ def test_a_forbidden_import_is_seen(tmp_path):
     assert imported(source) & FORBIDDEN["reports"]
 
 
+@pytest.mark.slow
 def test_importing_the_suite_starts_no_framework():
     """asv imports every module below suite/ in a fork server: a JAX device touched there would deadlock."""
     modules = [".".join(s.relative_to(ROOT).with_suffix("").parts) for s in sources("suite") if s.name != "__init__.py"]

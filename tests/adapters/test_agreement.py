@@ -114,6 +114,7 @@ def test_every_method_is_shared_by_two_libraries():
     [pytest.param(*case, marks=[] if case[1] == "general" else pytest.mark.slow) for case in CASES],
 )
 @pytest.mark.filterwarnings("ignore:the two copies")  # few long steps: wrong or not, they must be the same
+@pytest.mark.slow
 def test_the_same_steps(method, noise_type, sde_type, options):
     t = task(method, noise_type, sde_type, options)
     expected = solve("sdegrad_torch", t)
@@ -140,6 +141,7 @@ def test_another_path_is_noticed():
     assert np.abs(solve("sdegrad_torch", moved) - solve("sdegrad_torch", t)).max() > 1e-12
 
 
+@pytest.mark.slow
 def test_log_ode_takes_the_same_steps_with_the_same_levy_area():
     """A given path has no Levy area; here both libraries are handed the same one, of no path at all."""
     rng = np.random.default_rng(1)
@@ -211,6 +213,7 @@ def pure_noise(g):
     )
 
 
+@pytest.mark.slow
 def test_euler_heun_with_the_corrector_at_the_end_of_the_step_has_half_the_error():
     """dX = (1 + t) dW is integrated by parts. Over a step of h the error of g at its start is the integral of (t - t0)
     dW, of variance h^3/3, and with the mean of both ends h^3/12. 2000 paths of 16 steps give the ratio of the root mean

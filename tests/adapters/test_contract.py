@@ -137,6 +137,7 @@ def test_continuous_adjoint_is_near_and_not_exact(name):
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] if name == "diffrax" else []) for name in IMPLEMENTATIONS]
 )
+@pytest.mark.slow
 def test_own_noise_is_a_function_of_the_seed(name):
     same = [run(name, task("diagonal", "heun", noise=None, seed=3)).ys for _ in range(2)]
     np.testing.assert_array_equal(*same)
@@ -194,6 +195,7 @@ def test_counts_of_a_gradient(name, method, adjoint):
 
 
 @pytest.mark.parametrize("name", IMPLEMENTATIONS)
+@pytest.mark.slow
 def test_off_the_grid_of_a_given_path_is_an_error(name):
     with pytest.raises(Exception, match=r"(?s)its grid|off its grid"):
         run(name, task("diagonal", "heun", dt=0.15, ts=(0.0, 1.0)))
@@ -203,6 +205,7 @@ def test_off_the_grid_of_a_given_path_is_an_error(name):
 @pytest.mark.parametrize(
     ("name", "kind", "levy_area"), [(n, *k) for n, ks in LEAST_BROWNIAN.items() for k in sorted(ks)]
 )
+@pytest.mark.slow
 def test_brownian(name, kind, levy_area):
     """Increments add up, and have the variance of their length: 2000 samples a query, 4 queries, two-sided 1e-4."""
     queries = ((0.0, 0.25), (0.25, 1.0), (0.0, 1.0), (0.5, 0.625))

@@ -35,6 +35,7 @@ def solve(
 ADDITIVE = {"noise_type": "additive", "bm": path((PATHS, 1)), "y0": jnp.ones((PATHS, 3), np.float32)}
 
 
+@pytest.mark.slow
 def test_the_plain_call_is_accepted():
     assert solve().shape == (2, PATHS, 3)
     area = BrownianInterval(0.0, 1.0, (PATHS, 3), KEY, dt=0.1, levy_area="space-time")
@@ -107,6 +108,7 @@ def test_a_bad_call_is_refused(change, message):
         solve(**change)
 
 
+@pytest.mark.slow
 def test_additive_noise_may_take_its_shape_by_a_factor_of_zero():
     made, expected = (
         solve(**ADDITIVE, diffusion=diffusion)
@@ -227,6 +229,7 @@ def test_a_double_precision_state_is_not_rounded_in_silence(transform):
 
 
 @pytest.mark.parametrize("adjoint", ["reversible", "backprop", "checkpoint", "backsolve"])
+@pytest.mark.slow
 def test_args_may_hold_what_has_no_gradient(adjoint):
     args = {"rate": jnp.ones(3), "ints": jnp.arange(3), "power": 2, "flag": True}
     args |= {"name": "mean", "act": jnp.tanh, "none": None}

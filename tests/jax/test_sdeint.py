@@ -38,6 +38,7 @@ def own(method, noise_type, y0, ts, dt, bm, **options):
 @pytest.mark.exhaustive(but=["reversible_heun", "euler_heun"])
 @pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize("method", PEERS)
+@pytest.mark.slow
 def test_agrees_with_diffrax_on_a_given_path(method):
     class Path(TablePath, diffrax.AbstractPath):
         t0 = 0.0
@@ -56,6 +57,7 @@ def test_agrees_with_diffrax_on_a_given_path(method):
 
 
 @pytest.mark.parametrize("ts", [(0, 0.25, 0.3, 1), (0, 0.1, 0.9, 1)])
+@pytest.mark.slow
 def test_an_output_is_interpolated_whatever_the_other_outputs_are(ts):
     """Of the first ts the grid times before and after 0.3 are those of other outputs."""
     path, grid = TablePath.sample((PATHS, DIM)), np.linspace(0, 1, 5)
@@ -68,6 +70,7 @@ def test_an_output_is_interpolated_whatever_the_other_outputs_are(ts):
     np.testing.assert_allclose(solve(ts), np.reshape(expected, (len(ts), PATHS, DIM)), rtol=1e-13)
 
 
+@pytest.mark.slow
 def test_outputs_between_grid_times_are_interpolated():
     path = TablePath.sample((PATHS, DIM))
     on_grid = own("reversible_heun", "diagonal", initial(), (0, 0.25, 0.5, 1), 0.25, path)
@@ -77,6 +80,7 @@ def test_outputs_between_grid_times_are_interpolated():
 
 
 @pytest.mark.parametrize("method", PEERS)
+@pytest.mark.slow
 def test_order_without_noise(method):
     def error(dt):
         ys = sdeint(
@@ -120,6 +124,7 @@ def strong_order(method, sde_type, drift_rate):
 
 @pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize("method", PEERS)
+@pytest.mark.slow
 def test_strong_order(method):
     """Within 4 standard errors (two-sided 6e-5 each, 5 tests) and 0.1 for the higher terms, of the table's order."""
     order, error = strong_order(method, METHODS[method].sde_type, 0.1)
@@ -127,11 +132,13 @@ def test_strong_order(method):
     assert order == pytest.approx(METHODS[method].order["diagonal"], abs=0.1 + 4 * error)
 
 
+@pytest.mark.slow
 def test_strong_order_sees_the_wrong_calculus():
     order, error = strong_order("heun", "ito", 0.1)  # a Stratonovich method against the Ito solution
     assert order + 4 * error < 0.3
 
 
+@pytest.mark.slow
 def test_single_precision_takes_the_steps_it_should():
     with jax.enable_x64(False):
         bm = BrownianInterval(0.0, 1.0, (4,), jax.random.key(0), dt=0.01)
@@ -146,6 +153,7 @@ def test_single_precision_takes_the_steps_it_should():
     np.testing.assert_allclose(total, cells, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_path_is_the_same_under_every_transformation():
     path = BrownianInterval(0.0, 1.0, (PATHS, DIM), jax.random.key(0), dt=0.125)
     fixed = own("heun", "diagonal", initial(), (0, 1), 0.125, path, adjoint="backprop")
@@ -153,6 +161,7 @@ def test_the_path_is_the_same_under_every_transformation():
     np.testing.assert_allclose(fixed, compiled, rtol=1e-14)
 
 
+@pytest.mark.slow
 def test_half_of_a_path_and_coarser_steps_are_on_its_grid():
     """Steps that are not cells of the path are sums of its cells, and cells of a part of it are found by index."""
     path = BrownianInterval(0.0, 1.0, (PATHS, NOISE), jax.random.key(0), dt=0.125)

@@ -230,6 +230,7 @@ class _Tags(HTMLParser):
 
 
 @pytest.mark.filterwarnings("ignore:constrained_layout not applied")  # names longer than a figure is wide
+@pytest.mark.slow
 def test_every_cell_of_a_stranger_is_plain_text(tmp_path, capsys):
     texts = (
         "machine",
@@ -290,12 +291,14 @@ def test_what_is_text_in_markdown_stays_as_it_is(text):
     assert labels.markdown(text) == text
 
 
+@pytest.mark.slow
 def test_names_that_differ_in_what_files_cannot_hold_have_a_figure_each():
     rows = [r for problem in ("a/b", "a b", "A_B") for r in curve(problem=problem)]
     names = [name for name in figures.draw(tidy(rows))[0] if name.startswith("strong_error")]
     assert names == ["strong_error-a_b", "strong_error-a_b-2", "strong_error-A_B-3"]
 
 
+@pytest.mark.slow
 def test_claims_are_those_beside_the_results(tmp_path, monkeypatch):
     """Under a stranger's numbers there are no claims that were checked here."""
     (tmp_path / "reports" / "out").mkdir(parents=True)
@@ -316,6 +319,7 @@ def test_a_terminal_of_ascii_shows_what_it_can():
     assert stream.buffer.getvalue().strip() == b"2\\xd7"
 
 
+@pytest.mark.exhaustive(but=["run"])
 @pytest.mark.slow
 @pytest.mark.parametrize("column", ["run", "batch"])
 def test_many_rows_take_seconds(tmp_path, column):

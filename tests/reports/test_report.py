@@ -51,6 +51,7 @@ def drawn(written):
 # Frame
 
 
+@pytest.mark.slow
 def test_numbers_are_numbers_and_the_last_row_counts():
     frame = tidy([row("diffrax", "solve_time", 1.0, batch=3), row("diffrax", "solve_time", 2.0, batch=3)])
     assert frame["value"].tolist() == [2.0]
@@ -181,6 +182,7 @@ SWEEPS = ("long_gradients", "work_precision_weak", "weak_error_time", "paths_per
 FIGURES = [name for name in figures.FIGURES if name not in SWEEPS]
 
 
+@pytest.mark.slow
 def test_every_figure_is_drawn(drawn):
     plots, left_out = drawn
     assert set(plots) == set(FIGURES)
@@ -314,6 +316,7 @@ def test_sizes_are_drawn_where_there_are_two(drawn, frame):
     assert left_out["solve_time"] == "no work was measured at two sizes or more."
 
 
+@pytest.mark.slow
 def test_several_problems_give_several_figures():
     rows = [r | {"problem": p} for r in bench() if r["measure"] == "gradient_error" for p in ("neural", "mlp_scalar")]
     plots, _ = figures.draw(tidy(rows))
@@ -330,6 +333,7 @@ def test_a_figure_without_data_is_left_out_with_the_reason():
     assert "evaluations" in left_out["work_precision_strong"]
 
 
+@pytest.mark.slow
 def test_headline_figure_needs_its_rows(frame):
     assert len(figures.headline(frame).figure.axes) == 2
     with pytest.raises(NoData, match="gradient_time_ratio"):
@@ -379,6 +383,7 @@ def test_report_is_one_self_contained_page(written, rows):
     assert str(out / "index.html") in printed
 
 
+@pytest.mark.slow
 def test_two_devices_have_two_parts(tmp_path):
     rows = [row("diffrax", "gradient_memory", 1e6, steps=s, device=d) for s in (1, 2) for d in ("cpu", "cuda")]
     results.write(tmp_path / "results.csv", rows)
@@ -417,6 +422,7 @@ def test_a_file_that_cannot_be_used_is_one_line_and_overwrites_nothing(file, tmp
 # README
 
 
+@pytest.mark.slow
 def test_readme_is_embedded_once_and_checked(file, tmp_path, capsys):
     target = tmp_path / "README.md"
     target.write_text(f"before\n{START}\nold\n{END}\nafter\n", encoding="utf-8")
@@ -459,6 +465,7 @@ VERIFICATION = (
 )
 
 
+@pytest.mark.slow
 def test_readme_tells_the_claims_beside_the_results(file, tmp_path):
     results_file, target = tmp_path / file.name, tmp_path / "README.md"
     results_file.write_bytes(file.read_bytes())

@@ -29,6 +29,7 @@ def p_value(x):
     return laws.together(laws.tests(laws.whiten(x, EXACT)))
 
 
+@pytest.mark.slow
 def test_exact_samples_are_accepted():
     assert min(p_value(samples(seed)) for seed in range(40)) > LEVEL / 40
 

@@ -97,6 +97,7 @@ def test_reversed_and_empty_intervals(path):
 
 
 @pytest.mark.parametrize("interval", [(0.0, 0.25), (0.25, 1.0), (0.875, 1.0), (0.5, 0.5)])
+@pytest.mark.slow
 def test_every_framework_answers_the_same(interval):
     """Traced or not, of all paths or of one, in float64."""
     path = make_path(0.0, 1.0, 8, 3, 2, seed=3)

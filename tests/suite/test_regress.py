@@ -87,6 +87,7 @@ def test_failing_sometimes_is_a_failure():
     assert found.verdict == "failed"
 
 
+@pytest.mark.slow
 def test_alarms_are_as_rare_as_promised():
     """2000 comparisons of nothing with nothing, 8 benchmarks, heavy tails: at most 1 % of alarms, and with a tenth
     planted nearly all."""
@@ -293,6 +294,7 @@ def repository(tmp_path, monkeypatch):
         (["HEAD~1", "--minutes", "nan"], "--minutes must be a positive number"),
     ],
 )
+@pytest.mark.slow
 def test_bad_input_is_a_sentence(repository, arguments, message, capsys):
     try:
         code = gate.main(arguments)

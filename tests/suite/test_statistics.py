@@ -142,11 +142,13 @@ def middle(rng, confidence):
 
 
 @pytest.mark.parametrize(("truth", "experiment"), [(2**0.5, strong), (0.5, weak), (1.0, order), (np.log(2), middle)])
+@pytest.mark.slow
 def test_coverage(truth, experiment):
     assert covers(truth, experiment, 0.95)
     assert not covers(truth, experiment, 0.9)
 
 
+@pytest.mark.slow
 def test_coverage_rejects_errors_taken_as_independent_across_dts():
     assert not covers(1.0, order_by_unpaired_paths, 0.95)
 

@@ -141,6 +141,7 @@ def test_a_library_that_lies_is_found_out(verified):
     assert any(r["reason"] == "correlation of rows of the whitened samples" for r in rows)
 
 
+@pytest.mark.slow
 def test_rows_of_one_measurement_say_so(verified):
     """Orders of different sources and controls rest on the same solutions; each draws no samples of its own."""
     _, rows, _ = verified(Library(), "--quick")
@@ -209,6 +210,7 @@ def test_what_cannot_be_decided_says_how_many_samples_it_would_need(looked_at):
     assert found.reason.startswith("it would need about 2e+06 samples, 1e+03 were taken.")
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_costs_its_own_claim_alone(monkeypatch):
     monkeypatch.setattr(run, "measured", measured_in_a_process)
     groups = run.grouped(list(enumerate([claim(subject=s, case={"of": s}) for s in ("a", "dies", "b", "c")], start=1)))
@@ -224,6 +226,7 @@ def measured_in_a_process(group, effort):
     return [(number, {"verdict": "holds"})]
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on(verified, monkeypatch):
     """What was measured is kept, of the same code and claims alone."""
     measure = checks.CHECKS["law"].measure
@@ -258,6 +261,7 @@ def test_a_selection_of_nothing_is_an_error(tmp_path, capsys, arguments, message
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_selection_takes_what_fits(tmp_path, monkeypatch):
     monkeypatch.setattr(run, "rows_of", lambda groups, effort, jobs: [run.measured(g, effort) for g in groups])
     monkeypatch.setattr(run, "looked_at", lambda claim, effort: at_most(1.0, 0.5))
@@ -269,6 +273,7 @@ def test_a_selection_takes_what_fits(tmp_path, monkeypatch):
     assert {r["problem"] for r in rows} == {"sinh", "squares"}
 
 
+@pytest.mark.slow
 def test_a_control_that_crashes_is_not_rejected(verified):
     class Broken(Library):
         def solve(self, task):
@@ -285,6 +290,7 @@ def test_a_control_that_crashes_is_not_rejected(verified):
     assert "2 of ours or of the controls not as they must be" in said
 
 
+@pytest.mark.slow
 def test_a_control_that_is_not_rejected_fails_the_run(verified, monkeypatch):
     monkeypatch.setitem(DEFECTS, "scaled by 1.01", lambda x: x)
     code, rows, _ = verified(Library(), "--quick")
@@ -292,6 +298,7 @@ def test_a_control_that_is_not_rejected_fails_the_run(verified, monkeypatch):
     assert [r["verdict"] for r in rows if r["subject"].endswith("scaled by 1.01")] == ["holds"]
 
 
+@pytest.mark.slow
 def test_a_library_that_can_do_nothing_of_it_is_told_of(verified):
     """As one that has its own noise alone: its rows say why, and that is no error."""
 
@@ -316,6 +323,7 @@ def test_evaluations_that_nobody_can_count_are_unsupported(monkeypatch):
     assert [(r["verdict"], r["reason"]) for r in rows] == [("unsupported", "the fields are written into it.")] * 2
 
 
+@pytest.mark.slow
 def test_a_library_that_fails_before_anything_is_measured_is_an_error(verified):
     class Broken(Library):
         def unsupported(self, task):
@@ -335,6 +343,7 @@ def test_a_library_that_is_not_there_is_an_error_and_writes_nothing(monkeypatch,
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_claim_of_ours_that_is_no_longer_supported_fails_the_run(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(type(load("sdegrad_torch")), "unsupported", lambda self, task: "it is gone.")
     arguments = ["--implementation", "sdegrad_torch", "--check", "law", "--jobs", "1", "--out", str(tmp_path)]
@@ -373,6 +382,7 @@ def test_ours_may_lack_what_it_says():
     assert run.wrong(claim(may_lack=True), {"verdict": "fails"})
 
 
+@pytest.mark.slow
 def test_statistical_rows_share_one_false_alarm():
     """Controls state nothing, so they have no share."""
     claims = checks.claims_of("mylib")

@@ -26,6 +26,7 @@ def controls(check):
 
 
 @pytest.mark.parametrize("check", [*CHECKED, "memory"])
+@pytest.mark.slow
 def test_controls_are_judged(check):
     found = [(claim, CHECKS[check].measure(claim, EFFORT)) for claim in controls(check)]
     assert {claim.kind for claim, _ in found} == {"negative control", "positive control"}
@@ -62,6 +63,7 @@ def test_claims_are_told_apart(check, name):
     assert all(c.check == check and c.implementation == name for c in claims)
 
 
+@pytest.mark.slow
 def test_the_log_ratio_sees_two_per_cent():
     ratios, exact = logqp._log_ratios(OURS, "euler", "additive", logqp.PATHS, EFFORT.seed)
     assert logqp.power(float(ratios.std()), 0.02 * exact, logqp.PATHS, EFFORT.level) > 0.99

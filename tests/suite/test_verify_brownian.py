@@ -140,6 +140,7 @@ def test_chen_joins_areas():
 
 
 @pytest.mark.parametrize("tolerance", [consumed.TOLERANCE, consumed.TOLERANCE / 10])
+@pytest.mark.slow
 def test_rejections_happen_and_steps_are_as_many_as_the_bound_of_rounding_allows(tolerance):
     """Otherwise the noise of adaptive steps would prove nothing: more trials than accepted steps."""
     problem = consumed.noise_and_integral(consumed.STIFF)

@@ -65,6 +65,7 @@ def scripts():
     return found
 
 
+@pytest.mark.slow
 def test_every_check_has_programs_for_every_library(scripts):
     lacking = {pair for pair in ((c, n) for c in CHECKS for n in PEERS) if not any(s for _, s in scripts.get(pair, ()))}
     assert lacking == set(NONE)
@@ -81,6 +82,7 @@ def test_programs_are_of_the_library_alone_and_short(scripts):
             assert not any(other in text for other in ("sdegrad", "suite", *set(PEERS) - {name}))
 
 
+@pytest.mark.slow
 def test_controls_have_no_program():
     for name in PEERS:
         assert not any(CHECKS[c.check].script(c) for c in claims_of(name) if c.control and c.check != "bad input")
@@ -94,6 +96,7 @@ def failing():
     return {(r["check"], r["implementation"]): (r["subject"], r["claim"]) for r in reversed(rows)}
 
 
+@pytest.mark.exhaustive(but=["agreement-diffrax", "gradient-torchsde", "law-torchsde", "bad input-torchsde"])
 @pytest.mark.slow
 @pytest.mark.parametrize(("check", "name"), sorted(failing()))
 def test_a_failure_of_the_reference_run_is_shown(scripts, check, name):
@@ -112,6 +115,7 @@ def test_a_program_that_breaks_shows_nothing():
 
 
 @pytest.mark.parametrize(("found", "code"), [("", 0), ("1.001 * ", 1)])
+@pytest.mark.slow
 def test_a_program_tells_right_from_wrong(scripts, found, code):
     """The growth of a linear equation by heun of torchsde, and of one that is 0.1 % off."""
     known = scripts["stability", "torchsde"]

@@ -78,6 +78,7 @@ def test_where_the_diffusion_is_zero_the_log_ratio_is_finite():
 
 @pytest.mark.parametrize("method", ["reversible_heun", "mccallum_foster"])
 @pytest.mark.parametrize("noise_type", NOISE_TYPES)
+@pytest.mark.slow
 def test_gradients_through_the_log_ratio_and_the_state_are_exact(noise_type, method):
     """Of a loss of all that two solves give, the second going on from the first."""
     results = []

@@ -46,10 +46,12 @@ def wrong_increments(motion):
 
 
 @pytest.mark.parametrize("name", MOTIONS)
+@pytest.mark.slow
 def test_threads_may_share_a_brownian_motion(name):
     assert wrong_increments(MOTIONS[name]) == 0
 
 
+@pytest.mark.slow
 def test_the_check_of_threads_sees_a_missing_lock(monkeypatch):
     monkeypatch.setattr(virtual_tree, "Lock", nullcontext)
     assert any(wrong_increments(MOTIONS["virtual"]) for _ in range(10))
@@ -63,6 +65,7 @@ def test_a_copy_of_a_brownian_motion_is_the_same_path(name, duplicate):
 
 
 @pytest.mark.parametrize(("function", "method"), [("sdeint", "midpoint"), ("sdeint_adjoint", "reversible_heun")])
+@pytest.mark.slow
 def test_a_step_of_training_may_be_compiled(function, method):
     """Around a solve, which is left as it is: with another dt each time, more often than torch compiles anew."""
     sde = Neural("diagonal")

@@ -63,6 +63,7 @@ GRID = [("diagonal", 0.07), *zip(itertools.cycle(NOISE_DIM), STEPS, strict=False
 
 @pytest.mark.exhaustive(but=["diagonal-0.07", "general-0.0078125", "additive-0.5", "scalar-0.1"])
 @pytest.mark.parametrize(("noise_type", "dt"), first_is_quick(GRID))
+@pytest.mark.slow
 def test_reversible_gradient_is_exact(noise_type, dt):
     reversible, backprop = (gradient(adjoint, noise_type, dt) for adjoint in ("reversible", "backprop"))
     for weights in MASKS:
@@ -108,6 +109,7 @@ def test_a_wrong_adjoint_is_seen(fault, monkeypatch):
 
 
 @pytest.mark.parametrize(("method", "bound"), [("midpoint", 1e-3), ("euler_heun", 2e-2)])
+@pytest.mark.slow
 def test_backsolve_is_close(method, bound):
     backsolve, backprop = (gradient(a, "diagonal", 2.0**-8, method=method) for a in ("backsolve", "backprop"))
     assert distance(backsolve(MASKS[2]), backprop(MASKS[2])) < bound
@@ -148,6 +150,7 @@ class Diffusion(eqx.Module):
         return jnp.broadcast_to(self.scale, y.shape) * jnp.cos(y)
 
 
+@pytest.mark.slow
 def test_gradients_reach_closed_over_arrays_and_modules():
     path = TablePath.sample((PATHS, DIM))
 

@@ -75,6 +75,7 @@ def _normal_quantile(p):
 @pytest.mark.parametrize(
     ("area", "dt"), first_is_quick([(None, 0.25), ("space-time", None), ("space-time-time", 0.25)])
 )
+@pytest.mark.slow
 def test_joint_law_of_increments_and_areas(area, dt):
     z = standardised(BrownianInterval(0, 1, (SAMPLES,), jax.random.key(0), dt=dt, levy_area=area))
     assert len(z) == 9 * {None: 1, "space-time": 2, "space-time-time": 3}[area]
@@ -106,6 +107,7 @@ def test_with_a_tolerance_points_further_apart_keep_their_joint_law():
     assert is_standard_normal(standardised(exact, inside_one_leaf))
 
 
+@pytest.mark.slow
 def test_the_normals_are_normal():
     """Kolmogorov-Smirnov and the fourth moment, n = 200 000, each at 1e-3 (two tests a dtype); symmetric support."""
     from scipy.stats import kstest
@@ -289,6 +291,7 @@ def test_bad_arguments_are_refused():
     assert by_class.levy_area is diffrax.SpaceTimeLevyArea
 
 
+@pytest.mark.slow
 def test_outside_is_refused():
     bm = BrownianInterval(0, 1, (3,), jax.random.key(1), dt=0.1)
     with pytest.raises(ValueError, match=r"time 1.1 is outside \[t0, t1\] = \[0.0, 1.0\]"):
@@ -300,6 +303,7 @@ def test_outside_is_refused():
     assert np.all(np.isfinite(bm.evaluate(0.0, np.nextafter(1.0, 2.0))))
 
 
+@pytest.mark.slow
 def test_the_ends_are_told_by_the_digits_of_the_time_and_not_by_the_number_of_cells():
     with jax.enable_x64(False):
         bm = BrownianInterval(0, 10, (3,), jax.random.key(1), dt=1e-3)
@@ -343,6 +347,7 @@ def test_the_ends_may_be_traced_where_there_is_one_cell():
 @pytest.mark.exhaustive(but=["0.0-1.0-0.01-True", "-3.0-5.0-0.07-False"])
 @pytest.mark.parametrize("double", [True, False])
 @pytest.mark.parametrize(("t0", "t1", "dt"), [(0.0, 1.0, 0.01), (-3.0, 5.0, 0.07), (10.0, 11.0, 0.01)])
+@pytest.mark.slow
 def test_what_is_a_grid_time_at_sight_is_one_after_all(double, t0, t1, dt):
     """Times some half ulp apart around every grid time: near it they are seen at sight, and never wrongly."""
     with jax.enable_x64(double):

@@ -33,6 +33,7 @@ SPLITS = {"halves": halve, **{p: lambda w, X, p=p: cut(w, jnp.asarray(p), X) for
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("at", SPLITS)
+@pytest.mark.slow
 def test_both_parts_have_their_law_and_make_the_whole(at, count):
     """Independent standard normals must become independent standard normals: an orthogonal matrix."""
     made, joined = matrix(SPLITS[at], count)
@@ -121,6 +122,7 @@ def test_law_of_levy_area(kind):
     np.testing.assert_array_equal(first.A, A[0])
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_increments_of_the_reversed_path():
     """Backwards in time W, K and A change their signs, and H does not."""

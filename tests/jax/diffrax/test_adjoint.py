@@ -96,6 +96,7 @@ CASES = [
 @pytest.mark.exhaustive(but=["diagonal-own_path-*", "general-tree_path-*", "None-None-*"])
 @pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize(("noise_type", "path_of", "t0", "t1", "dt"), first_is_quick(CASES))
+@pytest.mark.slow
 def test_gradient_is_exact(noise_type, path_of, t0, t1, dt):
     path = path_of and path_of((DIM if noise_type == "diagonal" else NOISE,), min(t0, t1), max(t0, t1))
     # At the ends, on a grid time, twice within a step.
@@ -248,6 +249,7 @@ def terms_holding(kind, a):
     return diffrax.MultiTerm(controlled, Growth(lambda y: a @ y))
 
 
+@pytest.mark.exhaustive(but=["functions"])
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["functions", "paths and own terms"])
@@ -329,6 +331,7 @@ def solve_on_a_path_of_length_one():
 @pytest.mark.parametrize(
     ("t0", "t1", "spanned"), [(0.0, 1.0, True), (1.0, 0.0, True), (0.0, 1.1, False), (1.0, -0.1, False)]
 )
+@pytest.mark.slow
 def test_a_path_too_short_for_the_solve_is_an_error(t0, t1, spanned):
     solution, span = solve_on_a_path_of_length_one(), (jnp.asarray(t0), jnp.asarray(t1))
     if spanned:
@@ -352,6 +355,7 @@ def test_second_derivatives_go_forwards_over_the_gradient():
         jax.grad(lambda y0: jnp.sum(slopes(y0, REVERSIBLE)))(y0)
 
 
+@pytest.mark.slow
 def test_untested_versions_and_derivatives_in_time_are_refused(monkeypatch):
     with pytest.raises(RuntimeError, match="t1"):
         jax.grad(lambda t1: loss(diffrax.ODETerm(drift), REVERSIBLE, parameters(), t1=t1))(1.0)

@@ -34,6 +34,7 @@ SOLVERS = {
 }
 
 
+@pytest.mark.slow
 def test_it_is_a_brownian_path_of_diffrax():
     for area, cls in zip((None, "space-time", "space-time-time"), AREAS, strict=True):
         bm = BrownianInterval(0, 1, (3,), jax.random.key(0), dt=0.25, levy_area=area)
@@ -49,6 +50,7 @@ def test_it_is_a_brownian_path_of_diffrax():
 
 
 @pytest.mark.usefixtures("kept")
+@pytest.mark.slow
 def test_signs_and_units_are_those_of_diffrax():
     """Its own tree asked from a later to an earlier time, and both paths over [0, 1] by their law: H of variance h/12
     and K of h/720, of the same sign as the integrals that define them (in the tests of Levy areas)."""
@@ -63,6 +65,7 @@ def test_signs_and_units_are_those_of_diffrax():
 
 
 @pytest.mark.usefixtures("kept")
+@pytest.mark.slow
 def test_law_of_increments_as_diffrax_asks_for_them():
     """Means and covariances of W and H over 5 intervals, 20 000 samples, at 1e-3 with Bonferroni over all 65."""
     bm = BrownianInterval(0, 1, (20_000,), jax.random.key(0), dt=0.25, levy_area="space-time")
@@ -106,6 +109,7 @@ def problem_of(name):
 
 
 @pytest.mark.parametrize("area", SOLVERS)
+@pytest.mark.slow
 def test_every_solver_of_diffrax_takes_it(area):
     bm = BrownianInterval(0, 1, (2,), jax.random.key(3), levy_area=area)
     for name in SOLVERS[area]:
@@ -136,6 +140,7 @@ class Signed(diffrax.AbstractBrownianPath):
         return made
 
 
+@pytest.mark.exhaustive(but=["ShARK-*"])
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 @pytest.mark.parametrize(("solver", "names"), [("ShARK", ["H"]), ("QUICSORT", ["H", "K"])])
@@ -182,6 +187,7 @@ def adaptive_gradient(adjoint, max_steps=64):
     return functools.partial(jax.jit(jax.grad(value, has_aux=True)), parameters())
 
 
+@pytest.mark.exhaustive(but=["True"])
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 @pytest.mark.parametrize("wrong", [False, True])
@@ -239,6 +245,7 @@ def test_a_derivative_with_respect_to_time_is_an_error_that_says_so(case):
 
 
 @pytest.mark.parametrize("adaptive", [False, True])
+@pytest.mark.slow
 def test_a_path_shorter_than_the_solve_is_an_error_with_every_adjoint(adaptive):
     bm = BrownianInterval(0, 0.5, (2,), jax.random.key(0))
     controller = diffrax.PIDController(1e-2, 1e-2) if adaptive else diffrax.ConstantStepSize()

@@ -85,6 +85,7 @@ BASES = [
 @pytest.mark.exhaustive(but=["diagonal-*", "general-*"])
 @pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize(("noise_type", "options"), first_is_quick(BASES))
+@pytest.mark.slow
 def test_mccallum_foster_has_exact_reversible_gradients(noise_type, options):
     reversible, backprop = (
         gradient("mccallum_foster", noise_type, adjoint=adjoint, options=options) for adjoint in (None, "backprop")
@@ -104,6 +105,7 @@ def test_a_levy_area_that_does_not_survive_the_way_back_is_seen(monkeypatch):
     assert distance(wrong, right) > 1e3 * EXACT
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_ees_is_almost_reversible():
@@ -338,6 +340,7 @@ class PlainPath(eqx.Module):
 @pytest.mark.parametrize(
     ("method", "noise_type", "area"), [("srk", "diagonal", "space-time"), ("log_ode", "general", "foster")]
 )
+@pytest.mark.slow
 def test_a_path_without_the_levy_area_is_refused(method, noise_type, area):
     plain = BrownianInterval(0, 1, (PATHS, NOISE_DIM[noise_type]), jax.random.key(0), dt=1 / STEPS)
     for bm in (PlainPath(), plain):

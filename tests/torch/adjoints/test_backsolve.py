@@ -177,6 +177,7 @@ def test_second_derivatives_converge_to_those_of_backprop(method, noise_type, sd
     assert errors[1] < 1e-2
 
 
+@pytest.mark.slow
 def test_the_check_of_second_derivatives_sees_a_path_that_is_left_out(monkeypatch):
     """The state along which the way back goes, taken for a constant."""
     pull = backsolve._pull
@@ -232,6 +233,7 @@ def test_own_steps_on_the_way_back(method, noise_type, sde_type, tolerances, pla
     assert distance(last, small("backprop", *case)) < 0.02
 
 
+@pytest.mark.slow
 def test_own_steps_have_second_derivatives(planned):
     case = ("diagonal", "stratonovich", "heun", 2.0**-5)
     options = {"adjoint_adaptive": True, "adjoint_rtol": 1e-2, "adjoint_atol": 1e-2, "squared": True}
@@ -239,6 +241,7 @@ def test_own_steps_have_second_derivatives(planned):
     assert planned
 
 
+@pytest.mark.slow
 def test_the_method_of_the_way_back():
     """The forward one by default, any other of the same calculus and noise on request, with its options."""
 

@@ -137,6 +137,7 @@ def test_a_time_that_is_written_to_is_refused():
 
 @pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize("cells", [0.1, 0.04])
+@pytest.mark.slow
 def test_pieces_of_the_noise_are_those_of_the_steps(cells):
     """From a Brownian motion with the cells of the solve, in one piece or more, or with others; and of a large state,
     whose increments are passed one by one."""
@@ -151,6 +152,7 @@ def test_pieces_of_the_noise_are_those_of_the_steps(cells):
 
 
 @pytest.mark.usefixtures("traced")
+@pytest.mark.slow
 def test_the_count_of_graphs_sees_a_compilation():
     graphs = counters["unique_graphs"]
     run(neural("diagonal").double(), compile=True, batch=(2,), dt=0.4)
@@ -197,6 +199,7 @@ class Steady(sd.SDEIto):
 
 
 @pytest.mark.usefixtures("traced")
+@pytest.mark.slow
 def test_the_derivative_of_a_constant():
     assert agree(Steady(), method="milstein", adjoint="backprop", dt=0.4)
 
@@ -218,6 +221,7 @@ def test_adjoints_shapes_and_dtypes():
 
 
 @pytest.mark.usefixtures("traced")
+@pytest.mark.slow
 def test_a_way_back_that_only_nears_the_way_there():
     """The same numbers as step by step, with a gradient that differs from that of backprop by a high power of dt."""
     sde = neural("diagonal").double()
@@ -231,11 +235,13 @@ def test_a_way_back_that_only_nears_the_way_there():
 
 @pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize("adjoint", ["reversible", "backprop"])
+@pytest.mark.slow
 def test_adaptive_steps(adjoint):
     assert agree(neural("diagonal").double(), 1e-12, adjoint=adjoint, dt=0.2, adaptive=True, rtol=1e-2, atol=1e-2)
 
 
 @pytest.mark.usefixtures("traced")
+@pytest.mark.slow
 def test_the_continuous_adjoint():
     """Its way back is not compiled, and starts from what is."""
     sde = neural("diagonal").double()
@@ -247,6 +253,7 @@ def test_the_continuous_adjoint():
 
 
 @pytest.mark.usefixtures("traced")
+@pytest.mark.slow
 def test_a_wrong_block_is_seen(monkeypatch):
     """The check of the gradients can fail: with one that forgets what it receives at the end of each step."""
     forgetful = compiled.backward
@@ -260,6 +267,7 @@ def test_a_wrong_block_is_seen(monkeypatch):
 
 
 @pytest.mark.usefixtures("traced")
+@pytest.mark.slow
 def test_extra_and_log_ratio():
     sde = neural("diagonal").double()
     sde.h = lambda t, y: -y
@@ -275,6 +283,7 @@ def test_extra_and_log_ratio():
 
 
 @pytest.mark.usefixtures("traced")
+@pytest.mark.slow
 def test_the_sde_is_not_kept_alive():
     sde = neural("additive").double()
     run(sde, compile=True, dt=0.4)

@@ -106,6 +106,7 @@ def near_reversible_rate(method, noise):
 @pytest.mark.parametrize(
     ("method", "noise", "rate"), [("ees25", 0.0, 5), ("ees27", 0.0, 7), ("ees25", 1.0, 2), ("ees27", 1.0, 3)]
 )
+@pytest.mark.slow
 def test_near_reversible_adjoint_nears_backprop(method, noise, rate):
     """By the power 5 (EES(2,5)), 7 (EES(2,7)) of the step without noise, for the step back misses by one power more; an
     increment dW counts for half a power, which leaves 2 and 3 at least, and half a power more where the misses of the
@@ -255,6 +256,7 @@ def test_backsolve_converges_to_backprop(method, noise_type, rate):
     assert _backsolve_rate(method, noise_type) > rate
 
 
+@pytest.mark.slow
 def test_the_check_sees_a_backsolve_without_ito_correction(monkeypatch):
     monkeypatch.setattr(backsolve, "_transposed", backsolve._mirrored)
     assert _backsolve_rate("euler", "general") < 0.2
@@ -320,6 +322,7 @@ def test_memory_does_not_grow_with_the_steps(adjoint, method):
     assert peak(adjoint, 600, method) <= peak(adjoint, 40, method) + 2 * 256 * 8
 
 
+@pytest.mark.slow
 def test_the_memory_check_sees_backprop_and_checkpoint_grow():
     backprop, checkpoint = ([peak(adjoint, n) for n in (40, 160)] for adjoint in ("backprop", "checkpoint"))
     assert backprop[1] > 3 * backprop[0]
@@ -371,6 +374,7 @@ def test_the_check_sees_a_way_back_that_overwrites_what_it_starts_from(monkeypat
         twice()
 
 
+@pytest.mark.slow
 def test_adjoint_params_that_are_not_leaves():
     """As a context from an encoder: the gradient goes on through it."""
     weight = torch.tensor(0.4, requires_grad=True)
@@ -417,6 +421,7 @@ def test_second_derivatives_of_the_reversible_adjoint_are_refused(method, power)
 
 
 @pytest.mark.filterwarnings("ignore:the two copies")  # the solve says so first
+@pytest.mark.slow
 def test_a_way_back_that_goes_astray_is_told():
     """Lipschitz constant x time of 40: round-off grows by about e^40."""
     y0 = torch.ones(1, 1).requires_grad_()

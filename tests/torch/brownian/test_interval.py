@@ -46,6 +46,7 @@ def increments(bm, queries) -> np.ndarray:
         ({"dt": 0.25, "t0": -1.0}, [(-1.0, 1.0), (-0.6, -0.5), (-0.51, 0.3), (0.999, 1.0)]),
     ],
 )
+@pytest.mark.slow
 def test_joint_law(options, queries):
     samples = increments(interval(**options), queries)
     exact = covariance([("W", a, b) for a, b in queries])
@@ -82,6 +83,7 @@ def test_a_point_one_ulp_from_the_middle_of_a_node_adds_up():
 
 
 @pytest.mark.parametrize("options", [{}, {"halfway_tree": True, "dt": None}, {"levy_area_approximation": "foster"}])
+@pytest.mark.slow
 def test_answers_do_not_depend_on_order_or_cache(options):
     """On the grid; inside cells at dyadic points of the first levels; with halfway_tree everywhere."""
     steps = 2000
@@ -98,6 +100,7 @@ def test_answers_do_not_depend_on_order_or_cache(options):
     assert not torch.equal(interval(**options | {"entropy": 2})(*queries[0]), answers[queries[0]])
 
 
+@pytest.mark.slow
 def test_a_query_off_the_grid_always_has_the_same_answer():
     bm, rng = interval(size=(3000,), dt=None), np.random.default_rng(3)
     queries = [tuple(np.sort(rng.uniform(size=2))) for _ in range(300)]
@@ -167,6 +170,7 @@ def test_a_million_cells():
     assert torch.equal(bm(0.5, 0.500001), bm.cell(500_000))
 
 
+@pytest.mark.slow
 def test_long_time_without_hint_in_random_order():
     bm = BrownianInterval(0.0, 20.0, size=(1,), entropy=0, dtype=torch.float64)
     times = (np.arange(20_001) * 1e-3).tolist()
@@ -203,6 +207,7 @@ def test_snapping_is_no_wider_than_it_says():
 
 
 @pytest.mark.parametrize("steps", [2_000, 8_000])
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_steps(steps):
     def tensors() -> dict[int, torch.Tensor]:
         return {id(x): x for x in gc.get_objects() if type(x) is torch.Tensor}

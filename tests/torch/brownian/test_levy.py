@@ -50,6 +50,7 @@ def functionals(queries):
         ({"dt": 0.25, "t0": -1.0}, [(-1.0, 1.0), (-0.6, -0.5)]),
     ],
 )
+@pytest.mark.slow
 def test_joint_law_of_w_and_h(options, queries):
     samples, exact = w_and_h(interval(**options), queries), covariance(functionals(queries))
     assert p_value(samples, exact) > SIGNIFICANCE
@@ -60,6 +61,7 @@ def test_joint_law_of_w_and_h(options, queries):
 
 @pytest.mark.parametrize("dt", [None, 0.3])
 @pytest.mark.parametrize("given", ["W", "H", "WH"])
+@pytest.mark.slow
 def test_law_given_the_whole(dt, given):
     queries = [(0.0, 0.3), (0.1, 0.2), (0.55, 0.9)]
     values = {"W": 1.5, "H": -0.4}
@@ -113,6 +115,7 @@ def deviation(values: torch.Tensor, expected: float) -> float:
 
 @pytest.mark.parametrize("kind", ["davie", "foster"])
 @pytest.mark.parametrize(("query", "cell"), [((0.0, 0.1), True), ((0.03, 0.07), True), ((0.0, 0.5), False)])
+@pytest.mark.slow
 def test_law_of_a(kind, query, cell):
     """Variance h^2/4, uncorrelated entries; over one piece the conditional mean and variance given (W, H).
 

@@ -74,6 +74,7 @@ def test_what_snapping_moves_is_small_where_single_precision_is_as_coarse_as_a_c
 
 @pytest.mark.parametrize("cells", [100, 10_000, 1_000_000])
 @pytest.mark.parametrize("t1", [1.0, 10.0])
+@pytest.mark.slow
 def test_beyond_the_ends_is_an_error_at_any_number_of_cells(cells, t1):
     tree = VirtualBrownianTree(-t1, t1, (2,), entropy=1, tol=1e-3)
     for bm in (BrownianInterval(-t1, t1, (2,), entropy=1, dt=2 * t1 / cells), tree):
@@ -141,6 +142,7 @@ def test_gradient_is_exact_with_steps_that_are_not_cells(part, dtype, method):
     assert 0 < distance(exact, adjoint) < 1e-13
 
 
+@pytest.mark.slow
 def test_outputs_inside_one_cell():
     """Of y = t, in single precision: ten parts of a step of 1e-4, at its 9000th."""
     sde = Noise()

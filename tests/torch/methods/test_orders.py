@@ -112,6 +112,7 @@ def test_the_order_check_sees_a_transposed_derivative(sde_type):
 @pytest.mark.parametrize(
     ("base", "problem", "order"), [("heun", Rotation, 1.0), ("ees27", GBM, 1.0), ("shark", "additive", 1.5)]
 )
+@pytest.mark.slow
 def test_strong_order_of_mccallum_foster_is_that_of_its_base(base, problem, order):
     if problem == "additive":
         low, high = order_by_reference(additive, "stratonovich", "mccallum_foster", base=base)
@@ -188,6 +189,7 @@ def test_strong_order_of_noise_that_does_not_commute(method):
     assert 0.35 < low < high < 0.65
 
 
+@pytest.mark.slow
 def test_log_ode_sees_the_levy_area():
     """Over 32 cells the Levy area is nearly the true one, by Chen's relation, and the solution exact but for that of
     the cells: 6 times as near as by the midpoint rule, which has no Levy area, and which the wrong sign falls behind.
@@ -216,6 +218,7 @@ def log_ode_error(dt, levy_area):
 
 
 @pytest.mark.parametrize("levy_area", ["davie", "foster"])
+@pytest.mark.slow
 def test_strong_order_of_log_ode(levy_area):
     """1/2 for general noise, with an area approximated over each step. 1024 paths a step size, each of its own, leave
     a slope with a standard error below 0.02 (of root mean squares known to 2 %); within 0.1."""

@@ -47,6 +47,7 @@ def exact_score(model, ts, ys, steps=50):
     return model.readout(h)[0]
 
 
+@pytest.mark.slow
 def test_the_score_is_that_of_the_cde_to_second_order():
     model, ys = discriminator(), series()
     with torch.no_grad():
@@ -66,6 +67,7 @@ def test_data_on_the_lines_between_data_change_nothing(method):
 
 @pytest.mark.parametrize(("times", "substeps"), [(6, 1), (6, 3), (3, 49)])  # 49 * (1 / 49) is rounded below 1
 @pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.slow
 def test_gradients_are_exact(masked, times, substeps):
     model = discriminator(masked=masked)
     found = []
@@ -169,6 +171,7 @@ def test_the_generator_solves_its_sde_and_its_gradients_are_exact():
     assert (first[1:] != second[1:]).all()
 
 
+@pytest.mark.slow
 def test_a_generator_and_a_discriminator_learn():
     """The discriminator, trained against a fixed generator, tells its paths from those of a line."""
     torch.manual_seed(0)
