@@ -77,8 +77,11 @@ def portable_normal(
     first: First = None,
 ) -> Float[Array, "..."]:
     """Those of the same counters by the table of `sdegrad.normals`: of 32 bits each, whatever the dtype."""
-    bits = _once(partial(random_bits, shape=shape, dtype=np.dtype(np.float32)), counter, key, counter, first)
-    return _once(_from_table, counter, bits).astype(dtype)
+
+    def draw(*words: Array | None) -> Float[Array, "..."]:
+        return _from_table(random_bits(*words, shape=shape, dtype=np.dtype(np.float32)))
+
+    return _once(draw, counter, key, counter, first).astype(dtype)
 
 
 @partial(jax.jit, inline=True)
