@@ -43,7 +43,7 @@ def as_ours(bm: Any, device: torch.device) -> Any:
 def _takes_floats(bm: Any) -> bool:
     if isinstance(bm, ReverseBrownian):
         return _takes_floats(bm.base_brownian)
-    return isinstance(bm, BaseBrownian) and type(bm).__call__.__module__.startswith(__name__.rpartition(".")[0])
+    return isinstance(bm, BaseBrownian) and type(bm).__call__.__module__.startswith("sdegrad.torch.")
 
 
 def _kind(x: Any) -> Any:

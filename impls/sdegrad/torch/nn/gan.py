@@ -128,7 +128,7 @@ class Discriminator(nn.Module):
         check_sizes(substeps=substeps)
         path = as_path(ts, ys, mask, self.channels, self.masked)
         h0 = self.initial(path[0])
-        cde = _CDE(self.field, Slopes(path, substeps))
+        cde = _CDE(self.field, Slopes(path))
         hs = solve(
             cde,
             h0,

@@ -71,20 +71,20 @@ def fill(t: Float[Tensor, "times *paths 1"], ys: Series, mask: Bool[Tensor, "tim
 
 
 class Slopes:
-    """The path at s, and its two slopes there. substeps: steps from one datum to the next."""
+    """The path at s, and its two slopes there."""
 
-    def __init__(self, path: Float[Tensor, "times *paths extended"], substeps: int) -> None:
-        self.times, self.steps, self._near = path[:-1, ..., :1].detach(), path.diff(dim=0), 0.25 / substeps
+    def __init__(self, path: Float[Tensor, "times *paths extended"]) -> None:
+        self.times, self.steps = path[..., :1].detach(), path.diff(dim=0)
+        self._kind, self._shift = path.new_tensor((0.0, 1.0)), path.new_tensor((0.25, -0.25))
 
     def at(self, s: Time) -> tuple[Float[Tensor, "*paths 1"], Float[Tensor, "*paths extended 2"]]:
-        """The time at s, and the slope in the even interval beside s and in the odd one."""
-        last = len(self.steps) - 1
-        left = ((s - self._near).ceil().long() - 1).clamp(0, last)
-        right = (s + self._near).floor().long().clamp(0, last)
-        even, odd = torch.where(left % 2 == 0, left, right), torch.where(left % 2 == 1, left, right)
-        columns = self.steps.index_select(0, torch.stack((even, odd)))
-        start, step = (x.index_select(0, right.reshape(1))[0, ..., :1] for x in (self.times, self.steps))
-        return start + (s - right) * step, columns.movedim(0, -1)
+        """The time at s, and the slope in the even interval beside s and in the odd one: that of its kind nearest to s,
+        which is not driven there if it is not beside s."""
+        k, last = s.floor(), len(self.steps) - 1
+        nearest = (self._shift + 0.5 * s).floor() * 2 + self._kind
+        columns = self.steps.index_select(0, nearest.long().clamp(0, last))
+        before, after = self.times.index_select(0, (k + self._kind).long().clamp(0, last + 1)).unbind()
+        return torch.lerp(before, after, (s - k).to(before)), columns.movedim(0, -1)
 
 
 class Alternating(BaseBrownian):
@@ -100,8 +100,9 @@ class Alternating(BaseBrownian):
         return_U: bool = False,  # noqa: ARG002
         return_A: bool = False,  # noqa: ARG002
     ) -> Float[Tensor, "*paths 2"]:
+        ta, tb = float(ta), float(tb)
         a, b = _even_part(ta), _even_part(tb)
-        return torch.stack((b - a, (tb - b) - (ta - a))).to(self._like).expand(self._shape)
+        return self._like.new_tensor((b - a, (tb - b) - (ta - a))).expand(self._shape)
 
     @property
     def levy_area_approximation(self) -> Literal["none"]:
@@ -123,5 +124,5 @@ class Alternating(BaseBrownian):
         return f"Alternating({tuple(self._shape)})"
 
 
-def _even_part(s: Tensor) -> Tensor:
-    return (s / 2).floor() + (s % 2).clamp(max=1)
+def _even_part(s: float) -> float:
+    return s // 2 + min(s % 2, 1.0)
