@@ -27,6 +27,7 @@ ROLES = {
     "prior_drift": "h",
 }
 DRIFTS = ("f", "f_and_g", "f_and_g_prod")
+FEW = 3  # columns of g: one by one they are faster than a product of so small matrices
 DIFFUSIONS = ("g", "f_and_g", "g_prod", "f_and_g_prod")
 
 
@@ -57,6 +58,10 @@ def _add_scalar_(x: State, g: Diffusion, dW: Noise, by: float) -> State:
 
 
 def _add_matrix_(x: State, g: Diffusion, dW: Noise, by: float) -> State:
+    if g.shape[-1] <= FEW:
+        for column, increment in zip(g.unbind(-1), dW.unbind(-1), strict=True):
+            x = x.addcmul_(column, increment.unsqueeze(-1), value=by)
+        return x
     return x.add_(_product_matrix(g, dW), alpha=by)
 
 

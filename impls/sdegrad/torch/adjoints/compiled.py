@@ -42,7 +42,7 @@ def forward(
     for i, dt in enumerate(block.dts):
         state = step(field, state, block.times[i], block.times[i + 1], dt, block.dWs[i])
         zs.append(state[0])
-    return zs, state
+    return zs, tuple(x.contiguous() for x in state)
 
 
 def backward(
@@ -62,7 +62,7 @@ def backward(
         adjoint = (a_z + received[i], *others)
         before, after = block.times[i], block.times[i + 1]
         state, adjoint = reversal.pull(field, gradients.vjp, state, adjoint, before, after, block.dts[i], block.dWs[i])
-    return tuple(x.detach() for x in state), adjoint
+    return tuple(x.detach().contiguous() for x in state), adjoint
 
 
 def finish(

@@ -152,6 +152,10 @@ class _CDE:
         self.field, self.slopes = field, slopes
 
     def f_and_g(self, s: Time, h: State) -> tuple[State, Diffusion]:
-        t, columns = self.slopes.at(s)
-        F = self.field(torch.cat((t, h), -1)).unflatten(-1, (h.shape[-1], columns.shape[-2]))
-        return torch.zeros_like(h), F @ columns
+        t, slopes = self.slopes.at(s)
+        F = self.field(torch.cat((t, h), -1)).unflatten(-1, (h.shape[-1], slopes.shape[-1])).unbind(-1)
+        first, *others = zip(F, slopes.unsqueeze(-1).unbind(-2), strict=True)
+        g = first[0] * first[1]  # by channels of the path: faster than a product of small matrices
+        for of_channel, slope in others:
+            g = torch.addcmul(g, of_channel, slope)
+        return torch.zeros_like(h), g.movedim(0, -1)

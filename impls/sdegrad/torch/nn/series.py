@@ -77,14 +77,14 @@ class Slopes:
         self.times, self.steps = path[..., :1].detach(), path.diff(dim=0)
         self._kind, self._shift = path.new_tensor((0.0, 1.0)), path.new_tensor((0.25, -0.25))
 
-    def at(self, s: Time) -> tuple[Float[Tensor, "*paths 1"], Float[Tensor, "*paths extended 2"]]:
+    def at(self, s: Time) -> tuple[Float[Tensor, "*paths 1"], Float[Tensor, "2 *paths extended"]]:
         """The time at s, and the slope in the even interval beside s and in the odd one: that of its kind nearest to s,
         which is not driven there if it is not beside s."""
         k, last = s.floor(), len(self.steps) - 1
         nearest = (self._shift + 0.5 * s).floor() * 2 + self._kind
-        columns = self.steps.index_select(0, nearest.long().clamp(0, last))
+        slopes = self.steps.index_select(0, nearest.long().clamp(0, last))
         before, after = self.times.index_select(0, (k + self._kind).long().clamp(0, last + 1)).unbind()
-        return torch.lerp(before, after, (s - k).to(before)), columns.movedim(0, -1)
+        return torch.lerp(before, after, (s - k).to(before)), slopes
 
 
 class Alternating(BaseBrownian):
