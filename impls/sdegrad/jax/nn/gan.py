@@ -16,6 +16,7 @@ from sdegrad.jax.brownian.interval import BrownianInterval
 from sdegrad.jax.checks import static_times
 from sdegrad.jax.nn.layers import MLP, linear
 from sdegrad.jax.nn.series import Alternating, Data, Series, Slopes, as_path, with_time
+from sdegrad.jax.sde import contract
 from sdegrad.jax.sdeint import sdeint
 from sdegrad.jax.types import Args, Key, Number, Path, Time, Times
 from sdegrad.networks import check_sizes
@@ -147,7 +148,7 @@ class Discriminator(eqx.Module):
         def diffusion(s: Time, h: State, _: Args) -> Float[Array, "*paths hidden 2"]:
             t, columns = slopes.at(s)
             F = self.field(jnp.concatenate((t, h), -1)).reshape(*h.shape, columns.shape[-2])
-            return F @ columns
+            return jnp.stack([contract(F, columns[..., kind]) for kind in (0, 1)], -1)
 
         hs = solve(
             lambda s, h, _: jnp.zeros_like(h),

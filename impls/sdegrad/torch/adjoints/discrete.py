@@ -93,8 +93,8 @@ class Accumulator:
             return torch.zeros_like(y)
         live, weights = zip(*pairs, strict=True)
         grad, *grads = torch.autograd.grad(live, (y, *self.params), weights, materialize_grads=True)
-        if grads:
-            torch._foreach_add_(self.totals, grads)
+        for total, part in zip(self.totals, grads, strict=True):
+            total += part
         return grad
 
 
