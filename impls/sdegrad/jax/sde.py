@@ -14,7 +14,7 @@ from jaxtyping import PyTree
 from sdegrad.jax.brownian.levy import LevyIncrement
 from sdegrad.jax.types import Args, Arrays, Carried, Diffusion, Increment, Number, Structs, Time, Y
 
-FEW = 4  # columns of a diffusion; each is multiplied by itself, on the way forward
+FEW = 4  # columns of a diffusion: see `_by_columns`
 
 
 def real(dt: Number, x: jax.Array) -> jax.Array:

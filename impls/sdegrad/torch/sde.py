@@ -27,8 +27,8 @@ ROLES = {
     "prior_drift": "h",
 }
 DRIFTS = ("f", "f_and_g", "f_and_g_prod")
-FEW = 3  # columns of g: one by one they are faster than a product of so small matrices
 DIFFUSIONS = ("g", "f_and_g", "g_prod", "f_and_g_prod")
+FEW = 3  # columns of g: one by one they are faster than a product of so small matrices
 
 
 def add_scaled_(x: Tensor, y: Tensor, by: float | Tensor) -> Tensor:
