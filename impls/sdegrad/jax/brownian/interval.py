@@ -150,7 +150,8 @@ class BrownianInterval(eqx.Module):
 
     def advance(self, cache: TreeCache | None, s: Number, t: Number) -> tuple[Increment, TreeCache | None]:
         """The increment over [s, t], as `cell` returns it, and the cache after it. The same numbers as those of
-        `evaluate`, to the last bit, for fewer draws where s or t is near a time of the last query.
+        `evaluate`, to the last bit (A, a sum of products: to rounding), for fewer draws where s or t is near a time of
+        the last query.
 
         A query that starts where the last one ended, or ends where that started, descends to its other end alone,
         and only from where the descents to both part: some 24 - log2(cell / |t - s|) halvings. With None for the cache
