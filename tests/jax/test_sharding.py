@@ -41,6 +41,7 @@ def reports(tmp_path_factory):
     return [pickle.loads(file.read_bytes()) for file in files]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("name", over_mesh.SOLVES)
 def test_the_numbers_of_two_processes_are_those_of_one(reports, name):

@@ -31,6 +31,7 @@ class Decay(eqx.Module):
         return -self.rate * args[1] * y
 
 
+@pytest.mark.exhaustive(but=["backsolve"])
 @pytest.mark.slow
 @pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize("adjoint", ["reversible", "backsolve"])

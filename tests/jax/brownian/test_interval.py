@@ -96,6 +96,7 @@ def test_short_intervals_of_a_long_cell_keep_their_law_in_single_precision():
     assert not is_standard_normal(1.025 * z)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_with_a_tolerance_points_further_apart_keep_their_joint_law():

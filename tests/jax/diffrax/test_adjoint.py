@@ -284,6 +284,7 @@ def test_state_may_be_a_tree_and_a_solve_may_stop_early_or_be_empty():
         assert distance(reversible(y0, t1), checkpoint(y0, t1)) < EXACT
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_jit_vmap_and_grad_compose():
@@ -341,6 +342,7 @@ def test_a_path_too_short_for_the_solve_is_an_error(t0, t1, spanned):
             jax.block_until_ready(solution(*span))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_second_derivatives_go_forwards_over_the_gradient():
     y0, args = parameters()

@@ -253,6 +253,7 @@ def test_a_path_shorter_than_the_solve_is_an_error_with_every_adjoint(adaptive):
         noisy(bm, CHECKPOINT, stepsize_controller=controller, throw=False)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_a_solve_on_a_path_with_traced_ends():
@@ -264,6 +265,7 @@ def test_a_solve_on_a_path_with_traced_ends():
     np.testing.assert_allclose(made, expected, atol=1e-14)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_adaptive_steps_are_as_many_as_on_the_tree_of_diffrax():

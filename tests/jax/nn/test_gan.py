@@ -37,6 +37,7 @@ def like(module, other):
     return jax.tree.map(copied, module, is_leaf=is_linear)
 
 
+@pytest.mark.exhaustive(but=["True-*"])
 @pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize(
     ("masked", "ts", "substeps"), [(False, OWN_TS, 1), pytest.param(True, TS, 3, marks=pytest.mark.slow)]
@@ -109,6 +110,7 @@ def test_the_generator_draws_from_its_key():
     assert (ys(KEY(1)) != ys(KEY(2))).all()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_gradients_of_the_score_are_exact_and_those_of_backprop_differentiable():

@@ -138,6 +138,7 @@ def temporary_bytes(adjoint, max_steps):
     return jax.jit(of).lower(initial()).compile().memory_analysis().temp_size_in_bytes
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_memory_grows_by_the_times_alone():
     """8 bytes a time, which the compiler may hold three times: while it is filled, before, and after."""
@@ -225,6 +226,7 @@ def test_steps_end_at_the_outputs():
     assert made.num_rejected == 0
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_jit_vmap_and_grad_compose_with_traced_times_and_tolerances():

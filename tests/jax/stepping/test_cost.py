@@ -73,6 +73,7 @@ def test_the_increments_of_a_block_are_those_of_the_cells(ts, dt, at):
     assert np.max(np.abs(W[-1] - (path[at[-1] - 1] - path[at[0]]))) > 1e-3  # without the last step
 
 
+@pytest.mark.exhaustive(but=["ts0"])
 @pytest.mark.slow
 @pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize("ts", [(0, 1), (0, 0.03, 0.31, 0.32, 1)])
@@ -154,6 +155,7 @@ def test_memory_does_not_grow_with_the_steps_where_increments_are_drawn_in_block
     assert abs(many - few) <= 0.05 * few
 
 
+@pytest.mark.exhaustive(but=["sdegrad_jax"])
 @pytest.mark.slow
 @pytest.mark.parametrize("library", ["sdegrad_jax", "diffrax"])
 def test_rejected_steps_show_in_the_evaluations_only(library):
