@@ -26,7 +26,7 @@ def kept():
 
 
 def pytest_addoption(parser):
-    parser.addoption("--all", action="store_true", help="the tests marked exhaustive as well, in half an hour")
+    parser.addoption("--all", action="store_true", help="the tests marked exhaustive as well")
     parser.addoption("--plants", action="store_true", help="all planted regressions, and the three tools side by side")
     parser.addoption("--kills", type=int, default=3, help="how often the bench is killed in test_store (long: 100)")
 

@@ -134,6 +134,7 @@ def test_a_planted_regression_is_caught(repository, what, request):
     assert set(worse) <= {name.partition(" ")[0] for name, verdict in found.items() if verdict == "worse"}
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_change_of_words_is_green(repository):
     plant(repository, TORCH, "# z0 + (f0 dt + g0 dW) / 2", "# half of the way")
@@ -143,6 +144,7 @@ def test_a_change_of_words_is_green(repository):
     assert len(found) > 5
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_change_that_is_meant_is_accepted(repository):
     file, old, new, pattern, _ = PLANTS["an extra evaluation"]

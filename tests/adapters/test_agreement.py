@@ -227,6 +227,7 @@ def test_euler_heun_with_the_corrector_at_the_end_of_the_step_has_half_the_error
     assert 1.85 < theirs / ours < 2.15
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_sra1_is_of_order_three_halves_with_either_second_stage():

@@ -38,6 +38,7 @@ def test_they_are_behind_the_contract_and_measured(name):
     assert set(BOUNDS) < set(YARDSTICKS)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_diffrax_with_our_parts_has_the_gradient_of_our_solver():
@@ -68,6 +69,7 @@ def test_the_scan_by_hand_is_eulers_method():
     assert np.abs(run("jax_by_hand", t).ys[-1] - ours[-1]).max() > 1e-3  # with its noise it is another path
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("kept")
 def test_one_pass_is_diffrax_with_its_cheapest_noise():
     """Another path than that of its tree; the same for the same seed."""

@@ -138,6 +138,7 @@ def test_strong_order_sees_the_wrong_calculus():
     assert order + 4 * error < 0.3
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_single_precision_takes_the_steps_it_should():
     with jax.enable_x64(False):
@@ -161,6 +162,7 @@ def test_the_path_is_the_same_under_every_transformation():
     np.testing.assert_allclose(fixed, compiled, rtol=1e-14)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_half_of_a_path_and_coarser_steps_are_on_its_grid():
     """Steps that are not cells of the path are sums of its cells, and cells of a part of it are found by index."""

@@ -31,7 +31,7 @@ class Decay(eqx.Module):
         return -self.rate * args[1] * y
 
 
-@pytest.mark.exhaustive(but=["backsolve"])
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize("adjoint", ["reversible", "backsolve"])
@@ -49,6 +49,7 @@ def test_numbers_are_differentiated_like_arrays(adjoint):
         np.testing.assert_allclose(np.sum(jax.grad(total)(rate)), right, rtol=1e-12)
 
 
+@pytest.mark.exhaustive
 def test_a_number_takes_the_dtype_of_the_state():
     """Python's has no dtype of its own, and does not make a state of single precision one of double."""
     value, gradient = jax.value_and_grad(lambda rate: small(rate, dtype=np.float32))(0.7)
@@ -128,6 +129,7 @@ def test_times_that_depend_on_an_argument_are_refused_with_what_can_be_done():
         assert shape == (len(ts(1.0)), *initial().shape)
 
 
+@pytest.mark.exhaustive
 def test_a_number_of_steps_is_as_good_as_their_length():
     """Solution and gradients are those of dt, with times that are traced."""
 

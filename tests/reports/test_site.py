@@ -235,6 +235,7 @@ def test_without_results_one_sentence(tmp_path, capsys):
     assert not (tmp_path / "site").exists()
 
 
+@pytest.mark.exhaustive
 def test_a_stranger_stays_text(stranger):
     for file, page in pages(stranger).items():
         assert not page.handlers, file
@@ -385,6 +386,7 @@ def test_panes_filter_one_within_the_other_and_words_too(opened, site):
     assert column(page, "measure") == ["gradient_time_ratio"] * 2
 
 
+@pytest.mark.exhaustive(but=["390"])
 @pytest.mark.slow
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_stranger_is_harmless_in_a_browser(opened, stranger, width):

@@ -100,6 +100,7 @@ def test_works_are_the_controls_and_what_is_true_with_every_seed():
     assert all(c.control or (c.statistical and c.implementation.startswith("sdegrad")) for c in rest)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_every_mutant_names_its_checks():
     for name, mutant in mutants.MUTANTS.items():

@@ -78,6 +78,7 @@ def test_a_failure_is_one_in_the_file(found, tmp_path):
     assert "fails <&" in suites[0][0].get("name")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_library_in_a_folder_is_verified_by_its_entry_point(tmp_path):
     """In a process of its own, as by `nox -s check`; here by one check, of one that is right and one that is not."""

@@ -173,6 +173,7 @@ def test_the_rows_of_a_cluster_are_those_of_a_plain_run(two_cases, machines, tmp
     assert "2 of 2 cases are measured already" in capsys.readouterr().err
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_the_rows_of_a_verification_are_those_of_a_plain_run(tmp_path, capsys):
     filters = ["--implementation", "numpy_by_hand", "--check", "count"]
@@ -235,6 +236,12 @@ def test_times_need_one_worker_a_machine(timing, message):
         Cluster(SimpleNamespace(), "here", {}, timing).check_timing()
 
 
+@pytest.mark.exhaustive(
+    but=[
+        "change0-runs other code or other versions than this process \\\\(\\\\w+, here 0123\\\\)",
+        "change1-may not start processes; start it with DASK_DISTRIBUTED__WORKER__DAEMON=False",
+    ]
+)
 @pytest.mark.parametrize(
     ("change", "message"),
     [

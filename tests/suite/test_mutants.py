@@ -18,6 +18,7 @@ def increments(implementation):
     return run.outcome(run()).ys
 
 
+@pytest.mark.exhaustive(but=["sdegrad_torch-changes0"])
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "changes"),

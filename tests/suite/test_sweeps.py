@@ -45,6 +45,7 @@ def test_the_full_run_has_all_of_them():
     assert all(make(c.problem, **c.sizes, t1=c.t1).lipschitz * c.t1 <= 2 for c in (LONG, ADAPTIVE))
 
 
+@pytest.mark.exhaustive
 def test_what_takes_too_long_is_left_out_and_says_so(monkeypatch):
     """The first is always made. What a compiler has planned is known without a call, and so it is not left out."""
     monkeypatch.setattr(limits, "CALL", 1e-9)
@@ -59,6 +60,7 @@ def test_what_takes_too_long_is_left_out_and_says_so(monkeypatch):
     assert {r["status"] for r in measured(replace(case, dts=(0.5, 0.25)), "sdegrad_jax")} == {"ok"}
 
 
+@pytest.mark.exhaustive
 def test_what_needs_too_much_memory_is_left_out_and_says_so(monkeypatch):
     monkeypatch.setattr(limits, "free_memory", lambda: 2.0)
     monkeypatch.setattr(sweeping, "ENOUGH", 4)
@@ -80,6 +82,7 @@ def test_the_memory_of_a_gradient_grows_as_it_must(adjoint, power):
     assert abs(np.log(many / few) / np.log(4) - power) < 0.1
 
 
+@pytest.mark.exhaustive
 def test_a_long_gradient_is_measured_with_its_error():
     case = replace(LONG, dts=(1 / 64,))
     rows = {row["measure"]: row for row in measured(case, "sdegrad_jax")}
@@ -90,6 +93,7 @@ def test_a_long_gradient_is_measured_with_its_error():
     assert float(measured(off, "sdegrad_jax")[-1]["value"]) > 1e-9
 
 
+@pytest.mark.exhaustive
 def test_a_long_gradient_without_room_for_its_reference_keeps_the_rest(monkeypatch):
     monkeypatch.setattr(limits, "free_memory", lambda: 2.0)
     rows = measured(replace(LONG, dts=(1 / 8, 1 / 16)), "sdegrad_torch")
@@ -97,6 +101,7 @@ def test_a_long_gradient_without_room_for_its_reference_keeps_the_rest(monkeypat
     assert "a call would need about" in rows[-1]["reason"]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_adaptive_steps_are_those_that_were_accepted():
     rows = measured(replace(ADAPTIVE, rtol=1e-3, atol=1e-4, max_steps=256), "sdegrad_jax")
@@ -106,6 +111,7 @@ def test_adaptive_steps_are_those_that_were_accepted():
     assert float(rows[-1]["value"]) < 1e-12
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "dt", "rtol"), [("sdegrad_jax", 1e-4, 1e-4), ("sdegrad_torch", 1e-3, 1e-3)])
 def test_the_memory_of_long_gradients_is_flat(name, dt, rtol):

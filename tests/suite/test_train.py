@@ -57,7 +57,7 @@ def test_every_experiment_trains_and_is_measured(tmp_path, capfd):
     assert (tmp_path / "marginals.png").exists()
 
 
-@pytest.mark.exhaustive(but=["reversible-matching-sdegrad_jax"])
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("name", "library"),
     [
@@ -92,6 +92,7 @@ def test_paths_begin_as_widely_spread_as_the_data():
         assert 1 / 3 < end / 0.88 < 3
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_all_libraries_start_from_the_same_weights_and_score_paths_alike():
     """The scores of 8 paths agree to round-off in single precision, by both methods."""
@@ -345,7 +346,7 @@ def real_data(monkeypatch):
     monkeypatch.setattr(real, "DATA", {name: Source(lambda s=s: s) for name, s in made.items()})
 
 
-@pytest.mark.exhaustive(but=["weather"])
+@pytest.mark.exhaustive
 @pytest.mark.filterwarnings("ignore:the two copies of the solution")  # said of weights-digits, and truly
 @pytest.mark.slow
 @pytest.mark.parametrize("name", real.TRAINED)

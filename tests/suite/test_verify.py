@@ -101,6 +101,7 @@ def verdicts(rows, check, kind="theory"):
     return [r["verdict"] for r in rows if r["source"].startswith(kind) and r["subject"].endswith(subjects[check])]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_library_without_claims_is_held_to_theory(verified):
     code, rows, said = verified(Library())

@@ -40,6 +40,7 @@ def claims(check, *words, kinds=("claim", "theory")):
     return [c for c in found if all(word in f"{c.subject}: {c.claim}" for word in words)]
 
 
+@pytest.mark.exhaustive(but=["law", "levy area", "increments", "determinism"])
 @pytest.mark.slow
 @pytest.mark.parametrize("check", MODULES)
 def test_what_is_true_is_accepted(check):
@@ -49,6 +50,7 @@ def test_what_is_true_is_accepted(check):
         assert found.verdict in GOOD, (claim.subject, found)
 
 
+@pytest.mark.exhaustive(but=["law", "levy area", "increments", "determinism"])
 @pytest.mark.slow
 @pytest.mark.parametrize("check", MODULES)
 def test_positive_controls_are_accepted_and_negative_ones_rejected(check):
@@ -139,6 +141,7 @@ def test_chen_joins_areas():
     assert joined.A[0, 1] == -joined.A[1, 0] == (1 * -1 - 2 * 3) / 2
 
 
+@pytest.mark.exhaustive(but=["0.01"])
 @pytest.mark.parametrize("tolerance", [consumed.TOLERANCE, consumed.TOLERANCE / 10])
 @pytest.mark.slow
 def test_rejections_happen_and_steps_are_as_many_as_the_bound_of_rounding_allows(tolerance):

@@ -134,6 +134,7 @@ TOLD = [
 ]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("check", "subject", "words", "changes", "code"), TOLD)
 def test_a_program_of_diffrax_tells_right_from_wrong(scripts, check, subject, words, changes, code):
     known = scripts[check, "diffrax"]

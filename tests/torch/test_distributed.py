@@ -32,6 +32,7 @@ def processes(tmp_path_factory):
     return [torch.load(folder / f"{rank}") for rank in range(len(SHARES))]
 
 
+@pytest.mark.exhaustive(but=["sharded"])
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["replicated", "sharded"])
 def test_the_gradient_of_two_processes_is_that_of_one(processes, kind):

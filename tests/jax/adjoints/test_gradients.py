@@ -115,6 +115,7 @@ def test_backsolve_is_close(method, bound):
     assert distance(backsolve(MASKS[2]), backprop(MASKS[2])) < bound
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_backsolve_converges():
     errors = []
@@ -135,6 +136,7 @@ def temporary_bytes(adjoint, dt):
     return jax.jit(jax.grad(loss)).lower(initial()).compile().memory_analysis().temp_size_in_bytes
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_steps():
     few, many = temporary_bytes("reversible", 1e-2), temporary_bytes("reversible", 1e-4)
@@ -171,6 +173,7 @@ def test_gradients_reach_closed_over_arrays_and_modules():
     assert all(np.all(x != 0) for x in jax.tree.leaves(grads))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_jit_vmap_and_grad_compose():
@@ -187,6 +190,7 @@ def test_jit_vmap_and_grad_compose():
     assert distance(one, jax.tree.map(lambda x: x[1], vmapped)) < 1e-14
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_state_may_be_a_tree():

@@ -70,7 +70,7 @@ def _normal_quantile(p):
     return norm.ppf(p)
 
 
-@pytest.mark.exhaustive(but=["space-time-time-0.25", "None-0.25"])
+@pytest.mark.exhaustive(but=["None-0.25"])
 @pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize(
     ("area", "dt"), first_is_quick([(None, 0.25), ("space-time", None), ("space-time-time", 0.25)])
@@ -139,6 +139,7 @@ def moments(made, s, t):
     return np.stack([W, s * W + h * x, s**2 * W + 2 * s * h * x + h**2 * x2])
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_increments_add_up():
@@ -164,6 +165,7 @@ def test_cells_are_found_from_inexact_times():
     assert np.all(np.abs(bm.evaluate(0.1, 0.1 + 1e-6)) > 0)  # not everything is snapped
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_the_path_does_not_depend_on_compilation_or_batching():
     key = jax.random.key(2)
@@ -201,6 +203,7 @@ ORDERS = {
 }
 
 
+@pytest.mark.exhaustive(but=["backwards", "rejections", "random, on and off the grid"])
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 @pytest.mark.parametrize("order", ORDERS)
@@ -261,6 +264,7 @@ def test_few_normals_are_drawn(monkeypatch):
     assert count(walked, one_cell, np.arange(65) / 2**16) < 2.3
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_path_of_several_arrays():
     structs = {"a": jax.ShapeDtypeStruct((2, 3), jnp.float32), "b": jax.ShapeDtypeStruct((), jnp.float64)}
@@ -304,6 +308,7 @@ def test_outside_is_refused():
     assert np.all(np.isfinite(bm.evaluate(0.0, np.nextafter(1.0, 2.0))))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_the_ends_are_told_by_the_digits_of_the_time_and_not_by_the_number_of_cells():
     with jax.enable_x64(False):
@@ -328,6 +333,7 @@ def test_a_cell_that_there_is_not_is_refused(k):
             traced(k)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_the_ends_may_be_traced_where_there_is_one_cell():
     """An array of times is traced under jit and vmap, even one that is made inside."""

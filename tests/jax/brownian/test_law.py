@@ -88,6 +88,7 @@ def test_steps_that_are_not_cells_have_independent_increments_in_single_precisio
         assert is_standard_normal(brownian_motion(fraction))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_steps_of_diffrax_that_are_not_cells_have_independent_increments_in_single_precision():
@@ -113,6 +114,7 @@ def test_steps_of_diffrax_that_are_not_cells_have_independent_increments_in_sing
             assert is_standard_normal(z)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_the_reversible_gradient_is_exact_over_parts_of_cells_in_single_precision():

@@ -65,6 +65,7 @@ def test_a_cut_at_an_end_leaves_the_whole():
         np.testing.assert_allclose(full.parts, whole.parts, atol=1e-15)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_areas_are_those_of_the_path():
@@ -90,7 +91,7 @@ def area_path(kind):
     return BrownianInterval(0, 1, (AREA_SAMPLES, 3), jax.random.key(1), dt=0.5, levy_area=kind)
 
 
-@pytest.mark.exhaustive(but=["foster"])
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["davie", "foster"])

@@ -83,6 +83,7 @@ def with_diffrax(y0):
     return diffrax.diffeqsolve(terms, diffrax.Heun(), 0.0, 1.0, STEP, y0, adjoint=adjoint).ys[-1]
 
 
+@pytest.mark.exhaustive
 def test_four_solve_loops_walk_along_one_path():
     """Each library's own loop, with its own Heun, on the path that each framework draws for itself."""
     y0, ts = np.linspace(-1, 1, 120).reshape(SIZE), torch.tensor([0.0, 1.0], dtype=torch.float64)

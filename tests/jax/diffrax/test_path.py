@@ -34,6 +34,7 @@ SOLVERS = {
 }
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_it_is_a_brownian_path_of_diffrax():
     for area, cls in zip((None, "space-time", "space-time-time"), AREAS, strict=True):
@@ -49,6 +50,7 @@ def test_it_is_a_brownian_path_of_diffrax():
     np.testing.assert_array_equal(again.evaluate(0.1, 0.6), bm.evaluate(0.1, 0.6, use_levy=True).W)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_signs_and_units_are_those_of_diffrax():
@@ -163,6 +165,7 @@ def test_areas_belong_to_the_path(solver, names):
         assert error(right) < error({**right, name: jnp.asarray(-1.0)}) / 5
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_backwards_in_time_it_is_the_same_path():

@@ -37,7 +37,7 @@ def like(module, other):
     return jax.tree.map(copied, module, is_leaf=is_linear)
 
 
-@pytest.mark.exhaustive(but=["True-*"])
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize(
     ("masked", "ts", "substeps"), [(False, OWN_TS, 1), pytest.param(True, TS, 3, marks=pytest.mark.slow)]
@@ -101,6 +101,7 @@ def test_the_generator_is_that_of_pytorch_and_its_gradients_are_exact(double):
         assert (b != 0).any()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_the_generator_draws_from_its_key():
     model = Generator(CHANNELS, key=KEY(0))

@@ -60,6 +60,7 @@ class Entry(eqx.Module):
         return self.scale * tz[..., 1:2] + self.shift
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_the_divergence_is_that_of_the_start_and_of_the_path():
@@ -96,6 +97,7 @@ def test_gradients_are_exact_and_missing_values_do_not_enter():
     assert all(map(np.array_equal, *map(jax.tree.leaves, (found, again))))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_the_prior_is_sampled():
     model = LatentSDE(2, key=KEY(0))

@@ -75,6 +75,7 @@ def test_a_wrong_adjoint_is_seen(by_backprop, monkeypatch):
     assert distance(gradient("diagonal", "reversible")[1], by_backprop["diagonal"][1]) > 1e3 * EXACT
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_own_path_is_walked_both_ways_over_the_same_increments():
@@ -84,7 +85,7 @@ def test_own_path_is_walked_both_ways_over_the_same_increments():
     assert distance(reversible, gradient("diagonal", "backprop", bm)[1]) < EXACT
 
 
-@pytest.mark.exhaustive(but=["midpoint-general"])
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 @pytest.mark.parametrize(("method", "noise_type"), [("mccallum_foster", "diagonal"), ("midpoint", "general")])
@@ -99,7 +100,7 @@ def test_gradients_over_steps_in_halves(method, noise_type):
     assert made.drift_evaluations == 3 * tried * METHODS[method].nfe[0]
 
 
-@pytest.mark.exhaustive(but=["shark-additive"])
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 @pytest.mark.parametrize(("method", "noise_type"), [("srk", "diagonal"), ("shark", "additive")])
@@ -196,6 +197,7 @@ class Redrawn(eqx.Module):
         return jax.random.normal(key, (1,)) * jnp.sqrt(t1 - t0)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_rejected_steps_do_not_bias_the_noise():
     """The law of log y, which is normal with mean 0.1 and variance 0.64, over 2000 solves: Kolmogorov-Smirnov at 1e-3.
@@ -254,6 +256,7 @@ def test_a_solve_that_cannot_be_finished_is_an_error():
         sdeint(nan, lambda t, y, args: 0 * y, jnp.ones(1), (0.0, 1.0), bm=path, dt=0.1, adaptive=True)
 
 
+@pytest.mark.exhaustive
 def test_bad_times_are_refused_when_traced_and_when_run():
     bm = BrownianInterval(0, 1, (1,), jax.random.key(0))
     solve = lambda ts, **options: geometric_at(ts, bm, **options)  # noqa: E731

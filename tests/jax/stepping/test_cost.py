@@ -108,6 +108,7 @@ def counted(monkeypatch):
     jax.clear_caches()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_step_draws_a_normal_and_evaluates_once(counted):
     spare = BLOCK / STEPS  # the last block is drawn whole
@@ -133,6 +134,7 @@ def loops(program):
     return found
 
 
+@pytest.mark.exhaustive
 def test_the_loop_over_steps_does_nothing_else(monkeypatch):
     """One loop for the forward pass and one for the backward pass, without loops inside; a bound on the kernels that a
     step starts: seen were 14 and 48.
@@ -149,13 +151,14 @@ def test_the_loop_over_steps_does_nothing_else(monkeypatch):
     assert inner > 0  # the draw of a single increment
 
 
+@pytest.mark.exhaustive
 def test_memory_does_not_grow_with_the_steps_where_increments_are_drawn_in_blocks():
     plans: Any = [compiled(gradient, dt=dt).memory_analysis() for dt in (1e-2, 1e-4)]
     few, many = (plan.temp_size_in_bytes for plan in plans)
     assert abs(many - few) <= 0.05 * few
 
 
-@pytest.mark.exhaustive(but=["sdegrad_jax"])
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("library", ["sdegrad_jax", "diffrax"])
 def test_rejected_steps_show_in_the_evaluations_only(library):

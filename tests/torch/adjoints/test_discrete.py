@@ -315,6 +315,7 @@ def peak(adjoint, steps, method="reversible_heun"):
     return live.peak
 
 
+@pytest.mark.exhaustive(but=["reversible-reversible_heun"])
 @pytest.mark.slow
 @pytest.mark.parametrize(("adjoint", "method"), [("reversible", "reversible_heun"), ("backsolve", "midpoint")])
 def test_memory_does_not_grow_with_the_steps(adjoint, method):

@@ -98,6 +98,7 @@ def traced(steps: int, adjoint: str) -> int:
         gc.unfreeze()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_memory_is_flat():
     allocated = _allocated()

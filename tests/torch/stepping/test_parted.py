@@ -83,6 +83,7 @@ def test_no_alarm_on_ordinary_problems(method):
         assert not parted(sde, y0, 2 * math.pi if isinstance(sde, Wave) else 1.0, dt, method)[1], (sde, dt)
 
 
+@pytest.mark.exhaustive(but=["False"])
 @pytest.mark.parametrize("adaptive", [False, True])
 def test_the_warning_is_of_all_ways_to_solve(adaptive):
     """Adaptive steps, checkpoints."""
