@@ -77,6 +77,22 @@ def test_the_way_back_sees_the_functions_of_the_way_there(adjoint, monkeypatch):
     assert late == right
 
 
+@pytest.mark.exhaustive(but=["reversible"])
+@pytest.mark.parametrize("adjoint", ["reversible", "backsolve", "checkpoint", "backprop"])
+def test_the_way_back_sees_the_arrays_of_the_way_there(adjoint):
+    """Though NumPy's, which the fields close over or args hold, are written over in between."""
+    closed, given = np.ones(DIM), np.ones(DIM)
+
+    def fall(t, y, args):
+        return -args[0] * closed * args[1] * y
+
+    _, pull = jax.vjp(lambda rate: small(rate, fall, adjoint=adjoint, args=(rate, given)), jnp.asarray(0.7))
+    (right,) = pull(jnp.ones(()))
+    closed[:], given[:] = 0.0, 3.0
+    assert pull(jnp.ones(())) == (right,)
+    assert right < -1
+
+
 def test_python_runs_the_functions_once():
     """So what they draw from NumPy, or count, is the same number in all steps and passes."""
     calls, rng = [], np.random.default_rng(0)
@@ -119,6 +135,18 @@ def test_constant_times_may_be_made_inside_a_compiled_function():
         transform(inside)(jnp.ones(2))
     compiled = jax.jit(lambda y0: solve(jnp.linspace(0, 1, 3), dt=0.125, y0=y0))(initial())
     np.testing.assert_allclose(compiled, solve(TS, dt=0.125), rtol=1e-14)
+
+
+def test_a_path_between_constant_times_has_cells_inside_a_compiled_function():
+    def inside(key):
+        ts = jnp.linspace(0, 1, 5)
+        bm = BrownianInterval(ts[0], ts[-1], (DIM,), key, dt=0.25)
+        assert (bm.t0, bm.t1, bm.grid.steps) == (0.0, 1.0, 4)
+        return bm.cell(3)
+
+    with pytest.raises(ValueError, match="t0 or t1 is traced"):
+        jax.eval_shape(lambda t1: BrownianInterval(0.0, t1, (DIM,), KEY, dt=0.25).cell(3), 1.0)
+    np.testing.assert_array_equal(jax.jit(inside)(KEY), BrownianInterval(0.0, 1.0, (DIM,), KEY, dt=0.25).cell(3))
 
 
 def test_times_that_depend_on_an_argument_are_refused_with_what_can_be_done():

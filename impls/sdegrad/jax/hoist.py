@@ -5,6 +5,7 @@ from collections.abc import Callable
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 from jaxtyping import PyTree
 
@@ -27,6 +28,9 @@ def hoist(sde: SDE, t0: Time, y0: Y) -> SDE:
 
 def _arrays(x: PyTree) -> PyTree:
     """x, if it is traced, as an operation of JAX gives it: inside a `jax.grad` that is not compiled a tracer may hold a
-    number of Python or NumPy, which whoever unwraps it does not take for an array.
+    number of Python or NumPy, which whoever unwraps it does not take for an array. An array of NumPy is copied: the
+    way back must not see what is written into it after the solve.
     """
+    if isinstance(x, np.ndarray):
+        return x.copy()
     return jnp.array(x, copy=True) if isinstance(x, Tracer) else x

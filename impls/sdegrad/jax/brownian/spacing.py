@@ -10,6 +10,7 @@ from jax.core import Tracer
 from sdegrad.grid import check_times
 from sdegrad.jax.arguments import check_number, eps_of, static_grid, static_number
 from sdegrad.jax.brownian.positions import most_levels
+from sdegrad.jax.constant import constant
 from sdegrad.jax.times import AnyGrid, OneCell, time_dtype
 from sdegrad.jax.types import Number
 
@@ -20,6 +21,7 @@ NO_DERIVATIVE = (
 
 
 def grid_of(t0: Number, t1: Number, dt: Number | None) -> AnyGrid:
+    t0, t1 = constant((t0, t1))
     if isinstance(t0, Tracer) or isinstance(t1, Tracer):
         if dt is not None:
             raise ValueError(
