@@ -203,6 +203,7 @@ REFUSED = {
     r"g returned \(1, 2\), and another shape": lambda: solve(Returning(g=later(torch.cos, lambda y: y[:1]))),
     r"f returned \(\), and another shape": lambda: solve(Returning(f=later(minus, torch.sum))),
     "f returned NoneType, and another": lambda: solve(Returning(f=later(minus, lambda y: None))),
+    r"f returned \(1, 3, 2\), and another": lambda: solve(Returning(f=later(minus, lambda y: y[None]))),
     r"g returned \(1, 2, 3\), and another": lambda: solve(
         Returning(g=later(lambda y: torch.ones(3, 2, 3), lambda y: torch.ones(1, 2, 3)), noise_type="general")
     ),
@@ -227,6 +228,9 @@ REFUSED = {
     "max_steps must be a positive number, got nan": lambda: check_steps(3, math.nan),
     "hold numbers, but is on the device meta": lambda: solve(y0=torch.ones(3, 2, device="meta")),
     "dense and hold numbers, but is of the layout torch.sparse_coo": lambda: solve(y0=torch.eye(2).to_sparse()),
+    r"ts must have one axis and hold numbers, got .* torch.sparse_coo": lambda: sd.sdeint(
+        Returning(), state(), torch.eye(2)[1].to_sparse(), dt=0.25
+    ),
     "got the class BrownianInterval; make an object of it": lambda: solve(bm=sd.BrownianInterval),
 }
 

@@ -115,8 +115,9 @@ def read_times(ts: Any, dt: Any, dtype: torch.dtype) -> Times:
     check_no_gradient(ts=ts, dt=dt)
     given, eps = ts, EPS64
     if isinstance(ts, Tensor):
-        if ts.dim() != 1 or ts.is_meta:
-            raise ValueError(f"ts must have one axis and hold numbers, got the shape {tuple(ts.shape)} on {ts.device}.")
+        if ts.dim() != 1 or ts.is_meta or ts.layout is not torch.strided:
+            kind = f"the shape {tuple(ts.shape)} on {ts.device}, {ts.layout}"
+            raise ValueError(f"ts must have one axis and hold numbers, got {kind}.")
         if ts.is_floating_point():
             dtype = ts.dtype
             # An ulp of a half precision is as long as a step, so these are taken at their face value.

@@ -9,25 +9,25 @@ from sdegrad.torch.types import Form, Noise, State, Time
 
 
 def of_one_kind(role: str, method: Form) -> Form:
-    """`method`, whose values must have as many entries as its first ones, which are checked: fewer would be broadcast
+    """`method`, whose values must have the shape of its first ones, which are checked: others would be broadcast
     in silence. Those of a lower precision, under autocast, say, are taken in that of y."""
-    sizes: list[int] = []
+    shapes: list[torch.Size | None] = []
 
     def taken(x: Any, y: State, i: int) -> Any:
-        size = x.numel() if isinstance(x, Tensor) else -1
-        if len(sizes) == i:
-            sizes.append(size)
-        elif sizes[i] != size:
+        shape = x.shape if isinstance(x, Tensor) else None
+        if len(shapes) == i:
+            shapes.append(shape)
+        elif shapes[i] != shape:
             raise ValueError(
                 f"{role} returned {_kind(x)}, and another shape at first; it must not change during a solve."
             )
-        if size < 0 or x.dtype is y.dtype or torch.promote_types(x.dtype, y.dtype) != y.dtype:
+        if shape is None or x.dtype is y.dtype or torch.promote_types(x.dtype, y.dtype) != y.dtype:
             return x
         return x.to(y.dtype)
 
     def single(t: Time, y: State, *dW: Noise) -> Any:
         x = method(t, y, *dW)
-        known = isinstance(x, Tensor) and x.dtype is y.dtype and sizes and x.numel() == sizes[0]  # nearly always
+        known = isinstance(x, Tensor) and x.dtype is y.dtype and shapes and x.shape == shapes[0]  # nearly always
         return x if known else taken(x, y, 0)
 
     def pair(t: Time, y: State, *dW: Noise) -> Any:
