@@ -99,7 +99,8 @@ def sdeint(
 
     drift and diffusion are run by Python once, when the solve is traced, and all steps and passes see what they were
     then: numbers that they draw from NumPy are constants, a global that changes later is not seen, nor what is written
-    into an array of NumPy that they or args hold. What a callback (`jax.pure_callback`) returns must depend on its arguments alone, or the reversible gradient is another function's.
+    into an array of NumPy that they or args hold. What a callback (`jax.pure_callback`) returns must depend on its
+    arguments alone, or the reversible gradient is another function's.
 
     Works under jit, vmap and grad; call it under jit, without which every call compiles anew. If a batch axis of y0
     is divided among devices (`jax.sharding`), so are the increments and the solution; only gradients of args are
