@@ -1,6 +1,7 @@
 """An adjoint that runs the SDE again meets the SDE of the solve: what was bound anew is put back, the rest an error."""
 
 import operator
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -30,14 +31,15 @@ class Context(sd.SDEStratonovich):
         self.net = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), layer or nn.Identity(), nn.Linear(8, 2))
         self.register_buffer("factor", torch.ones(2))
         self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
-        self.context, self.scale, self.other, self.late = (torch.zeros(2),), 1.0, [torch.ones(2)], [0.0]
+        self.context, self.scale, self.outside = (torch.zeros(2),), 1.0, SimpleNamespace(factor=torch.ones(2), late=0.0)
+        self.bins, self.table = [1.0, 1.0, 1.0, 1.0], {"gain": torch.ones(2)}
 
     def f(self, t, y):
         self.calls += 1
         return (
-            self.net(y.to(self.factor.dtype)) * self.factor * self.scale * self.other[0]
-            + self.context[0]
-            + self.late[0] * t
+            self.net(y.to(self.factor.dtype)) * self.factor * self.scale * self.outside.factor * self.table["gain"]
+            + self.context[0] * self.bins[min(int(4 * t), 3)]
+            + self.outside.late * t
         )
 
     def g(self, _t, y):
@@ -121,6 +123,44 @@ def test_what_is_bound_anew_is_put_back_for_the_way_back_alone(method, adjoint):
     assert torch.equal(*grads)
 
 
+IN_CONTAINERS = {
+    "an entry of a list, which is read at neither end": lambda sde: sde.bins.__setitem__(1, 5.0),
+    "a longer list": lambda sde: sde.bins.insert(0, 5.0),
+    "a shorter list": lambda sde: sde.bins.__delitem__(slice(0, 2)),
+    "an entry of a dictionary": lambda sde: sde.table.__setitem__("gain", torch.full((2,), 3.0)),
+    "an empty dictionary": lambda sde: sde.table.clear(),
+}
+
+
+@pytest.mark.parametrize("change", IN_CONTAINERS.values(), ids=IN_CONTAINERS)
+@pytest.mark.parametrize(("method", "adjoint"), [("midpoint", "backsolve"), *AGAIN[-3:-1]])
+def test_what_lists_and_dictionaries_hold_is_put_back_for_the_way_back_alone(method, adjoint, change):
+    grads = []
+    for change_or_not in (lambda sde: None, change):
+        model = Model()
+        model.sde.context = (torch.ones(2),)
+        ys = model(Y0, method, adjoint)
+        change_or_not(model.sde)
+        bins, table = list(model.sde.bins), dict(model.sde.table)
+        grads.append(gradient(ys, list(model.parameters())))
+        assert model.sde.bins == bins
+        assert model.sde.table == table
+    assert grads[0].abs().max() > 0.1
+    assert torch.equal(*grads)
+
+
+def test_a_list_that_the_sde_writes_itself_is_left_to_it():
+    model = Model()
+    times = model.sde.times = []
+    f = model.sde.f
+    model.sde.f = lambda t, y: times.append(float(t)) or f(t, y)
+    ys = model(Y0, "midpoint", "backsolve")
+    solved = list(times)
+    ys.sum().backward()
+    assert len(times) > len(solved) > 0
+    assert times[: len(solved)] == solved
+
+
 @pytest.mark.filterwarnings("ignore:the way back of the reversible adjoint ended off")  # to bfloat16
 @pytest.mark.parametrize("solved", [True, False])
 @pytest.mark.parametrize(("method", "adjoint"), AGAIN)
@@ -129,7 +169,7 @@ def test_the_way_back_has_the_autocast_of_the_solve(method, adjoint, solved):
     grads = []
     for how in ("backprop", adjoint):
         model = Model().float()
-        model.sde.context, model.sde.other = (0.0,), [1.0]
+        model.sde.context, model.sde.table, model.sde.outside.factor = (0.0,), {"gain": 1.0}, 1.0
         with torch.autocast("cpu", torch.bfloat16, enabled=solved):
             ys = model(Y0.float(), method, how)
         with torch.autocast("cpu", torch.bfloat16, enabled=not solved and how != "backprop"):
@@ -154,8 +194,8 @@ WRITTEN = {
 }
 ELSEWHERE = {
     "data of a parameter": lambda model: model.sde.net[0].weight.data.mul_(1.5),
-    "an entry of a list": lambda model: model.sde.other.__setitem__(0, torch.full((2,), 1.5)),
-    "what makes no difference at the start": lambda model: model.sde.late.__setitem__(0, 0.5),
+    "what an object of its own holds": lambda model: setattr(model.sde.outside, "factor", torch.full((2,), 1.5)),
+    "what makes no difference at the start": lambda model: setattr(model.sde.outside, "late", 0.5),
 }
 
 

@@ -2,10 +2,10 @@
 
 What the SDE is made of is kept, and put back while such a pass runs: parameters, buffers, submodules, hooks, the mode
 (`training`) and all other attributes that were assigned, added or deleted in between, as `torch.func.functional_call`
-does; and the state of autocast. What was written over in place cannot be, nor can the class of a module, random numbers
-that the SDE draws, or what it has from elsewhere: these are detected, by the versions of the tensors and by evaluations
-at the start and at the end, whose values are known, and raise a RuntimeError. What makes no difference at either end
-passes unseen.
+does; what the lists and dictionaries among these hold; and the state of autocast. What was written over in place cannot
+be, nor can the class of a module, random numbers that the SDE draws, or what it has from elsewhere: these are detected,
+by the versions of the tensors and by evaluations at the start and at the end, whose values are known, and raise a
+RuntimeError. What makes no difference at either end passes unseen.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,6 +23,7 @@ _HELD = [  # the dictionaries of a module: what it is made of, and its hooks
     key for key in vars(nn.Module()) if key in ("_parameters", "_buffers", "_modules") or key.startswith("_forward_")
 ]
 _ABSENT = object()
+Place = dict[Any, Any] | list[Any]  # where an SDE finds what it is made of
 REMEDY = 'call backward() first, or use adjoint="backprop", which does not run the SDE again'
 
 
@@ -37,12 +38,15 @@ class Kept:
         self._kinds = [(name, module, type(module)) for name, module in modules]
         self._places = [(name, place, _entries(place)) for name, place in _places(sde, modules)]
         self._versions = [(f"{name}{key}", x, version(x)) for name, key, x in self._tensors()]
+        containers = [x for _, _, values in self._places for x in values.values() if type(x) in (list, dict)]
+        self._containers = [(place, _entries(place)) for place in containers]
         self._written: list[set[Any]] = [set() for _ in self._places]
 
     def _tensors(self) -> Iterator[tuple[str, str, Tensor]]:
         for name, _, values in self._places:
             for key, value in values.items():
-                for x in value if isinstance(value, tuple | list) else (value,):
+                parts = value.values() if isinstance(value, dict) else value
+                for x in parts if isinstance(value, tuple | list | dict) else (value,):
                     if isinstance(x, Tensor):
                         yield name, key, x
 
@@ -50,6 +54,7 @@ class Kept:
         """Call it after the forward pass: from now on, what changes is put back or detected."""
         self._written = [{key for key, *_ in _changes(place, values)} for _, place, values in self._places]
         self._versions = [(name, x, known) for name, x, known in self._versions if version(x) == known]
+        self._containers = [(place, values) for place, values in self._containers if not [*_changes(place, values)]]
 
     @contextmanager
     def restored(self) -> Iterator[None]:
@@ -72,6 +77,7 @@ class Kept:
             for change in _changes(place, values)
             if change[0] not in written
         ]
+        later += [(place, *change) for place, values in self._containers for change in _changes(place, values)]
         try:
             for place, key, _, value in later:
                 _put(place, key, value)
@@ -81,7 +87,7 @@ class Kept:
                         autocasts.enter_context(torch.autocast(kind, dtype, enabled))
                 yield
         finally:
-            for place, key, value, _ in later:
+            for place, key, value, _ in reversed(later):
                 _put(place, key, value)
 
     def around(self, function: Form) -> Form:
@@ -144,23 +150,32 @@ def _places(sde: SDE, modules: Iterable[tuple[str, nn.Module]]) -> Iterator[tupl
                 yield prefix, place
 
 
-def _entries(place: Mapping[Any, Any]) -> dict[Any, Any]:
-    return {key: value for key, value in place.items() if key not in _INTERNAL}
+def _by_key(place: Place) -> dict[Any, Any]:
+    return dict(enumerate(place)) if isinstance(place, list) else place
 
 
-def _changes(place: Mapping[Any, Any], values: Mapping[Any, Any]) -> Iterator[tuple[Any, Any, Any]]:
+def _entries(place: Place) -> dict[Any, Any]:
+    return {key: value for key, value in _by_key(place).items() if key not in _INTERNAL}
+
+
+def _changes(place: Place, values: Mapping[Any, Any]) -> Iterator[tuple[Any, Any, Any]]:
     """Yields (key, value in `place`, value in `values`) where they are not the same; _ABSENT where it is not there."""
     if not (place or values):
         return  # most hooks, quickly
-    for key in place.keys() - _INTERNAL | values.keys():
-        now, then = place.get(key, _ABSENT), values.get(key, _ABSENT)
+    entries = _by_key(place)
+    keys = entries.keys() - _INTERNAL | values.keys()
+    # In a list the order in which entries can be put back: the last are taken away first, or added last.
+    for key in sorted(keys, reverse=len(entries) > len(values)) if isinstance(place, list) else keys:
+        now, then = entries.get(key, _ABSENT), values.get(key, _ABSENT)
         if now is not then:
             yield key, now, then
 
 
-def _put(place: dict[Any, Any], key: Any, value: Any) -> None:
+def _put(place: Place, key: Any, value: Any) -> None:
     if value is _ABSENT:
-        place.pop(key, None)
+        place.pop(key) if isinstance(place, list) else place.pop(key, None)
+    elif isinstance(place, list):
+        place[key : key + 1] = [value]
     else:
         place[key] = value
 
