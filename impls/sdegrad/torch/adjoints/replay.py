@@ -172,10 +172,10 @@ def _changes(place: Place, values: Mapping[Any, Any]) -> Iterator[tuple[Any, Any
 
 
 def _put(place: Place, key: Any, value: Any) -> None:
-    if value is _ABSENT:
-        place.pop(key) if isinstance(place, list) else place.pop(key, None)
-    elif isinstance(place, list):
-        place[key : key + 1] = [value]
+    if isinstance(place, list):
+        place[key : key + 1] = [] if value is _ABSENT else [value]
+    elif value is _ABSENT:
+        place.pop(key, None)
     else:
         place[key] = value
 
