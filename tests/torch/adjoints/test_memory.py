@@ -85,6 +85,12 @@ def warm():
 
 
 def traced(steps: int, adjoint: str) -> int:
+    """The same of what Python's objects take. The least of three solves: once in a while a table of the process, which
+    any of its threads may fill, grows by more than a solve takes."""
+    return min(_traced(steps, adjoint) for _ in range(3))
+
+
+def _traced(steps: int, adjoint: str) -> int:
     def measure():
         gc.collect()  # empties the free lists of tuples too, where those that PyTorch makes at each step end up
         return tracemalloc.get_traced_memory()[0]
@@ -113,5 +119,5 @@ def test_memory_that_grows_is_seen():
     allocated = _allocated()
     few, more = (peak(allocated, steps, "backprop") for steps in (100, 200))
     assert more > 1.8 * few
-    python = [traced(steps, "backprop") for steps in (100, 200)]
-    assert python[1] > python[0] + 2**14
+    python = [traced(steps, "backprop") for steps in (100, 400)]
+    assert python[1] > python[0] + 2**16
