@@ -59,7 +59,8 @@ def table(frame: Frame) -> Table:
             body.append((("reported by the paper of other data",), *((cell,) for cell in (*reported, *rest))))
     number = frame["seed"].nunique()
     note = (
-        f"Means over {number} seed{'s' * (number > 1)} after {frame['steps'].max():.0f} steps; [ ]: 95 % interval. "
+        f"Means over {number} seed{'s' * (number > 1)} after {frame['steps'].max():.0f} steps, geometric but of "
+        "accuracies; [ ]: 95 % interval. "
         "Real paths: those to train on, against those held out. The paper's data, networks, steps, machine and "
         "classifiers are others: its numbers are not to be compared with those measured here."
     )

@@ -6,6 +6,7 @@ The rows are those of `nox -s train`; the figures are put beside the file.
 """
 
 import argparse
+import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -74,10 +75,15 @@ def mean(values: Sequence[float]) -> Estimate:
     return weak_error(np.asarray(values, dtype=float), 0.0)
 
 
+def geometric_mean(values: Sequence[float]) -> Estimate:
+    """With the same interval of the logarithms: of distances and costs, which are positive."""
+    return Estimate(*np.exp(mean(np.log(values).tolist())).tolist())
+
+
 def floor(frame: Frame, measure: str = QUALITY) -> Estimate:
     """The distance of real paths: one value a seed, whatever experiment it was written with."""
     rows = measured(frame[frame["implementation"] == REAL], measure)
-    return mean(rows.drop_duplicates("seed")["value"].tolist())
+    return geometric_mean(rows.drop_duplicates("seed")["value"].tolist())
 
 
 def reached(rows: Frame, limit: float) -> Reached:
@@ -110,7 +116,7 @@ def table(frame: Frame) -> Table:
         name = f"{experiment(work)}, {work['implementation']}"
         body.append(((name,), (f"{steps:.0f}",), *cells, untrained, (words(reached(rows, limit)),)))
     note = (
-        f"Means over {_seeds(frame)} at the end of training; [ ]: 95 % interval. Time to quality: "
+        f"Geometric means over {_seeds(frame)} at the end of training; [ ]: 95 % interval. Time to quality: "
         f"seconds of training, compilation included, until the marginals are nearer than {labels.number(limit)}, "
         f"{GOOD:g} times the distance of real paths."
     )
@@ -130,7 +136,7 @@ def paper(frame: Frame) -> Table:
     note = (
         "Reported: what the paper says of its training on a GPU, with larger networks and more steps. Real/fake "
         "accuracy and prediction are not measured here. MMD: distance of mean signatures, here with signatures to "
-        f"depth 5. Means over {_seeds(frame)}."
+        f"depth 5. Geometric means over {_seeds(frame)}."
     )
     return Table(("experiment", *(f"{h} (reported)" for h in heads), "MMD here", "time here"), tuple(body), note)
 
@@ -159,7 +165,7 @@ def words(found: Reached) -> str:
     number = len(found.seconds) + len(found.without)
     if not found.seconds:
         return f"not in {min(found.without):.0f} s" if found.without else ""
-    text = " ".join(_value(mean(found.seconds), "s"))
+    text = " ".join(_value(geometric_mean(found.seconds), "s"))
     missed = f", {len(found.without)} of {number} not in {min(found.without):.0f} s" if found.without else ""
     return text + missed
 
@@ -170,11 +176,11 @@ def _seeds(frame: Frame) -> str:
 
 
 def of_seeds(rows: Frame) -> Cell:
-    return _value(mean(rows["value"].tolist()), rows["unit"].iloc[0]) if len(rows) else ("–",)
+    return _value(geometric_mean(rows["value"].tolist()), rows["unit"].iloc[0]) if len(rows) else ("–",)
 
 
 def _value(value: Estimate, unit: str) -> Cell:
-    if value.low == value.high:
+    if math.isclose(value.low, value.high):  # of logarithms the ends differ by rounding
         return (labels.quantity(value.value, unit),)
     return tuple(labels.quantity(value.value, unit, *value[1:]).replace(" [", "\n[").split("\n"))
 
@@ -210,7 +216,7 @@ _SIZES = ("batch", "hidden", "outputs", "dtype")
 
 def _point(work: Mapping[str, Any], rows: Frame) -> dict[str, Any]:
     """The mean over the seeds at one step of training."""
-    distance = np.exp(mean(np.log(rows["value"]).tolist()))
+    distance = geometric_mean(rows["value"].tolist())
     value, low, high = np.where(np.isnan(distance), distance[0], distance)
     seconds = rows["seconds"].mean()
     return {**work, "library": work["implementation"], "seconds": seconds, "value": value, "low": low, "high": high}
@@ -219,7 +225,7 @@ def _point(work: Mapping[str, Any], rows: Frame) -> dict[str, Any]:
 def _seen(frame: Frame) -> str:
     """How near each came at best, of all trainings."""
     ends = [
-        (mean(measured(rows[rows["steps"] == rows["steps"].max()], QUALITY)["value"].tolist()).value, work)
+        (geometric_mean(measured(rows[rows["steps"] == rows["steps"].max()], QUALITY)["value"].tolist()).value, work)
         for work, rows in trainings(frame)
     ]
     (least, best), (most, worst) = min(ends, key=lambda e: e[0]), max(ends, key=lambda e: e[0])

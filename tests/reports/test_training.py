@@ -56,14 +56,14 @@ def test_time_to_quality_is_that_of_the_first_measurement_within_twice_the_floor
     assert training.words(training.reached(own, 0.01)) == "not in 4 s"
 
 
-def test_the_table_has_means_with_the_interval_of_student(frame):
+def test_the_table_has_geometric_means_with_the_interval_of_student(frame):
     found = cells(training.table(frame), "reversible-clipping, sdegrad_torch")
-    values = [at[-1] for at in CURVES.values()]
-    half = 4.302653 * np.std(values, ddof=1) / math.sqrt(3)
-    assert found["distance of marginals"][0] == "0.210"
+    logs = np.log([at[-1] for at in CURVES.values()])
+    half = 4.302653 * np.std(logs, ddof=1) / math.sqrt(3)
+    assert found["distance of marginals"][0] == "0.201"
     assert found["steps"] == ("20",)
     low, high = (float(x) for x in found["distance of marginals"][1].strip("[]").split(", "))
-    assert (low, high) == pytest.approx((0.21 - half, 0.21 + half), abs=6e-4)
+    assert (low, high) == pytest.approx(np.exp((logs.mean() - half, logs.mean() + half)), abs=6e-4)
     assert found["untrained: marginals"] == ("1.00",)
     assert found["a step"] == ("100 ms",)
     assert found["memory"] == ("–",)
@@ -91,7 +91,7 @@ def test_the_figure_has_a_curve_for_each_library_and_the_floor(frame):
         assert levels == pytest.approx([FLOOR, 2 * FLOOR])
         ends = {float(line.get_xdata()[-1]) for line in axes.lines if len(set(line.get_ydata())) > 1}
         assert ends == {2 * s for s in SECONDS.values()}
-    assert "at the end from 0.210" in drawn.caption
+    assert "at the end from 0.201" in drawn.caption
 
 
 def test_of_an_older_run_nothing_is_told(tmp_path, capsys):
