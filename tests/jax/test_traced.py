@@ -66,6 +66,7 @@ def scaled(t, y, args):
     return -SCALE["now"] * args[0] * y
 
 
+@pytest.mark.exhaustive(but=["reversible"])
 @pytest.mark.parametrize("adjoint", ["reversible", "backsolve"])
 def test_the_way_back_sees_the_functions_of_the_way_there(adjoint, monkeypatch):
     """Though the global that the drift reads has changed in between."""

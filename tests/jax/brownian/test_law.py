@@ -30,6 +30,7 @@ def law(bm, points, made=None):
     return made[:-1] / np.sqrt(np.diff(taken))[:, None]
 
 
+@pytest.mark.exhaustive(but=["100-1000.0-False", "1000000-0.0-True", "10000-0.0-False"])
 @pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize(
     ("cells", "t0", "double"),
@@ -80,6 +81,7 @@ def brownian_motion(fraction):
     return np.diff(np.asarray(ys, np.float64), axis=0) / dt**0.5
 
 
+@pytest.mark.exhaustive(but=["0.3333333333333333"])
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 @pytest.mark.parametrize("fraction", [1 / 2, 1 / 3, 3 / 2])
@@ -136,6 +138,7 @@ def test_the_reversible_gradient_is_exact_over_parts_of_cells_in_single_precisio
             np.testing.assert_allclose(made, expected, atol=3e-6 * np.max(np.abs(expected)))
 
 
+@pytest.mark.exhaustive(but=["None"])
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 @pytest.mark.parametrize("tol", [1e-4, None])

@@ -20,6 +20,7 @@ def equal(part, whole, rows):
     jax.tree.map(lambda x, y: np.testing.assert_array_equal(x, y[slice(*rows)]), part, whole)
 
 
+@pytest.mark.exhaustive(but=["native-float64"])
 @pytest.mark.parametrize(("generator", "dtype"), [("native", "float64"), ("portable", "float32")])
 def test_rows_are_those_of_the_whole(generator, dtype):
     """To the last bit, and so is A."""
