@@ -218,6 +218,9 @@ def test_one_query_after_another_gives_the_same_numbers_to_the_last_bit(order, d
     bm = BrownianInterval(0, 1, (size,), jax.random.key(7), dtype=dtype, dt=dt, levy_area=area)
     single, made = parts(asked(bm, s, t)), walked(bm, s, t)
     assert isinstance(made, LevyIncrement)
+    for name, values in single.items():
+        assert np.all(np.isfinite(values))
+        np.testing.assert_array_equal(getattr(made, name), values)
 
 
 @pytest.mark.slow
