@@ -71,6 +71,7 @@ def test_the_training_example():
     assert all((p.abs() <= 1 / p.shape[1]).all() for p in names["D"].parameters() if p.dim() == 2)
 
 
+@pytest.mark.slow
 def test_the_headline_is_that_of_the_reference_run():
     command = [*(sys.executable, "-m", "reports", "--readme", "README.md", "--check")]
     done = subprocess.run(

@@ -7,6 +7,7 @@ import csv
 import os
 import re
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -127,6 +128,8 @@ def test_a_library_that_lies_is_found_out(verified, monkeypatch):
     """A drift that is a tenth too large converges, but to another process; two rows of a batch share their noise. A
     second look at either, with more samples, would see the same."""
     monkeypatch.setattr(run, "MOST", 1.0)
+    monkeypatch.setattr(orders, "NOISES", {kind: replace(noise, paths=512) for kind, noise in orders.NOISES.items()})
+    monkeypatch.setattr(brownian, "ENTRIES", 64)
 
     class Liar(Library):
         def drift(self, value):

@@ -61,6 +61,7 @@ def test_parts_of_cells_have_their_law_at_any_number_of_cells(cells, t0, double)
 
 
 @pytest.mark.usefixtures("kept")
+@pytest.mark.slow
 def test_neighbouring_times_of_a_long_cell_have_their_law_in_single_precision():
     """The places of 40 floats next to each other, of which none is a multiple of 2^-24 of the cell."""
     with jax.enable_x64(False):

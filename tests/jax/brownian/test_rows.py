@@ -36,6 +36,7 @@ def test_no_rows_and_all_rows():
         equal(path(rows).cell(4), path().cell(4), rows)
 
 
+@pytest.mark.slow
 def test_rows_inside_a_cell():
     """To rounding: sums over fewer paths may be made in another order."""
     part, whole = (path(rows, (12,)).evaluate(0.111, 0.115) for rows in ((3, 7), None))

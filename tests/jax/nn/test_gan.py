@@ -180,6 +180,7 @@ def test_bad_input(sentence):
         discriminator()(**{"ts": TS, "ys": YS, **BAD[sentence]})
 
 
+@pytest.mark.slow
 def test_bad_masks_and_sizes():
     for wrong in (None, SEEN[:-1], SEEN.astype(float)):
         with pytest.raises(ValueError, match="mask"):

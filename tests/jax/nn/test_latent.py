@@ -124,6 +124,7 @@ def test_the_prior_is_sampled():
     assert len(np.unique(ys[0], axis=0)) == 7
 
 
+@pytest.mark.slow
 def test_bad_input():
     model, ys = LatentSDE(2, key=KEY(0)), jnp.zeros((len(TS), 4, 2))
     with pytest.raises(ValueError, match=r"ts must be \[times\], one for all series, got shape \(5, 4\)"):

@@ -25,6 +25,7 @@ def solve(rate, end, method, outputs=2, **options):
     ("method", "end", "fails"),
     [("reversible_heun", 4.0, False), ("reversible_heun", 32.0, True), ("heun", 32.0, False), ("ees25", 32.0, False)],
 )
+@pytest.mark.slow
 def test_the_stats_tell_where_the_solution_is_lost(method, end, fails):
     right = solve(1.0, end, "heun")[-1]
     got, stats = jax.jit(lambda: solve(1.0, end, method, return_stats=True))()
@@ -41,6 +42,7 @@ def test_the_stats_tell_where_the_solution_is_lost(method, end, fails):
 
 @pytest.mark.exhaustive(but=["9-True"])
 @pytest.mark.parametrize(("outputs", "lost"), [(2, False), (9, True)])
+@pytest.mark.slow
 def test_a_gradient_along_a_lost_solution_is_no_number(outputs, lost):
     """The way back over L T = 48 magnifies round-off by exp(48) = 7e20: nothing of it reaches the gradient of the end,
     as that of early outputs it is nonsense."""
