@@ -63,7 +63,6 @@ def test_the_port_runs_with_torchsde_as_well(tmp_path, monkeypatch):
     assert reversible[0] > 1e-5
 
 
-@pytest.mark.slow
 @pytest.mark.exhaustive
 @pytest.mark.slow
 def test_diffrax_is_kept(tmp_path):

@@ -45,7 +45,6 @@ def test_of_a_solve():
     )
 
 
-@pytest.mark.slow
 def test_of_a_backward_pass():
     def work():
         with warnings.catch_warnings():
