@@ -1,11 +1,15 @@
 """Compiled JAX programs are kept in .pytest_cache: one process compiles a program, all others, and the next run, read
 it. JAX does not keep those that call back into Python, as `eqx.error_if` does: hence `kept`.
+
+To check the annotations of each call takes longer than the calls of PyTorch. They are checked in the first case of each
+test, and with --all in every one.
 """
 
 import os
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+import jaxtyping
 import pytest
 
 # Before JAX is imported. With a bound on the size, JAX locks the folder, so that no process reads what another writes.
@@ -31,13 +35,26 @@ def pytest_addoption(parser):
     parser.addoption("--kills", type=int, default=3, help="how often the bench is killed in test_store (long: 100)")
 
 
+ANNOTATED = pytest.StashKey[bool]()  # of a test: whether annotations are checked while it runs
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", not item.stash.get(ANNOTATED, True))
+    try:
+        return (yield)
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", before)
+
+
 def pytest_collection_modifyitems(config, items):
     """What compiles most comes first, so that processes end together. Without --all, what is marked exhaustive is left
-    out, unless a test is named by itself or by its mark."""
+    out, unless a test is named by itself or by its mark, and annotations are checked in first cases alone."""
     items.sort(key=lambda item: not item.nodeid.startswith(("tests/jax", "tests/suite")))
     if config.option.all or "exhaustive" in config.option.markexpr or any("::" in name for name in config.args):
         return
-    kept, waits, unmet = [], [], {}
+    kept, waits, unmet, seen = [], [], {}, set()
     for item in items:
         mark = item.get_closest_marker("exhaustive")
         if mark is None:
@@ -50,5 +67,9 @@ def pytest_collection_modifyitems(config, items):
         left -= set(stands)
     if wrong := [(test, left) for test, left in unmet.items() if left]:
         raise pytest.UsageError(f"marked exhaustive but for combinations that are not there: {wrong}")
+    for item in kept:
+        test = item.nodeid.split("[")[0]
+        item.stash[ANNOTATED] = test not in seen
+        seen.add(test)
     config.hook.pytest_deselected(items=waits)
     items[:] = kept

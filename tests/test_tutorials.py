@@ -27,18 +27,21 @@ def run(name, tmp_path, **preset):
     return found
 
 
+@pytest.mark.slow
 def test_a_latent_sde_learns(tmp_path):
     losses = run("latent_sde", tmp_path, steps=8, batch=16)
     assert np.isfinite(losses).all()
     assert np.mean(losses[-2:]) < np.mean(losses[:2])
 
 
+@pytest.mark.slow
 def test_an_sde_gan_trains(tmp_path):
     """To come nearer takes a minute; here what is drawn and measured is that of the trained average."""
     before, after = run("sde_gan", tmp_path, steps=4, batch=16)
     assert 0 < after != before > 0
 
 
+@pytest.mark.slow
 def test_the_port_has_the_exact_gradient(tmp_path):
     losses, (reversible, continuous) = run("port_torchsde", tmp_path, steps=4, halvings=2)
     assert losses[-1] < losses[0]
@@ -60,6 +63,7 @@ def test_the_port_runs_with_torchsde_as_well(tmp_path, monkeypatch):
     assert reversible[0] > 1e-5
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_diffrax_is_kept(tmp_path):
     losses, memory, apart = run("keep_diffrax", tmp_path, updates=3, numbers=(16,))

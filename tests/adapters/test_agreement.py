@@ -106,7 +106,7 @@ def test_every_method_is_shared_by_two_libraries():
 
 
 @pytest.mark.exhaustive(
-    but=["*-general-*", "milstein-diagonal-ito-*", "milstein-scalar-stratonovich-*", "shark-*", "srk-*"]
+    but=["*-general-*", "milstein-diagonal-ito-*", "milstein-scalar-stratonovich-*", "shark-*", "srk-scalar-*"]
 )
 @pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize(
@@ -213,6 +213,7 @@ def pure_noise(g):
     )
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_euler_heun_with_the_corrector_at_the_end_of_the_step_has_half_the_error():
     """dX = (1 + t) dW is integrated by parts. Over a step of h the error of g at its start is the integral of (t - t0)
@@ -279,6 +280,7 @@ def mixing(sde_type):
     )
 
 
+@pytest.mark.exhaustive(but=["stratonovich"])
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 @pytest.mark.parametrize("sde_type", ["ito", "stratonovich"])

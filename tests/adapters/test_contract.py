@@ -106,7 +106,7 @@ def test_refuses_with_a_sentence(name):
         assert reason.endswith(".")
 
 
-@pytest.mark.exhaustive(but=["sdegrad_torch-*", "torchsde-*", "sdegrad_jax-diagonal", "diffrax-scalar"])
+@pytest.mark.exhaustive(but=["sdegrad_torch-*", "torchsde-*", "sdegrad_jax-diagonal"])
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 @pytest.mark.parametrize("noise_type", NOISE_TYPES)
@@ -123,7 +123,7 @@ def test_gradients_of_the_discrete_solve_agree(name, noise_type):
         assert relative_l1(gradients, reference) < 1e-13, adjoint
 
 
-@pytest.mark.exhaustive(but=["sdegrad_*", "torchsde"])
+@pytest.mark.exhaustive(but=["sdegrad_torch", "torchsde"])
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 @pytest.mark.parametrize("name", IMPLEMENTATIONS)
@@ -145,6 +145,7 @@ def test_own_noise_is_a_function_of_the_seed(name):
     assert np.abs(run(name, task("diagonal", "heun", noise=None, seed=4)).ys - same[0]).max() > 1e-3
 
 
+@pytest.mark.exhaustive(but=["sdegrad_*", "torchsde"])
 @pytest.mark.slow
 @pytest.mark.parametrize("name", IMPLEMENTATIONS)
 def test_counts(name):
@@ -203,6 +204,7 @@ def test_counts_of_a_gradient(name, method, adjoint):
     assert fine.drift - coarse.drift >= 4 * (1 + pulled)
 
 
+@pytest.mark.exhaustive(but=["sdegrad_*", "torchsde"])
 @pytest.mark.parametrize("name", IMPLEMENTATIONS)
 @pytest.mark.slow
 def test_off_the_grid_of_a_given_path_is_an_error(name):
@@ -210,6 +212,7 @@ def test_off_the_grid_of_a_given_path_is_an_error(name):
         run(name, task("diagonal", "heun", dt=0.15, ts=(0.0, 1.0)))
 
 
+@pytest.mark.exhaustive(but=["*-interval-space-time", "torchsde-*", "sdegrad_torch-*", "diffrax-tree-none"])
 @pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize(
     ("name", "kind", "levy_area"), [(n, *k) for n, ks in LEAST_BROWNIAN.items() for k in sorted(ks)]

@@ -1,6 +1,6 @@
 """Solves of one batch over the devices of two processes, as a program of each process.
 
-    python -m tests.jax.over_mesh PORT RANK FILE
+    python -m tests.jax.over_mesh NAME PORT RANK FILE
 
 The file holds, of each solve, the parts of its results that lie in this process, and what its compiled program says.
 """
@@ -114,7 +114,7 @@ def parts(x):
     return [(shard.index, np.asarray(shard.data)) for shard in x.addressable_shards]
 
 
-def main(port, rank, file):
+def main(name, port, rank, file):
     jax.config.update("jax_enable_x64", True)
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.distributed.initialize(f"127.0.0.1:{port}", PROCESSES, int(rank))
@@ -125,15 +125,16 @@ def main(port, rank, file):
         jax.make_array_from_callback(x.shape, where, x.__getitem__)
         for x, where in ((y0, divided), (args[0], whole), (args[1], whole))
     ]
-    works = {("gathered", ""): gathered(mesh)}
-    for name, solve in SOLVES.items():
-        works[name, "sharding"] = over_mesh(solve, mesh)
-        works[name, "shard_map"] = by_shard_map(solve, mesh, check=name == "sdegrad")
+    works = {
+        "gathered": gathered(mesh),
+        "sharding": over_mesh(SOLVES[name], mesh),
+        "shard_map": by_shard_map(SOLVES[name], mesh, check=name == "sdegrad"),
+    }
     reports = {}
-    for name, work in works.items():
+    for how, work in works.items():
         program = work.lower(placed[0], tuple(placed[1:])).compile()
         made = program(placed[0], tuple(placed[1:]))
-        reports[name] = told(program.as_text()) | {"parts": jax.tree.map(parts, made)}
+        reports[how] = told(program.as_text()) | {"parts": jax.tree.map(parts, made)}
     Path(file).write_bytes(pickle.dumps(reports))
 
 

@@ -211,7 +211,7 @@ def calls(check):
     return check if check in (check_options, static_times) else lambda value: check("x", value)
 
 
-@pytest.mark.exhaustive(but=["jit", "grad"])
+@pytest.mark.exhaustive(but=["jit"])
 @pytest.mark.slow
 @pytest.mark.parametrize("transform", [lambda f: f, jax.jit, jax.grad, lambda f: lambda x: jax.vmap(f)(x[None])])
 def test_a_double_precision_state_is_not_rounded_in_silence(transform):
@@ -228,6 +228,7 @@ def test_a_double_precision_state_is_not_rounded_in_silence(transform):
     assert solve(y0=double).dtype == np.float64
 
 
+@pytest.mark.exhaustive(but=["reversible", "backsolve"])
 @pytest.mark.parametrize("adjoint", ["reversible", "backprop", "checkpoint", "backsolve"])
 @pytest.mark.slow
 def test_args_may_hold_what_has_no_gradient(adjoint):

@@ -79,6 +79,7 @@ def test_outputs_between_grid_times_are_interpolated():
     np.testing.assert_allclose(between[1:4], jnp.stack([0.8 * a + 0.2 * b, (a + b) / 2, b]), rtol=1e-15)
 
 
+@pytest.mark.exhaustive(but=["euler", "heun"])
 @pytest.mark.parametrize("method", PEERS)
 @pytest.mark.slow
 def test_order_without_noise(method):
@@ -122,6 +123,7 @@ def strong_order(method, sde_type, drift_rate):
     return np.mean(slopes), np.std(slopes, ddof=1) / 5
 
 
+@pytest.mark.exhaustive(but=["euler", "reversible_heun"])
 @pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize("method", PEERS)
 @pytest.mark.slow

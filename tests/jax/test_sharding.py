@@ -22,8 +22,8 @@ HOW = ["sharding", "shard_map"]
 
 
 @pytest.fixture(scope="module")
-def reports(tmp_path_factory):
-    """Of each process."""
+def reports(request, tmp_path_factory):
+    """Of each process, for a name of `over_mesh.SOLVES`."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -31,7 +31,7 @@ def reports(tmp_path_factory):
     environment |= {"EQX_ON_ERROR": "nan"}  # programs without callbacks are kept from run to run
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
     files = [tmp_path_factory.mktemp("mesh") / f"{rank}" for rank in range(over_mesh.PROCESSES)]
-    command = [sys.executable, "-m", "tests.jax.over_mesh", port]
+    command = [sys.executable, "-m", "tests.jax.over_mesh", request.param, port]
     programs = [
         subprocess.Popen([*command, f"{rank}", file], env=environment, cwd=ROOT, stderr=subprocess.PIPE, text=True)
         for rank, file in enumerate(files)
@@ -43,14 +43,14 @@ def reports(tmp_path_factory):
 
 @pytest.mark.exhaustive
 @pytest.mark.slow
-@pytest.mark.parametrize("name", over_mesh.SOLVES)
+@pytest.mark.parametrize(("name", "reports"), [(name, name) for name in over_mesh.SOLVES], indirect=["reports"])
 def test_the_numbers_of_two_processes_are_those_of_one(reports, name):
     """Increments to the last bit, and the rest to rounding: a product of fewer rows is summed in another order."""
     one = jax.jit(partial(over_mesh.gradient, over_mesh.SOLVES[name]))(*over_mesh.inputs())
     tolerances = 0, 1e-14, 1e-13, (1e-13, 1e-13)
     for report in reports:
         for how in HOW:
-            jax.tree.map(close, tolerances, one, report[name, how]["parts"])
+            jax.tree.map(close, tolerances, one, report[how]["parts"])
 
 
 def close(tolerance, whole, parts):
@@ -59,21 +59,23 @@ def close(tolerance, whole, parts):
         np.testing.assert_allclose(part, whole[index], rtol=0, atol=tolerance)
 
 
+@pytest.mark.exhaustive(but=["*-sdegrad"])
 @pytest.mark.slow
-@pytest.mark.parametrize("name", over_mesh.SOLVES)
+@pytest.mark.parametrize("reports", over_mesh.SOLVES, indirect=True)
 @pytest.mark.parametrize("how", HOW)
-def test_nothing_is_gathered(reports, name, how):
+def test_nothing_is_gathered(reports, how):
     for report in reports:
-        assert report[name, how]["moved"] == []
-        assert report[name, how]["undivided"] == []  # no array of the program has room for all paths
-        assert (report[name, how]["in_loops"] == 0) == (how == "shard_map")  # gradients of args: once, or every step
+        assert report[how]["moved"] == []
+        assert report[how]["undivided"] == []  # no array of the program has room for all paths
+        assert (report[how]["in_loops"] == 0) == (how == "shard_map")  # gradients of args: once, or every step
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("reports", ["sdegrad"], indirect=True)
 def test_a_gather_is_seen(reports):
     for report in reports:
-        assert "all-gather" in report["gathered", ""]["moved"]
-        assert report["gathered", ""]["undivided"] != []
+        assert "all-gather" in report["gathered"]["moved"]
+        assert report["gathered"]["undivided"] != []
 
 
 @pytest.mark.parametrize("how", [{"check": True}, {"adaptive": True, "method": "midpoint"}])

@@ -66,7 +66,9 @@ def scaled(t, y, args):
     return -SCALE["now"] * args[0] * y
 
 
+@pytest.mark.exhaustive(but=["reversible"])
 @pytest.mark.parametrize("adjoint", ["reversible", "backsolve"])
+@pytest.mark.slow
 def test_the_way_back_sees_the_functions_of_the_way_there(adjoint, monkeypatch):
     """Though the global that the drift reads has changed in between."""
     _, pull = jax.vjp(lambda rate: small(rate, scaled, adjoint=adjoint), jnp.asarray(0.7))
@@ -117,6 +119,7 @@ def path():
     return TablePath(jnp.asarray(np.random.default_rng(2).normal(size=(65, PATHS, DIM)).cumsum(0) / 8))
 
 
+@pytest.mark.slow
 def test_constant_times_may_be_made_inside_a_compiled_function():
     ways = [
         lambda: (jnp.linspace(0, 1, 3), 0.125),
@@ -171,6 +174,7 @@ def test_a_number_of_steps_is_as_good_as_their_length():
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12), got, right)
 
 
+@pytest.mark.slow
 def test_uneven_times_have_as_many_steps_between_each():
     ts = jnp.asarray([0.0, 0.25, 1.0])
     got, stats = jax.jit(lambda ts: solve(ts, method="heun", steps=4, return_stats=True))(ts)

@@ -12,6 +12,7 @@ from suite import long_times, results, statistics
 REFERENCE = Path(__file__).parents[2] / "reports/reference/cpu/long_times.csv"
 
 
+@pytest.mark.slow
 def test_the_figure_and_the_table_are_of_all_methods(tmp_path):
     frame = report.load(REFERENCE)
     assert [row[0][0].partition(",")[0] for row in report.table(frame).rows] == list(long_times.SHOWN)

@@ -129,6 +129,7 @@ def test_a_file_of_marginals_that_is_damaged_is_refused(tmp_path):
         marginals.load(file)
 
 
+@pytest.mark.slow
 def test_the_site_has_a_page_of_trainings_and_the_papers_ratio(tmp_path, monkeypatch):
     monkeypatch.setattr(
         guide, "reference", lambda folder: (folder / "index.html").write_text("") if folder.mkdir() else 0

@@ -88,6 +88,7 @@ def test_a_mutant_that_is_missed_or_crashes_is_said(monkeypatch, tmp_path, capsy
     assert calibration.summary(rows)[-1] == f"{missed} 1 crashed"
 
 
+@pytest.mark.slow
 def test_works_are_the_controls_and_what_is_true_with_every_seed():
     works = list(calibration.works(compared(), ["increments", "consumed"], 3, 2))
     assert {work.seed for work in works} == {3, 3 + calibration.STRIDE}

@@ -25,6 +25,7 @@ def orders(claims, method, noise_type="diagonal"):
     return {c.expected: c.source for c in rows if c.subject.startswith(f"{method}, ") and c.subject.endswith(ends)}
 
 
+@pytest.mark.slow
 def test_diffrax_claims_what_its_attribute_and_its_table_say(claims):
     stated = orders(claims["diffrax"], "heun")
     assert set(stated) == {0.5, 1.0}

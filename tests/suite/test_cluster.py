@@ -114,6 +114,7 @@ def test_every_task_is_answered_once_and_times_are_never_taken_side_by_side(loca
     assert all(end <= begin for (_, end), (begin, _) in pairwise(timed))
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_costs_its_task_alone_which_is_made_elsewhere(local, tmp_path):
     tasks = [Task(killed_once, (tmp_path / "flag",)), *(Task(noted, (tmp_path, f"{n}", 0.0)) for n in range(4))]
     assert dict(local.answers(tasks)) == {0: "made", **{n + 1: f"{n}" for n in range(4)}}
@@ -134,6 +135,7 @@ def test_a_second_worker_for_times_that_came_later_waits(tmp_path, monkeypatch):
     assert end <= begin
 
 
+@pytest.mark.slow
 def test_a_process_lives_for_so_many_calls_and_its_death_is_an_answer():
     ask = partial(in_process, pid_after, 0.0, fresh_after=2)
     first, second, third, dead, after = (ask(), ask(), ask(), in_process(killed_always, fresh_after=9), ask())
@@ -161,6 +163,7 @@ def told(file):
     return [{c: v for c, v in r.items() if c != "time"} for r in rows]
 
 
+@pytest.mark.slow
 def test_the_rows_of_a_cluster_are_those_of_a_plain_run(two_cases, machines, tmp_path, capsys):
     machines.worker("--resources", "timing=1")
     assert two_cases("plain") == 0

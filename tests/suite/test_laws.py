@@ -67,14 +67,14 @@ def test_offsets_are_seen_by_chance_as_rarely_as_they_say():
     assert 0.02 < np.mean(np.array(p) < 0.05) < 0.05 + 5 * (0.05 * 0.95 / 800) ** 0.5
 
 
+@pytest.mark.exhaustive(but=["0-*"])
 @pytest.mark.slow
 @pytest.mark.parametrize("name", DEFECTS)
-def test_defects_are_rejected(name):
+@pytest.mark.parametrize("seed", range(3))
+def test_defects_are_rejected(seed, name):
     """In half the size and at the level of a whole run: 3 seeds, all of them."""
-    level = run.ALPHA / 200
-    for seed in range(3):
-        x = samples(seed, (SEEDS, ROWS, ENTRIES // 2))
-        assert p_value(DEFECTS[name](x)) < level
+    x = samples(seed, (SEEDS, ROWS, ENTRIES // 2))
+    assert p_value(DEFECTS[name](x)) < run.ALPHA / 200
 
 
 def test_the_power_for_the_smallest_defects():

@@ -75,6 +75,7 @@ def test_what_needs_too_much_memory_is_left_out_and_says_so(monkeypatch):
 
 
 @pytest.mark.parametrize(("adjoint", "power"), [("reversible", 0.0), ("backprop", 1.0)])
+@pytest.mark.slow
 def test_the_memory_of_a_gradient_grows_as_it_must(adjoint, power):
     method = sweeps.ADJOINTS[adjoint]
     case = replace(MEMORY, adjoints=(adjoint,), method=method, dts=(1 / 64, 1 / 256))
@@ -174,6 +175,7 @@ def test_the_moments_of_an_ensemble_are_those_of_the_equation(sde_type):
         checked_mean(trial(case), replace(outcome, ys=spread))
 
 
+@pytest.mark.slow
 def test_an_ensemble_of_another_equation_is_a_failed_row(monkeypatch):
     library = load("sdegrad_torch")
     prepare = type(library).prepare

@@ -30,6 +30,7 @@ def law(bm, points, made=None):
     return made[:-1] / np.sqrt(np.diff(taken))[:, None]
 
 
+@pytest.mark.exhaustive(but=["100-1000.0-False", "1000000-0.0-True", "10000-0.0-False"])
 @pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize(
     ("cells", "t0", "double"),
@@ -60,6 +61,7 @@ def test_parts_of_cells_have_their_law_at_any_number_of_cells(cells, t0, double)
 
 
 @pytest.mark.usefixtures("kept")
+@pytest.mark.slow
 def test_neighbouring_times_of_a_long_cell_have_their_law_in_single_precision():
     """The places of 40 floats next to each other, of which none is a multiple of 2^-24 of the cell."""
     with jax.enable_x64(False):
@@ -80,6 +82,7 @@ def brownian_motion(fraction):
     return np.diff(np.asarray(ys, np.float64), axis=0) / dt**0.5
 
 
+@pytest.mark.exhaustive(but=["0.3333333333333333"])
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 @pytest.mark.parametrize("fraction", [1 / 2, 1 / 3, 3 / 2])
@@ -136,6 +139,7 @@ def test_the_reversible_gradient_is_exact_over_parts_of_cells_in_single_precisio
             np.testing.assert_allclose(made, expected, atol=3e-6 * np.max(np.abs(expected)))
 
 
+@pytest.mark.exhaustive(but=["None"])
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 @pytest.mark.parametrize("tol", [1e-4, None])

@@ -20,6 +20,7 @@ def equal(part, whole, rows):
     jax.tree.map(lambda x, y: np.testing.assert_array_equal(x, y[slice(*rows)]), part, whole)
 
 
+@pytest.mark.exhaustive(but=["native-float64"])
 @pytest.mark.parametrize(("generator", "dtype"), [("native", "float64"), ("portable", "float32")])
 def test_rows_are_those_of_the_whole(generator, dtype):
     """To the last bit, and so is A."""
@@ -35,6 +36,7 @@ def test_no_rows_and_all_rows():
         equal(path(rows).cell(4), path().cell(4), rows)
 
 
+@pytest.mark.slow
 def test_rows_inside_a_cell():
     """To rounding: sums over fewer paths may be made in another order."""
     part, whole = (path(rows, (12,)).evaluate(0.111, 0.115) for rows in ((3, 7), None))

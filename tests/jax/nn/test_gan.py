@@ -145,6 +145,7 @@ def test_missing_values_are_filled_from_both_sides():
         np.testing.assert_allclose(found[:, p, c], expected, atol=1e-14)
 
 
+@pytest.mark.exhaustive(but=["one-1-inf"])
 @pytest.mark.parametrize(("norm", "order", "dual"), [("inf", np.inf, 1), ("one", 1, np.inf)])
 def test_the_clipped_field_is_lipschitz(norm, order, dual):
     """F(t, H) v with the constant |v|; before it is clipped it is not."""
@@ -179,6 +180,7 @@ def test_bad_input(sentence):
         discriminator()(**{"ts": TS, "ys": YS, **BAD[sentence]})
 
 
+@pytest.mark.slow
 def test_bad_masks_and_sizes():
     for wrong in (None, SEEN[:-1], SEEN.astype(float)):
         with pytest.raises(ValueError, match="mask"):

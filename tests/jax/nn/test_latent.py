@@ -10,6 +10,7 @@ import pytest
 
 from sdegrad.jax import BrownianInterval
 from sdegrad.jax.nn import LatentSDE, sdeint_logqp
+from tests.jax.sdes import TablePath
 
 TS = np.array([0.0, 0.2, 0.25, 0.9, 1.0])
 A, B, S, PATHS = 1.5, 0.2, 0.8, 20000
@@ -26,6 +27,7 @@ def check_mean(found, exact):
     assert error < 0.01 * exact
 
 
+@pytest.mark.exhaustive(but=["general"])
 @pytest.mark.parametrize("noise_type", ["diagonal", "general"])
 def test_the_log_ratio_of_two_ornstein_uhlenbeck_processes(noise_type):
     channels = 2  # one of diagonal noise is unused; with general noise both drive y: [0.6, 0.8] S has length S
@@ -74,26 +76,42 @@ def test_the_divergence_is_that_of_the_start_and_of_the_path():
     check_mean(sample.divergence, 0.5 + INTEGRAL)
 
 
+def masked():
+    """A model, and the loss of series where some values are missing, whatever stands for them."""
+    rng = np.random.default_rng(0)
+    model = LatentSDE(2, hidden=3, masked=True, key=KEY(0))
+    ys, mask = rng.normal(size=(5, 4, 2)), rng.random((5, 4, 2)) < 0.5
+    path = TablePath.sample((4, 4))  # one of our own takes longer to compile
+
+    def loss(model, filler, adjoint):
+        series = jnp.where(mask, ys, filler)
+        sample = model(TS, series, jnp.asarray(mask), key=KEY(1), bm=path, dt=0.1, adjoint=adjoint)
+        return jnp.sum(sample.ys**2) + jnp.sum(sample.divergence)
+
+    return model, loss
+
+
+@pytest.mark.usefixtures("kept")
+@pytest.mark.slow
+def test_missing_values_do_not_enter():
+    model, loss = masked()
+    of = eqx.filter_jit(lambda filler: loss(model, filler, "backprop"))
+    assert of(jnp.asarray(np.nan)) == of(jnp.asarray(7.0))
+
+
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("kept")
 @pytest.mark.slow
 def test_gradients_are_exact_and_missing_values_do_not_enter():
-    rng = np.random.default_rng(0)
-    model, ys, mask = (
-        LatentSDE(2, hidden=3, masked=True, key=KEY(0)),
-        rng.normal(size=(5, 4, 2)),
-        rng.random((5, 4, 2)) < 0.5,
+    model, loss = masked()
+    gradients = eqx.filter_jit(
+        lambda filler: [eqx.filter_grad(loss)(model, filler, a) for a in ("reversible", "backprop")]
     )
-
-    def loss(model, ys, adjoint):
-        sample = model(TS, ys, jnp.asarray(mask), key=KEY(1), dt=0.1, adjoint=adjoint)
-        return jnp.sum(sample.ys**2) + jnp.sum(sample.divergence)
-
-    gradients = eqx.filter_jit(lambda ys: [eqx.filter_grad(loss)(model, ys, a) for a in ("reversible", "backprop")])
-    found = gradients(jnp.asarray(np.where(mask, ys, np.nan)))
+    found = gradients(jnp.asarray(np.nan))
     for a, b in zip(*map(jax.tree.leaves, found), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
         assert (b != 0).any()
-    again = gradients(jnp.asarray(np.where(mask, ys, 7.0)))
+    again = gradients(jnp.asarray(7.0))
     assert all(map(np.array_equal, *map(jax.tree.leaves, (found, again))))
 
 
@@ -106,6 +124,7 @@ def test_the_prior_is_sampled():
     assert len(np.unique(ys[0], axis=0)) == 7
 
 
+@pytest.mark.slow
 def test_bad_input():
     model, ys = LatentSDE(2, key=KEY(0)), jnp.zeros((len(TS), 4, 2))
     with pytest.raises(ValueError, match=r"ts must be \[times\], one for all series, got shape \(5, 4\)"):

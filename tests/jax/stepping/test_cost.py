@@ -52,6 +52,7 @@ def compiled(work, *, dtype: Any = np.float64, **options):
     return jax.jit(lambda *a: work(*a, **options)).lower(*given).compile()
 
 
+@pytest.mark.exhaustive(but=["ts0-0.01-at0", "ts1-0.01-at1"])
 @pytest.mark.parametrize(
     ("ts", "dt", "at"),
     [

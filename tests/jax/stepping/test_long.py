@@ -20,10 +20,12 @@ def solve(rate, end, method, outputs=2, **options):
     return sdeint(*fields, jnp.full(1, 0.5), ts, **options)
 
 
+@pytest.mark.exhaustive(but=["reversible_heun-4.0-False", "reversible_heun-32.0-True"])
 @pytest.mark.parametrize(
     ("method", "end", "fails"),
     [("reversible_heun", 4.0, False), ("reversible_heun", 32.0, True), ("heun", 32.0, False), ("ees25", 32.0, False)],
 )
+@pytest.mark.slow
 def test_the_stats_tell_where_the_solution_is_lost(method, end, fails):
     right = solve(1.0, end, "heun")[-1]
     got, stats = jax.jit(lambda: solve(1.0, end, method, return_stats=True))()
@@ -38,7 +40,9 @@ def test_the_stats_tell_where_the_solution_is_lost(method, end, fails):
         np.testing.assert_array_equal(jax.jit(lambda: solve(1.0, end, method, check=True))(), got)
 
 
+@pytest.mark.exhaustive(but=["9-True"])
 @pytest.mark.parametrize(("outputs", "lost"), [(2, False), (9, True)])
+@pytest.mark.slow
 def test_a_gradient_along_a_lost_solution_is_no_number(outputs, lost):
     """The way back over L T = 48 magnifies round-off by exp(48) = 7e20: nothing of it reaches the gradient of the end,
     as that of early outputs it is nonsense."""

@@ -115,6 +115,7 @@ def test_memory_is_flat():
     assert python[1] - python[0] < (FLAT - 1) * few
 
 
+@pytest.mark.slow
 def test_memory_that_grows_is_seen():
     allocated = _allocated()
     few, more = (peak(allocated, steps, "backprop") for steps in (100, 200))

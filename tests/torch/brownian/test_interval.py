@@ -174,8 +174,8 @@ def test_a_million_cells():
 def test_long_time_without_hint_in_random_order():
     bm = BrownianInterval(0.0, 20.0, size=(1,), entropy=0, dtype=torch.float64)
     times = (np.arange(20_001) * 1e-3).tolist()
-    answers = {k: bm(times[k], times[k + 1]) for k in np.random.default_rng(0).permutation(20_000)[:4000].tolist()}
-    assert all(torch.equal(bm(times[k], times[k + 1]), answer) for k, answer in list(answers.items())[:1000])
+    answers = {k: bm(times[k], times[k + 1]) for k in np.random.default_rng(0).permutation(20_000)[:2000].tolist()}
+    assert all(torch.equal(bm(times[k], times[k + 1]), answer) for k, answer in list(answers.items())[:500])
     total = sum(bm(times[k], times[k + 1]) for k in range(1000))
     torch.testing.assert_close(total, bm(0.0, 1.0), rtol=0.0, atol=1e-12)
 
