@@ -10,12 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from suite import results
-from suite.results import ResultsError, Row
+from suite.results import LARGEST, LONGEST, LONGEST_REASON, SIGNED, SMALLEST, ResultsError, Row
 
-LONGEST, LONGEST_REASON = 200, 20_000  # characters of a cell
 MOST = {("implementation",): 50, ("machine", "device", "threads"): 20}  # different ones in a file
-SMALLEST, LARGEST = 1e-100, 1e100  # beyond them the axes of a figure have no limits
-_SIGNED = ("training_loss", "strong_order", "weak_error")  # of all other measures a value cannot be negative
 _MAGIC = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -151,7 +148,7 @@ def _misfits(rows: Sequence[Row]) -> Iterator[tuple[int, str, str, str]]:
         if row["unit"] not in ("", unit):
             yield place, "unit", row["unit"], f"the unit of {measure}, {unit!r}"
         for column in ("value", "low", "high"):
-            if measure not in _SIGNED and row[column].startswith("-"):
+            if measure not in SIGNED and row[column].startswith("-"):
                 yield place, column, row[column], f"a number from 0 on, as {measure} is one"
             if measure.endswith(("_time", "_ratio")) and row[column] and number(row[column]) == 0:
                 yield place, column, row[column], f"a number above 0, as {measure} is one"

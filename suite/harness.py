@@ -17,7 +17,7 @@ from suite.case import Case
 from suite.given import given_path
 from suite.paths import Path
 from suite.provenance import package_digest
-from suite.results import MEASURES, Row, row
+from suite.results import MEASURES, Row, row, wrong_value
 
 # What the rest of the suite needs of sdegrad, it takes from here.
 __all__ = ["METHODS", "BrownianTask", "Counts", "Run", "Task", "compared", "load", "make_grid", "sum_of_squares"]
@@ -83,6 +83,9 @@ class Trial:
         if isinstance(value, statistics.Estimate):
             columns |= {"low": value.low, "high": value.high}
             value = value.value
+        wrong = None if value is None else wrong_value(measure, value)
+        if wrong:
+            raise ValueError(f"{measure} must be {wrong}, got {value!r}.")
         return work_row(
             *(self.case, self.device, self.name, measure, dt),
             **{
@@ -170,7 +173,14 @@ def why_not(name: str, device: str) -> str | None:
         return f"{missing.name} is not installed; install it: python -m pip install -c constraints.txt {missing.name}."
     if implementation.name != name:
         return f"it is registered as {name!r} and names itself {implementation.name!r}; give it one name."
-    return implementation.unavailable(device)
+    return _sentence("unavailable", implementation.unavailable(device))
+
+
+def _sentence(method: str, answer: Any) -> str | None:
+    """The answer of a library, if it is one that the contract knows."""
+    if answer is None or (isinstance(answer, str) and answer.strip()):
+        return answer
+    raise TypeError(f"{method} must return a sentence or None, got {answer!r}.")
 
 
 _CHOICES = ({"brownian": "interval"}, {"brownian": "tree"})  # the better first
@@ -185,11 +195,9 @@ def choose(name: str, case: Case, device: str) -> Trial | str:
         for choice in _CHOICES if case.kind == "brownian" else [{"adjoint": adjoint} for adjoint in case.adjoints]:
             trial = Trial(implementation, variant, device, **choice)
             work = trial.brownian_task() if trial.brownian else trial.task(case.dts[0], noise)
-            reason = implementation.unsupported(work)
+            reason = _sentence("unsupported", implementation.unsupported(work))
             if reason is None:
                 return trial
-            if not isinstance(reason, str):
-                raise TypeError(f"unsupported must return a sentence or None, got {reason!r}.")
             if variant is case or repr(variant.method) not in reason:
                 reasons.append(reason)
     return " ".join(dict.fromkeys(reasons))

@@ -16,7 +16,6 @@ from suite.case import Case
 from suite.checked import checked, checked_mean
 from suite.given import given_path
 from suite.harness import (
-    Counts,
     Run,
     Trial,
     choose,
@@ -96,14 +95,14 @@ def _times(case: Case, trials: Sequence[Trial], budget: Budget, on_progress: OnP
                 continue
             run, seconds, outcome = prepare(trial, on_progress)
             mean = checked_mean(trial, outcome) if case.kind == "time" else None
+            beside = [trial.row("compile_time", seconds, dt, samples=1)] if case.kind == "time" else []
+            if mean is not None:
+                beside.append(trial.row("weak_error", mean, dt, samples=len(outcome.ys[-1])))
         except Exception as failure:
             yield failed(trial, failure)
             continue
         runs[trial.name] = trial, run
-        if case.kind == "time":
-            yield trial.row("compile_time", seconds, dt, samples=1)
-        if mean is not None:
-            yield trial.row("weak_error", mean, dt, samples=len(outcome.ys[-1]))
+        yield from beside
         if seconds > SLOW:
             budget = replace(budget, least=min(budget.least, FEW))
     clocks, failures = rounds({name: run for name, (_, run) in runs.items()}, budget, on_progress)
@@ -122,26 +121,33 @@ def _times(case: Case, trials: Sequence[Trial], budget: Budget, on_progress: OnP
 
 
 def nfe(trial: Trial, on_progress: OnProgress) -> Iterator[Row]:
-    """Evaluations per step, from two step sizes, so that what a solver does once is not counted."""
     on_progress(trial.name, "counting")
     coarse, fine = (trial.implementation.prepare(trial.task(dt)) for dt in trial.case.dts)
-    try:
-        counts = coarse.count(), fine.count()
-    except NotImplementedError as uncounted:  # the contract allows it, with the reason
-        yield trial.row(main_measure(trial.case), status="skipped", reason=str(uncounted))
-        return
-    yield from _nfe_rows(trial, *counts)
+    yield from _evaluations(trial, coarse, fine)
     count = getattr(fine, "operations", None)  # the contract has it only since lately
-    found = count() if count else None
-    if found is not None:
-        yield trial.row("operations", found, trial.case.dts[-1])
+    try:
+        found = count() if count else None
+        operations = [] if found is None else [trial.row("operations", found, trial.case.dts[-1])]
+    except Exception as failure:  # what was counted above stands
+        operations = [trial.row("operations", dt=trial.case.dts[-1], status="failed", reason=told(failure))]
+    yield from operations
 
 
-def _nfe_rows(trial: Trial, coarse: Counts, fine: Counts) -> Iterator[Row]:
-    steps = fine.steps - coarse.steps
+def _evaluations(trial: Trial, coarse: Run, fine: Run) -> Iterator[Row]:
+    """Evaluations per step, from two step sizes, so that what a solver does once is not counted."""
+    try:
+        first, second = coarse.count(), fine.count()
+    except NotImplementedError as uncounted:  # the contract allows it, with the reason
+        yield trial.row("nfe_drift", status="skipped", reason=str(uncounted) or describe(uncounted))
+        return
+    steps = second.steps - first.steps
+    if not steps > 0:
+        raise ValueError(
+            f"count() must give more steps for the smaller of two step sizes, got {first.steps} and {second.steps}."
+        )
     for what in ("drift", "diffusion", "drift_vjp", "diffusion_vjp"):
         if trial.adjoint is not None or not what.endswith("vjp"):
-            yield trial.row(f"nfe_{what}", (getattr(fine, what) - getattr(coarse, what)) / steps)
+            yield trial.row(f"nfe_{what}", (getattr(second, what) - getattr(first, what)) / steps)
 
 
 def gradient_error(trial: Trial, on_progress: OnProgress) -> Iterator[Row]:
@@ -169,7 +175,7 @@ def _solved(case: Case) -> tuple[Path, np.ndarray]:
 def strong_error(trial: Trial, on_progress: OnProgress) -> Iterator[Row]:
     case = trial.case
     path, exact = _solved(case)
-    squares, counts = [], []
+    squares, runs = [], []
     for dt in case.dts:
         on_progress(trial.name, f"strong error at dt={dt}")
         run = trial.implementation.prepare(trial.task(dt, path))
@@ -180,17 +186,16 @@ def strong_error(trial: Trial, on_progress: OnProgress) -> Iterator[Row]:
         yield trial.row("weak_error", weak, dt, samples=len(end))
         clocks = short_time(run)
         yield trial.row("solve_time", statistics.median(clocks), dt, samples=len(clocks))
-        if len(counts) < 2:
-            counts.append(run.count())
-    yield from _nfe_rows(trial, *counts)
+        runs = [*runs, run][:2]
     order = statistics.order(np.array(case.dts), np.array(squares))
     yield trial.row("strong_order", order, samples=len(exact))
+    yield from _evaluations(trial, *runs)
 
 
 def weak_error(trial: Trial, on_progress: OnProgress) -> Iterator[Row]:
     """The error of the mean, from pairs of paths with opposite noise."""
     path, exact = _solved(trial.case)
-    counts = []
+    runs = []
     for dt in trial.case.dts:
         on_progress(trial.name, f"weak error at dt={dt}")
         run = trial.implementation.prepare(trial.task(dt, path))
@@ -199,9 +204,8 @@ def weak_error(trial: Trial, on_progress: OnProgress) -> Iterator[Row]:
         yield trial.row("weak_error", statistics.weak_error(pairs, 0.0), dt, samples=len(pairs))
         clocks = short_time(run)
         yield trial.row("solve_time", statistics.median(clocks), dt, samples=len(clocks))
-        if len(counts) < 2:
-            counts.append(run.count())
-    yield from _nfe_rows(trial, *counts)
+        runs = [*runs, run][:2]
+    yield from _evaluations(trial, *runs)
 
 
 MEASUREMENTS: Mapping[str, Callable[[Trial, OnProgress], Iterator[Row]]] = {

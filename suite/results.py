@@ -7,6 +7,7 @@ import csv
 import io
 import os
 from collections.abc import Iterable, Mapping
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,10 @@ MEASURES: Mapping[str, str] = {
     "nfe_training": "1/step",  # evaluations of all vector fields, per training step
 }
 
+SIGNED = ("training_loss", "strong_order", "weak_error")  # of all other measures a value cannot be negative
+SMALLEST, LARGEST = 1e-100, 1e100  # beyond them the axes of a figure have no limits
+LONGEST, LONGEST_REASON = 200, 20_000  # characters of a cell
+
 # Two rows with the same key are of the same measurement, made twice: with how many samples is no part of it.
 _NO_KEY = ("problem_version", "samples")
 KEY = ("run", "tool", "device", "implementation", *(c for c in WORK if c not in _NO_KEY), "measure")
@@ -91,11 +96,22 @@ def row(**values: Any) -> Row:
     unknown = values.keys() - set(COLUMNS)
     if unknown:
         raise TypeError(f"unknown columns {sorted(unknown)}; the columns are {COLUMNS}.")
-    return {"schema": SCHEMA} | {c: _text(values.get(c, "")) for c in COLUMNS if c != "schema"}
+    return {"schema": SCHEMA} | {c: _text(c, values.get(c, "")) for c in COLUMNS if c != "schema"}
 
 
-def _text(value: Any) -> str:
-    return "" if value is None else repr(float(value)) if isinstance(value, float) else printable(str(value))
+def _text(column: str, value: Any) -> str:
+    if value is None or isinstance(value, float):
+        return "" if value is None else repr(float(value))
+    longest = LONGEST_REASON if column == "reason" else LONGEST
+    text = printable(str(value)[: longest + 1])
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def wrong_value(measure: str, value: Any) -> str:
+    """What was expected of a value that was measured, if it is not that: such a row would spoil the whole table."""
+    if not isinstance(value, Real) or not (value == 0 or SMALLEST <= abs(value) <= LARGEST):
+        return f"0 or a number between {SMALLEST:g} and {LARGEST:g}"
+    return "" if value >= 0 or measure in SIGNED else "0 or more"
 
 
 def printable(text: str) -> str:

@@ -6,8 +6,10 @@ import os
 import signal
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +19,7 @@ from suite.results import Row
 
 PATIENCE = 300.0  # seconds without a sign of life
 LONGER = 6.0  # times that, where one call is long by itself
+GLANCE = 1.0  # seconds after which it is looked whether a process that says nothing is there
 
 OnProgress = Callable[[str, str], None]
 
@@ -26,6 +29,8 @@ def _serve(pipe: Any, threads: int, log: str) -> None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # a GPU's memory is for every library
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt ends
+    if hasattr(os, "setpgrp"):  # what libraries start ends with this process
+        os.setpgrp()
     end_with_parent()
     printed = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (sys.stdout, sys.stderr):
@@ -35,17 +40,24 @@ def _serve(pipe: Any, threads: int, log: str) -> None:
     from suite import measuring
     from suite.harness import why_not
 
+    served = os.getpid()
+
+    def say(kind: str, answer: Any) -> None:
+        if os.getpid() != served:  # a library has forked, and the copy came back here: two would answer
+            os._exit(1)
+        pipe.send((kind, answer))
+
     while True:
         what, arguments = pipe.recv()
         try:
             if what == "why_not":
-                pipe.send(("row", why_not(*arguments)))
+                say("row", why_not(*arguments))
             else:
-                for row in measuring.measure(*arguments, on_progress=lambda *doing: pipe.send(("progress", doing))):
-                    pipe.send(("row", row))
-            pipe.send(("done", None))
+                for row in measuring.measure(*arguments, on_progress=lambda *doing: say("progress", doing)):
+                    say("row", row)
+            say("done", None)
         except BaseException as failure:  # an interrupt is ignored here, so any other comes from a library
-            pipe.send(("error", measuring.told(failure)))
+            say("error", measuring.told(failure))
 
 
 def end_with_parent() -> None:
@@ -55,6 +67,8 @@ def end_with_parent() -> None:
 
     def wait() -> None:
         parent.join()
+        if hasattr(os, "getpgrp") and os.getpgrp() == os.getpid():
+            os.killpg(os.getpid(), signal.SIGKILL)
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
@@ -86,6 +100,9 @@ class Worker:
 
     def close(self) -> None:
         if self._process is not None:
+            if hasattr(os, "killpg"):
+                with suppress(ProcessLookupError, PermissionError):  # it has not come to make its group
+                    os.killpg(self._process.pid, signal.SIGKILL)
             self._process.kill()
             self._process.join()
             self._process = None
@@ -132,6 +149,17 @@ class Worker:
             self.close()
             names = good
 
+    def _answers(self, process: Any, patience: float) -> bool:
+        """Whether there is an answer within `patience` seconds. EOFError if the process is gone without one: another
+        that it has left behind may hold the pipe open."""
+        end = time.monotonic() + patience
+        while not self._pipe.poll(max(0.0, min(GLANCE, end - time.monotonic()))):
+            if not process.is_alive() and not self._pipe.poll():
+                raise EOFError
+            if time.monotonic() >= end:
+                return False
+        return True
+
     def _attempt(
         self,
         what: str,
@@ -151,7 +179,7 @@ class Worker:
                 if request:
                     self._pipe.send(request)
                     request = None
-                if not self._pipe.poll(patience):
+                if not self._answers(process, patience):
                     self.close()
                     silence = f"no sign of life for {patience:.0f} s; the process was ended"
                     return Lost(at_work, silence, certain=True)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ import pytest
 
 from reports import tables
 from reports.data import settings, tidy
+from reports.readers import from_results
+from sdegrad.contract import Counts
 from sdegrad.registry import IMPLEMENTATIONS
 from suite import harness, measuring, results, run, sweeping
 from suite import provenance as places
@@ -258,6 +261,7 @@ DIED, BAD_DAY = "the process died (exit code 11)", "ArithmeticError: a bad day"
         ("time", "crash", DIED),
         ("nfe", "crash", DIED),
         pytest.param("time", "hang", "no sign of life for 10 s; the process was ended", marks=pytest.mark.slow),
+        ("nfe", "orphan", DIED),  # what it leaves behind holds the pipe open
         ("time", "raise", BAD_DAY),
         ("nfe", "raise", BAD_DAY),
         ("time", "raiselate", BAD_DAY),
@@ -274,7 +278,7 @@ DIED, BAD_DAY = "the process died (exit code 11)", "ArithmeticError: a bad day"
 def test_a_failure_costs_its_own_row(kind, how, reason, library, tmp_path):
     """Of each faulty library a failed row with the reason; the one beside it is measured all the same."""
     library("alpha", name := f"bad_{how}")
-    worker = Worker(threads=1, patience=10 if how == "hang" else 300)
+    worker = Worker(threads=1, patience=10 if how in ("hang", "orphan") else 300)
     try:
         rows = list(worker.measure(replace(TOY, kind=kind), ["alpha", name], "cpu", BUDGET, quiet))
     finally:
@@ -285,6 +289,123 @@ def test_a_failure_costs_its_own_row(kind, how, reason, library, tmp_path):
     assert found["alpha", main]["status"] == "ok"
     if kind == "time":
         assert float(found["alpha", main]["low"]) <= float(found["alpha", main]["value"])
+
+
+@pytest.mark.slow
+def test_a_library_that_forks_answers_once(library):
+    """A copy of the process that a library leaves at work says nothing: its answers would be those to the next case."""
+    library("bad_fork")
+    worker = Worker(threads=1, patience=60)
+    try:
+        for _ in range(3):
+            for kind, measures in (("nfe", ["nfe_drift", "nfe_diffusion"]), ("time", TIMED)):
+                rows = list(worker.measure(replace(TOY, kind=kind), ["bad_fork"], "cpu", BUDGET, quiet))
+                assert [r["measure"] for r in rows] == measures
+    finally:
+        worker.close()
+
+
+TIMED = ["compile_time", "weak_error", "solve_time"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no groups of processes")
+def test_what_a_library_has_started_ends_with_its_process(library, tmp_path):
+    """Left alone it would disturb whatever is timed next."""
+    library("alpha", bad_starter="starter")
+    (tmp_path / "libraries" / "starter.py").write_text(
+        "import subprocess, sys, toy\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        f"open({str(tmp_path / 'id')!r}, 'w').write(str(child.pid))\n"
+        "bad_starter = toy.Toy('bad_starter')\n"
+    )
+    worker = Worker(threads=1)
+    worker.why_not("bad_starter", "cpu")
+    child = int((tmp_path / "id").read_text())
+    os.kill(child, 0)  # it is there
+    worker.close()
+    end = time.monotonic() + 10
+    while _runs(child) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not _runs(child)
+
+
+def _runs(process):
+    try:
+        os.kill(process, 0)
+        status = Path(f"/proc/{process}/stat")
+        return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
+    except ProcessLookupError:
+        return False
+
+
+ODD = [
+    *(("Run", "count", Counts(steps=0, drift=n, diffusion=0)) for n in (0, 1)),
+    *(("Run", "operations", n) for n in (-1, float("nan"), float("inf"), 1e200, "many", np.array([3.0]))),
+    ("Toy", "versions", ("1" * 1000, "\x1b" * 1000)),
+    *(("Toy", "unsupported", answer) for answer in (False, "", " ", "x" * 1_000_000)),
+    *(("Toy", "unavailable", answer) for answer in (True, False, "", "x" * 1_000_000)),
+]
+
+
+@pytest.mark.parametrize(("of", "method", "answer"), ODD)
+def test_whatever_a_library_answers_the_table_can_be_read(of, method, answer, library, tmp_path, monkeypatch):
+    """And nobody else pays for it."""
+    library("alpha", "beta")
+    toy = import_module("toy")
+    usual = getattr(getattr(toy, of), method, lambda *_: None)
+
+    def odd(self, *asked):
+        name = self.name if of == "Toy" else "alpha"
+        return answer if name == "alpha" else usual(self, *asked)
+
+    monkeypatch.setattr(getattr(toy, of), method, odd, raising=False)
+    rows = list(measuring.measure(TOY, ["alpha", "beta"], "cpu", BUDGET, quiet))
+    results.write(tmp_path / "results.csv", rows)
+    assert from_results(tmp_path / "results.csv") == rows
+    mine = [r for r in rows if r["implementation"] == "alpha"]
+    assert all(r["status"] == "ok" or r["reason"] for r in mine)
+    assert method == "versions" or {r["status"] for r in mine} & {"failed", "skipped"}
+    assert of == "Run" or {r["status"] for r in rows if r["implementation"] == "beta"} == {"ok"}
+
+
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("-inf"), 2, 1e-200, True])
+def test_counts_that_are_no_counts(value, library, monkeypatch):
+    library("alpha")
+    toy, calls = import_module("toy"), iter((0, value))
+    monkeypatch.setattr(
+        toy.Run, "count", lambda self: Counts(steps=round(1 / self.task.dt), drift=4 * next(calls), diffusion=4)
+    )
+    rows = list(measuring.measure(TOY, ["alpha"], "cpu", BUDGET, quiet))
+    sound = value in (1, 2)
+    assert [r["status"] for r in rows if r["measure"] == "nfe_drift"] == ["ok" if sound else "failed"]
+    assert sound or "nfe_drift must be 0 or" in rows[-1]["reason"]
+
+
+@pytest.mark.parametrize("kind", ["nfe", "strong_error"])
+def test_evaluations_that_nobody_can_count(kind, library, monkeypatch):
+    """The contract allows it: the other measurements of the case are made."""
+    library("alpha")
+
+    def count(self):
+        raise NotImplementedError("it is all one loop in C.")
+
+    monkeypatch.setattr(import_module("toy").Run, "count", count)
+    rows = list(measuring.measure(replace(TOY, kind=kind), ["alpha"], "cpu", BUDGET, quiet))
+    (uncounted,) = (r for r in rows if r["status"] != "ok")
+    assert (uncounted["status"], uncounted["measure"]) == ("skipped", "nfe_drift")
+    assert uncounted["reason"] == "it is all one loop in C."
+    assert kind == "nfe" or [r["status"] for r in rows if r["measure"] == "strong_order"] == ["ok"]
+
+
+def test_operations_that_cannot_be_told_cost_nothing_else(library, monkeypatch):
+    library("alpha")
+    monkeypatch.setattr(import_module("toy").Run, "operations", lambda self: 1 / 0, raising=False)
+    rows = list(measuring.measure(TOY, ["alpha"], "cpu", BUDGET, quiet))
+    assert [(r["measure"], r["status"]) for r in results.latest(rows)] == [
+        ("nfe_drift", "ok"),
+        ("nfe_diffusion", "ok"),
+        ("operations", "failed"),
+    ]
 
 
 @pytest.mark.parametrize("how", ["raise", "refuseraise", "nogradient"])

@@ -166,7 +166,7 @@ HEAD = ",".join(results.COLUMNS)
 HOSTILE = {
     "UTF-16": (HEAD + "\n").encode("utf-16"),
     "gzip": b"\x1f\x8b\x08\x00\xff\xff",
-    "long field": (HEAD + "\n" + results.text([row(1.0, reason="x" * 200_000)], header=False)).encode(),
+    "long field": (HEAD + "\n" + results.text([row(1.0) | {"reason": "x" * 200_000}], header=False)).encode(),
     "no header": b"a,b\n1,2\n",
     "empty": b"",
     "quote": (HEAD + '\n"' + "," * 37 + "\n").encode(),

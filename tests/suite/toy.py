@@ -50,6 +50,12 @@ def misbehave(how: str) -> None:
         os._exit(11)
     if how == "crashlater" and threading.active_count() < 4:
         threading.Timer(0.3, os._exit, [11]).start()
+    if how == "fork":
+        os.fork()
+    if how == "orphan":
+        if os.fork() == 0:
+            time.sleep(60)
+        os._exit(11)
     if how == "hang":
         time.sleep(60)
     if how == "raise":

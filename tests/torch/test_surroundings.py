@@ -57,6 +57,18 @@ def test_the_check_of_threads_sees_a_missing_lock(monkeypatch):
     assert any(wrong_increments(MOTIONS["virtual"]) for _ in range(10))
 
 
+@pytest.mark.parametrize("generator", ["native", "portable"])
+def test_a_brownian_motion_can_be_sent_to_a_spawned_process(generator):
+    """A worker of a `DataLoader`, say. What was queried before does not matter; torch cannot send a generator."""
+    bm = sd.BrownianInterval(0.0, 1.0, (2,), dt=0.1, entropy=3, generator=generator)
+    bm(0.0, 0.55)
+    sent = pickle.dumps(bm)
+    assert b"Generator" not in sent
+    again = pickle.loads(sent)
+    for ta, tb in ((0.1, 0.2), (0.3, 0.34), (0.52, 1.0)):
+        assert torch.equal(again(ta, tb), bm(ta, tb))
+
+
 @pytest.mark.parametrize("name", MOTIONS)
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, copy.copy, lambda bm: pickle.loads(pickle.dumps(bm))])
 def test_a_copy_of_a_brownian_motion_is_the_same_path(name, duplicate):

@@ -78,9 +78,10 @@ def sdeint(
     square over all entries (under vmap: of each solve by itself). With atol = 0 a component that passes through zero
     asks for ever smaller steps: atol is the size below which it does not matter. Steps are clipped to end at ts.
     ts, dt, rtol and atol may then be traced, but not differentiated. There are max_steps at most, rejected ones
-    included; to use them up is an error at run time, as is a tolerance that no step meets. Gradients take the
-    accepted steps as constants, whose ends are kept: max_steps scalars more for every adjoint, and the memory of
-    "checkpoint" and "backprop" is that of max_steps steps.
+    included; to use them up is an error at run time, as is a tolerance that no step meets, and a solution that a
+    reversible method has lost, for which steps would shrink without end. Gradients take the accepted steps as
+    constants, whose ends are kept: max_steps scalars more for every adjoint, and the memory of "checkpoint" and
+    "backprop" is that of max_steps steps.
 
     adjoint: "reversible" (exact, memory independent of the number of steps; what None means for a reversible method),
     "checkpoint" (exact, memory O(sqrt(steps)); what None means otherwise), "backprop" (exact, memory O(steps)),
@@ -95,7 +96,10 @@ def sdeint(
 
     check: stop at run time where the two copies of the solution that a reversible method carries have parted, or it is
     not finite; `Stats.parted` says by how much. reversible_heun loses the solution of an SDE that contracts at the rate
-    L where L T is above about 9, whatever dt. Not by default, as it puts a callback to Python into the program.
+    L where L T is above about 9, whatever dt. It costs no time, but is not the default: it puts a callback to Python
+    into the program, which then can be neither exported (`jax.export`) nor kept in JAX's compilation cache; and copies
+    that have parted do not prove a wrong solution, which feels (L dt)^2 / 4 of their distance only, so that solves that
+    are right would be stopped where dt is small. Use it wherever L T is not known.
 
     drift and diffusion are run by Python once, when the solve is traced, and all steps and passes see what they were
     then: numbers that they draw from NumPy are constants, a global that changes later is not seen, nor what is written

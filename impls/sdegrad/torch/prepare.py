@@ -21,7 +21,7 @@ from sdegrad.torch.returned import version
 from sdegrad.torch.start import Start, check_unwritten, evaluate_start
 from sdegrad.torch.stepping.adaptive import AcceptedGrid, Tolerances, check_steps, plan
 from sdegrad.torch.stepping.fixed import Solve, Steps, increments
-from sdegrad.torch.stepping.parted import check_parted
+from sdegrad.torch.stepping.parted import check_parted, watch
 from sdegrad.torch.types import BrownianMotion, Increment, Outputs, Scheme, SolverState, State, Stats
 
 
@@ -124,7 +124,9 @@ def _with_adaptive_steps(solve: Solve, setup: Setup, tolerances: Tolerances, tim
     with torch.no_grad():
         _, state = solve.begin(setup.y0)
         ends = solve.steps.grid.t0, solve.steps.grid.t1
-        grid, _ = plan(step, state, ends, times.dt, tolerances, progress=setup.progress)
+        look = watch(scheme.copy)
+        look(state, ends[0])
+        grid, _ = plan(step, state, ends, times.dt, tolerances, progress=setup.progress, look=look)
     steps = solve.steps_over(grid, scheme.levy_area)
     return replace(solve, steps=steps, outputs=grid.outputs(times.ts))
 

@@ -40,6 +40,14 @@ def test_the_stats_tell_where_the_solution_is_lost(method, end, fails):
         np.testing.assert_array_equal(jax.jit(lambda: solve(1.0, end, method, check=True))(), got)
 
 
+@pytest.mark.slow
+def test_adaptive_steps_end_where_the_copies_have_parted():
+    """Else steps shrink without end: max_steps are not used up, whatever they are."""
+    tolerances = {"adaptive": True, "rtol": 1e-2, "atol": 1e-2, "max_steps": 2**20}
+    with pytest.raises(eqx.EquinoxRuntimeError, match=r"has lost the solution on the way.*'ees25'.*'heun'"):
+        eqx.filter_jit(lambda: solve(1.0, 32.0, "reversible_heun", **tolerances))()
+
+
 @pytest.mark.exhaustive(but=["9-True"])
 @pytest.mark.parametrize(("outputs", "lost"), [(2, False), (9, True)])
 @pytest.mark.slow

@@ -91,6 +91,15 @@ def test_the_warning_is_of_all_ways_to_solve(adaptive):
     assert parted(Mild(), Y0, 80.0, 0.5, **(options if adaptive else {"adjoint": "checkpoint"}))[1]
 
 
+def test_adaptive_steps_end_where_the_copies_have_parted():
+    """Else steps shrink without end. It is told in time, and of no solve that goes on well."""
+    tolerances = {"adaptive": True, "rtol": 1e-2, "atol": 1e-2}
+    with pytest.raises(ArithmeticError, match=r"at t = .* apart, .* shrink without end.*'ees25'.*'heun'"):
+        parted(Mild(), Y0, 100.0, 0.1, max_steps=3000, **tolerances)
+    for sde in (Mild(), Wave(), GBM("stratonovich", sigma=1.0)):
+        assert parted(sde, torch.zeros(1, 1), 2.0, 0.1, **tolerances)[0].isfinite().all()
+
+
 def test_the_exact_gradient_of_a_method_that_is_right_over_long_times():
     """Against backpropagation through Heun: coupling 0.95, 1 - L dt = 0.97, over L T = 9."""
     grads = []

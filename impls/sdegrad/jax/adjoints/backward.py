@@ -15,7 +15,7 @@ from jax import lax
 from jaxtyping import Array, Float, PyTree
 
 from sdegrad.jax.mesh import everywhere
-from sdegrad.jax.methods.base import tree
+from sdegrad.jax.methods.base import largest, tree
 from sdegrad.jax.sde import SDE, AdjointSDE
 from sdegrad.jax.stepping.accepted import Solved
 from sdegrad.jax.stepping.march import AnySteps, intervals
@@ -27,16 +27,11 @@ Gradients = tuple[Y, Arrays]  # the cotangents of y0, and of the arrays
 LOST = 0.1  # error of the backward pass, relative to the solution, from which on the gradient is off by per cents
 
 
-def _largest(*trees: Arrays) -> Float[Array, ""]:
-    """The largest size of an entry."""
-    return jnp.max(jnp.stack([jnp.max(jnp.abs(x), initial=0.0).astype(float) for x in jax.tree.leaves(trees)]))
-
-
 def parted(method: Method, state: Carried) -> Float[Array, ""]:
     """`Stats.parted` at `state`; a constant for gradients."""
     y, other = method.copies(state)
-    size = _largest(y)
-    return lax.stop_gradient(_largest(tree(jnp.subtract, y, other)) / jnp.where(size == 0, 1, size))
+    size = largest(y)
+    return lax.stop_gradient(largest(tree(jnp.subtract, y, other)) / jnp.where(size == 0, 1, size))
 
 
 def known_start(gradients: Gradients, a_ys: Y, y0: Y, y1: Y, reached: Y) -> Gradients:
@@ -45,9 +40,9 @@ def known_start(gradients: Gradients, a_ys: Y, y0: Y, y1: Y, reached: Y) -> Grad
     cotangents a_ys reaches y0. A run-time error would say more, but put a callback to Python into every compiled
     program.
     """
-    here = _largest(tree(lambda a_y0, a_ys: a_y0 - a_ys[0], gradients[0], a_ys))  # what comes through the solve
-    off = here * _largest(tree(jnp.subtract, reached, y0))
-    known = everywhere(off <= LOST * jnp.maximum(here, _largest(a_ys)) * _largest(y0, y1))
+    here = largest(tree(lambda a_y0, a_ys: a_y0 - a_ys[0], gradients[0], a_ys))  # what comes through the solve
+    off = here * largest(tree(jnp.subtract, reached, y0))
+    known = everywhere(off <= LOST * jnp.maximum(here, largest(a_ys)) * largest(y0, y1))
     factor = jnp.where(known, 1.0, jnp.nan)
     return tree(lambda g: g * factor.astype(jnp.finfo(g.dtype).dtype), gradients)
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import equinox as eqx
 import jax
-from jaxtyping import PyTree
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
 
 from sdegrad.jax.types import Carried, Field, Increment, Time, VectorField, Y
 
@@ -32,3 +33,8 @@ class OneStep(eqx.Module):
 def tree(f: Callable[..., PyTree], *states: PyTree) -> PyTree:
     """f, leaf by leaf."""
     return jax.tree.map(f, *states)
+
+
+def largest(*trees: PyTree) -> Float[Array, ""]:
+    """The largest size of an entry."""
+    return jnp.max(jnp.stack([jnp.max(jnp.abs(x), initial=0.0).astype(float) for x in jax.tree.leaves(trees)]))

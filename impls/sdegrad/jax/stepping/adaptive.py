@@ -14,10 +14,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from sdegrad.jax.mesh import unless
-from sdegrad.jax.methods.base import tree
+from sdegrad.jax.methods.base import largest, tree
 from sdegrad.jax.sde import SDE
 from sdegrad.jax.stepping.accepted import Accepted, Solved, middle
 from sdegrad.jax.types import Cache, Carried, CellPath, Embedded, Made, Method, Y
@@ -26,6 +26,9 @@ SAFETY = 0.9
 SMALLEST, LARGEST = 0.2, 5.0  # factors of the step
 PROPORTIONAL, INTEGRAL = 0.1, 0.9  # exponents, to be divided by the order of the error
 OVERSHOOT = 1.01  # of a step that would stop just short of an output
+# A solve ends where the two copies of a reversible method are this many times farther apart than the solution was ever
+# large: they steer the error then, for which steps shrink without end.
+FAR = 10.0
 
 
 class Control(eqx.Module):
@@ -48,6 +51,7 @@ class _Run(NamedTuple):
     times: Float[Array, "times"]
     accepted: Int[Array, ""]
     tried: Int[Array, ""]
+    size: Float[Array, ""]  # of the solution so far, at most
     cache: Cache
 
 
@@ -103,7 +107,7 @@ def solve(step: Stepper, y0: Y, control: Control) -> tuple[Solved, Accepted, Mad
     def to(run: _Run, target: Array) -> tuple[_Run, tuple[Y, Array]]:
         run = run._replace(end=step.end(run.t, run.h, target))
         run = lax.while_loop(
-            lambda r: (r.t < target) & (r.end > r.t) & (r.tried < control.max_steps),
+            lambda r: (r.t < target) & (r.end > r.t) & (r.tried < control.max_steps) & ~_far(step, r),
             lambda r: _attempt(step, control, target, r),
             run,
         )
@@ -111,9 +115,9 @@ def solve(step: Stepper, y0: Y, control: Control) -> tuple[Solved, Accepted, Mad
 
     times = jnp.full(control.max_steps + 1, ts[-1]).at[0].set(ts[0])
     zero, one = jnp.int32(0), jnp.ones_like(control.dt)
-    start = _Run(ts[0], ts[0], control.dt, step.init(y0), one, times, zero, zero, step.outputs.start())
+    start = _Run(ts[0], ts[0], control.dt, step.init(y0), one, times, zero, zero, largest(y0), step.outputs.start())
     run, (ys, nodes) = lax.scan(to, start, ts[1:])
-    ys = _check(tree(lambda y0, ys: jnp.concatenate([y0[None], ys]), y0, ys), run, ts[-1], control)
+    ys = _check(tree(lambda y0, ys: jnp.concatenate([y0[None], ys]), y0, ys), run, ts[-1], control, _far(step, run))
     nodes = jnp.concatenate([zero[None], nodes]) * (2 if step.halves else 1)
     steps = replace(step.outputs, times=run.times, nodes=nodes, halved=step.halves)
     made = Made(nodes[-1], run.tried * (3 if step.halves else 1), run.tried - run.accepted)
@@ -137,8 +141,17 @@ def _attempt(step: Stepper, control: Control, target: Array, run: _Run) -> _Run:
         run.times.at[run.accepted + 1].set(run.end),  # to be overwritten if rejected; the last one is not
         run.accepted + accept.astype(jnp.int32),
         run.tried + 1,
+        jnp.where(accept, jnp.maximum(run.size, largest(step.method.value(state))), run.size),
         cache,
     )
+
+
+def _far(step: Stepper, run: _Run) -> Bool[Array, ""]:
+    """Whether the copies of the solution are FAR apart."""
+    y, other = step.method.copies(run.state)
+    if y is other:
+        return jnp.bool_(False)
+    return largest(tree(jnp.subtract, y, other)) > FAR * run.size  # not where it is NaN: that has its own sentence
 
 
 def _scaled(miss: Y, y0: Y, y1: Y, control: Control) -> Float[Array, ""]:
@@ -163,14 +176,17 @@ def _factor(error: Array, previous: Array, order: float) -> Array:
     return jnp.where(jnp.isnan(error), SMALLEST, jnp.clip(factor, SMALLEST, jnp.where(error <= 1, LARGEST, SAFETY)))
 
 
-def _check(ys: Y, run: _Run, end: Array, control: Control) -> Y:
+def _check(ys: Y, run: _Run, end: Array, control: Control, far: Array) -> Y:
     """ys, if the run has come to its end."""
     sentences = [
         f"sdeint has used up max_steps = {control.max_steps} adaptive steps, accepted or not, before the end of ts; "
         "make max_steps, rtol or atol larger; with atol=0 a component near zero asks for ever smaller steps.",
         "sdeint found no adaptive step small enough for rtol and atol: the solution grows beyond all bounds, or is "
         "NaN, or the tolerances are finer than its dtype; check drift and diffusion, or make rtol or atol larger.",
+        "sdeint has lost the solution on the way, so that adaptive steps shrink without end: the two copies of a "
+        "reversible method part like exp(L T) on an SDE that contracts at the rate L; use method='ees25', or 'heun' "
+        "with adjoint='checkpoint'.",
     ]
     failed = run.t < end
     stuck = failed & (run.tried < control.max_steps)
-    return unless(failed, stuck.astype(jnp.int32), sentences, ys)
+    return unless(failed, jnp.where(far, 2, stuck.astype(jnp.int32)), sentences, ys)

@@ -123,6 +123,14 @@ class Normals:
         self.sample = sample
         self._generator = torch.Generator(sample.device)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Every draw begins with a seed, so a copy needs no generator; and torch can send none to a spawned process."""
+        return {name: value for name, value in vars(self).items() if name != "_generator"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._generator = torch.Generator(self.sample.device)
+
     def __call__(self, seed: int, shape: tuple[int, ...], deviation: float = 1.0) -> Tensor:
         self._generator.manual_seed(seed)
         return self.more(shape, deviation)

@@ -78,13 +78,14 @@ def plan(
     tolerances: Tolerances,
     values: Callable[[SolverState], Tensor] = itemgetter(0),
     progress: Progress | None = None,
+    look: Callable[[SolverState, float], None] = lambda _state, _t: None,
 ) -> tuple[AcceptedGrid, SolverState]:
     """Returns (grid, state at the end). The grid has the times of the accepted steps and those half way between, where
     the solution is that of the half steps.
 
     step(state, a, b) -> the state at b, from that at a; time may run backwards. dt: the first step. values: what of the
-    state the error is measured in. A warning if steps of dt_min were accepted in spite of their error;
-    ArithmeticError where that is not finite.
+    state the error is measured in. look: called with each accepted state and its time. A warning if steps of dt_min
+    were accepted in spite of their error; ArithmeticError where that is not finite.
     """
     (t, t1), h, previous, times, worst, rejected = ends, dt, None, [ends[0]], 1.0, 0
     for tried in itertools.count(1):
@@ -104,6 +105,7 @@ def plan(
             worst = max(worst, error)
             times += [middle, end]
             t, state = end, halves
+            look(state, t)
             if progress:
                 progress(round(THOUSAND * (t - ends[0]) / (t1 - ends[0])), THOUSAND)
         else:

@@ -1,6 +1,7 @@
 """A check of reversible solves: such a method carries two copies of the solution, which part when it goes wrong."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -20,6 +21,10 @@ the solution itself is off by more, but a run with sigma = 2 and dt = 0.1 reache
 like e^(L t), while the copy that is returned feels (L dt)^2 / 4 of it, since the other one is off on alternating sides;
 of a drift that bends it feels the square. So a solve is hardly affected below 1, and not to be trusted far above."""
 
+FAR, EVERY = 10.0, 16
+"""Adaptive steps shrink as the copies part, which steer the error then, and would come to no end. So every few steps it
+is looked whether the copies are this many times farther apart than the solution was ever large."""
+
 
 @torch.no_grad()
 def check_parted(solve: Solve, ys: Outputs, state: SolverState) -> None:
@@ -37,6 +42,29 @@ def check_parted(solve: Solve, ys: Outputs, state: SolverState) -> None:
             "method='mccallum_foster' with options={'coupling': c}, c a little below 1 - L dt (its gradients are exact "
             "too), method='heun' with adjoint='checkpoint', or a smaller dt."
         )
+
+
+def watch(copy: int | None) -> Callable[[SolverState, float], None]:
+    """A function of accepted states and their times: ArithmeticError where the copies, the first and this one, are FAR
+    apart."""
+    size, number = 0.0, -1
+
+    def look(state: SolverState, t: float) -> None:
+        nonlocal size, number
+        number += 1
+        if copy is None or number % EVERY:
+            return
+        distance, now = torch.stack([_largest(x) for x in (state[0] - state[copy], state[0])]).tolist()
+        size = max(size, now)
+        if distance > FAR * size:
+            raise ArithmeticError(
+                f"at t = {t} the two copies of the solution that this reversible method carries are {distance:.1e} "
+                f"apart, and the solution was {size:.1e} large at most, so that steps shrink without end. Over long "
+                "times reversible_heun does so for every SDE that forgets its start, at a rate L where L T exceeds 9: "
+                "use method='ees25' (its gradient is near-exact), or 'heun' with adjoint='checkpoint'."
+            )
+
+    return look
 
 
 def _largest(x: Tensor) -> Tensor:
