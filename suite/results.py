@@ -109,9 +109,9 @@ def _text(column: str, value: Any) -> str:
 
 def wrong_value(measure: str, value: Any) -> str:
     """What was expected of a value that was measured, if it is not that: such a row would spoil the whole table."""
-    if not isinstance(value, Real) or not (value == 0 or SMALLEST <= abs(value) <= LARGEST):
+    if not isinstance(value, Real) or not (value == 0 or SMALLEST <= abs(float(value)) <= LARGEST):
         return f"0 or a number between {SMALLEST:g} and {LARGEST:g}"
-    return "" if value >= 0 or measure in SIGNED else "0 or more"
+    return "" if float(value) >= 0 or measure in SIGNED else "0 or more"
 
 
 def printable(text: str) -> str:
