@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from reports import checks, figures, labels, long_times, power, tables, training, verification
+from reports import checks, figures, labels, long_times, power, readers, sweeps, tables, training, verification
 from reports import claims as verified
 from reports.claims import Row
-from reports.data import SIZE, Frame, groups, measured, settings
+from reports.data import SIZE, Frame, groups, measured, settings, tidy
+from reports.plotting import Plot
 from suite.results import ResultsError
 
 # beside the results file
 PLOT, CLAIMS, LONG, PAIRS = "headline.png", "verification.csv", "long_times.csv", "pairs.csv"
-TRAINED = "train.csv"
+TRAINED, GRADIENTS = "train.csv", "long_gradients.csv"
 VERIFIED, DEFECT = "verified.png", "defect.png"
 YES = "yes: "  # before what a program printed that reproduced a failure
 
@@ -21,8 +22,8 @@ def marks(name: str) -> tuple[str, str]:
 
 
 def embedded(text: str, frame: Frame, file: Path) -> str:
-    """The README `text` with the current headline, and with the claims, the trainings, the gate's power and the long
-    solves if there are any.
+    """The README `text` with the current headline, and with the claims, the trainings, the gate's power, the very
+    long gradients and the long solves if there are any.
     ResultsError unless the marks of each are there once, in order."""
     text = _between(text, marks("headline"), headline(frame, file))
     checked, long, pairs = (file.with_name(name) for name in (CLAIMS, LONG, PAIRS))
@@ -33,6 +34,8 @@ def embedded(text: str, frame: Frame, file: Path) -> str:
         )
     if (trained := file.with_name(TRAINED)).exists():
         text = _between(text, marks("training"), trainings(trained))
+    if (gradients := file.with_name(GRADIENTS)).exists():
+        text = _between(text, marks("long-gradients"), long_gradients(gradients))
     if pairs.exists():
         text = _between(text, marks("power"), power.block(pairs))
     return _between(text, marks("long-times"), long_times.block(long)) if long.exists() else text
@@ -92,6 +95,22 @@ def trainings(file: Path) -> str:
     where = f"Trained on {labels.markdown(labels.place(frame))}; all rows: `{file.as_posix()}`."
     picture = f"![Distance of the marginals against the seconds of training]({file.with_suffix('.png').as_posix()})"
     return "\n\n".join((training.table(frame).markdown(), picture, where))
+
+
+def long_gradients(file: Path) -> str:
+    """The figure of very long gradients, what is seen in it, and where they were computed."""
+    drawn = _long_gradients(file)
+    picture = f"![Memory, processor time and error against steps]({file.with_suffix('.png').as_posix()})"
+    where = f"Measured on {labels.markdown(labels.place(drawn.rows))}; all rows: `{file.as_posix()}`."
+    return "\n\n".join((picture, labels.markdown(drawn.caption), where))
+
+
+def _long_gradients(file: Path) -> Plot:
+    frame = tidy(readers.from_results(file))
+    rows = measured(frame, "gradient_cpu_time")
+    if rows.empty:
+        raise ResultsError(f"{file} has no long gradients; name a file written by `nox -s bench -- --full --kind long`.")
+    return sweeps.long_gradients(rows, frame)
 
 
 def claims(rows: Sequence[Row], file: Path) -> str:
@@ -181,6 +200,9 @@ def write(readme: Path, frame: Frame, file: Path) -> None:
     rows = verified.read(file.with_name(CLAIMS)) if file.with_name(CLAIMS).exists() else []
     if rows:
         plots[VERIFIED] = lambda: verification.overview(rows)
+    gradients = file.with_name(GRADIENTS)
+    if gradients.exists():
+        plots[gradients.with_suffix(".png").name] = lambda: _long_gradients(gradients)
     row = _explained(rows)
     if row is not None:
         plots[DEFECT] = lambda: verification.evidence(row)

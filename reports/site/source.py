@@ -11,7 +11,7 @@ from reports.data import Frame, settings, tidy
 
 OWN = Path("reports/out/results.csv")
 REFERENCE = Path("reports/reference/cpu/results.csv")
-MORE = ("speed.csv", "train.csv")  # more rows of the same table, beside the results; of equal works theirs are older
+MORE = ("speed.csv", "train.csv", readme.GRADIENTS)  # more rows of the same table, beside the results; of equal works theirs are older
 
 
 @dataclass(frozen=True)

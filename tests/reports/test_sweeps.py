@@ -5,8 +5,9 @@ import re
 import numpy as np
 import pytest
 
-from reports import figures
+from reports import figures, readme
 from reports.data import tidy
+from suite import results
 from tests.reports.synthetic import row
 
 GBM = {"problem": "gbm", "noise_type": "diagonal", "noise_source": "own", "outputs": 2, "dtype": "float32"}
@@ -69,6 +70,17 @@ def test_long_gradients_say_what_is_flat_linear_and_exact():
     assert "to 100000 adaptive steps: 12.0 bytes a step." in plot.caption
     assert "gradient_error" in left_out  # which is of given paths
     assert len(drawn["gradient_memory"].figure.axes) == 1  # of constant steps alone
+
+
+def test_the_readme_tells_of_long_gradients(tmp_path):
+    file = tmp_path / "long.csv"
+    results.write(file, list(long_rows()))
+    told = readme.long_gradients(file)
+    assert f"({file.with_suffix('.png').as_posix()})" in told
+    assert "The largest error of a gradient is 3.0e-15." in told and "from 10000 to 1000000 constant steps" in told
+    results.write(file, list(ensembles()))
+    with pytest.raises(results.ResultsError, match="no long gradients; name a file written by .* --kind long"):
+        readme.long_gradients(file)
 
 
 def ensembles():

@@ -30,6 +30,16 @@ def law(bm, points, made=None):
     return made[:-1] / np.sqrt(np.diff(taken))[:, None]
 
 
+@pytest.mark.usefixtures("kept")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("kind", "partitionable"), [("threefry2x32", False), ("rbg", True)])
+def test_the_law_is_that_of_any_kind_of_key_where_floats_are_wide(kind, partitionable, dtype):
+    """There `jax.random.bits` are 64 wide, unless they are asked to be 32."""
+    with jax.enable_x64(True), jax.threefry_partitionable(partitionable):
+        bm = BrownianInterval(0, 1, (SAMPLES,), jax.random.key(0, impl=kind), dt=0.1, dtype=dtype)
+        assert is_standard_normal(law(bm, np.asarray([0, 0.1, 0.25, 0.5, 0.93, 1])))
+
+
 @pytest.mark.exhaustive(but=["100-1000.0-False", "1000000-0.0-True", "10000-0.0-False"])
 @pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize(

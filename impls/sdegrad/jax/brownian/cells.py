@@ -118,7 +118,7 @@ def keys_of(key: Key, arrays: int, portable: bool) -> UInt32[Array, "arrays keys
         partitionable = jax.config.jax_threefry_partitionable  # pyright: ignore[reportAttributeAccessIssue]
         if words.shape == (2,) and partitionable:  # the same bits, compiled sooner
             return random_bits(words, jnp.uint32(0), None, shape, np.dtype(np.float32))
-        return jr.bits(key, shape)
+        return jr.bits(key, shape, jnp.uint32)  # by default they are 64 bits wide where floats are
     if words.shape != (2,):
         raise ValueError(
             f'generator="portable" needs a key of two words, got {key!r}; pass jax.random.key(0, impl="threefry2x32").'
