@@ -109,7 +109,7 @@ def _long_gradients(file: Path) -> Plot:
     frame = tidy(readers.from_results(file))
     rows = measured(frame, "gradient_cpu_time")
     if rows.empty:
-        raise ResultsError(f"{file} has no long gradients; name a file written by `nox -s bench -- --full --kind long`.")
+        raise ResultsError(f"{file} has no long gradients; take rows of `nox -s bench -- --full --kind long`.")
     return sweeps.long_gradients(rows, frame)
 
 

@@ -11,7 +11,8 @@ from reports.data import Frame, settings, tidy
 
 OWN = Path("reports/out/results.csv")
 REFERENCE = Path("reports/reference/cpu/results.csv")
-MORE = ("speed.csv", "train.csv", readme.GRADIENTS)  # more rows of the same table, beside the results; of equal works theirs are older
+# more rows of the same table, beside the results; of equal works theirs are older
+MORE = ("speed.csv", readme.TRAINED, readme.GRADIENTS)
 
 
 @dataclass(frozen=True)

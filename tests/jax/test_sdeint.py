@@ -191,5 +191,7 @@ def test_the_coarser_of_ts_and_dt_says_what_is_one_time(number, of_dt):
 
     jaxpr = jax.make_jaxpr(solve)(jnp.ones(2))
     assert taken == [bm.grid.steps] == [10_000]
+    if jax.__version_info__ < (0, 5):  # where its text does not name all functions
+        return
     assert str(jaxpr).count("name=cell ") > 0
     assert "name=increment " not in str(jaxpr)  # every step is a cell, in which nothing is looked for

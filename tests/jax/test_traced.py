@@ -140,6 +140,7 @@ def test_constant_times_may_be_made_inside_a_compiled_function():
     np.testing.assert_allclose(compiled, solve(TS, dt=0.125), rtol=1e-14)
 
 
+@pytest.mark.skipif(jax.__version_info__ < (0, 5), reason="an older JAX does not tell entries of constants from others")
 def test_a_path_between_constant_times_has_cells_inside_a_compiled_function():
     def inside(key):
         ts = jnp.linspace(0, 1, 5)

@@ -77,9 +77,10 @@ def test_the_readme_tells_of_long_gradients(tmp_path):
     results.write(file, list(long_rows()))
     told = readme.long_gradients(file)
     assert f"({file.with_suffix('.png').as_posix()})" in told
-    assert "The largest error of a gradient is 3.0e-15." in told and "from 10000 to 1000000 constant steps" in told
+    assert "The largest error of a gradient is 3.0e-15." in told
+    assert "from 10000 to 1000000 constant steps" in told
     results.write(file, list(ensembles()))
-    with pytest.raises(results.ResultsError, match="no long gradients; name a file written by .* --kind long"):
+    with pytest.raises(results.ResultsError, match=r"no long gradients; take rows of .* --kind long"):
         readme.long_gradients(file)
 
 
