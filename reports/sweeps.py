@@ -19,6 +19,7 @@ LONG = {
     "gradient_error": "error of the gradient",
 }
 STEPS = "steps are"
+MARKERS = {"reversible": "o", "checkpoint": "s"}
 
 
 @plotting.in_style
@@ -28,12 +29,14 @@ def long_gradients(rows: Frame, frame: Frame) -> Plot:
     shown = pd.concat([part.assign(panel=LONG[measure]) for measure, part in parts.items()])
     shown = shown.assign(**{STEPS: np.where(shown["rtol"].isna(), "constant", "adaptive")})
     shown = plotting.worded(shown, frame).sort_values("steps", kind="stable")
-    figure, _ = plotting.grid("Very long gradients by the reversible adjoint", len(parts), height=3.0)
-    plot = so.Plot(shown, x="steps", y="value", color=plotting.LIBRARY, linestyle=STEPS)
+    figure, _ = plotting.grid("Very long gradients, and what they cost", len(parts), height=3.0)
+    plot = so.Plot(shown, x="steps", y="value", color=plotting.LIBRARY, linestyle=STEPS, marker=plotting.ADJOINT)
     plot = plot.facet(col="panel", order=list(LONG.values())).share(y=False)
-    plot = plot.add(so.Path(marker="o", edgecolor="white", edgewidth=0.4, pointsize=5))
+    plot = plot.add(so.Path(edgecolor="white", edgewidth=0.4, pointsize=5))
     lines = so.Nominal({"constant": "-", "adaptive": "--"})
-    plot = plot.scale(color=plotting.looks(rows, frame)["color"], linestyle=lines).theme(plotting.THEME)
+    markers = so.Nominal({name: MARKERS[name] for name in dict.fromkeys(shown["adjoint"])})
+    plot = plot.scale(color=plotting.looks(rows, frame)["color"], linestyle=lines, marker=markers)
+    plot = plot.theme(plotting.THEME)
     panels = plotting.draw(plot, figure, "xy", x="steps", y="")
     for axes, (measure, part) in zip(panels, parts.items(), strict=True):
         ticks.log_axis(axes.xaxis)
@@ -58,7 +61,9 @@ def _long_sentence(parts: dict[str, Frame]) -> str:
         time = time[time["implementation"] == name]
         steps = f"from {memory['steps'].min():.0f} to {memory['steps'].max():.0f} constant steps"
         rises, differs = _spread(memory["value"]), _spread(time["value"] / time["steps"])
-        said.append(f"{name}, {steps}: memory within {rises:.1%}, time a step within {differs:.1%}.")
+        flat = f"within {rises:.1%}" if rises < 1 else f"times {1 + rises:.1f}"
+        said.append(f"{name}, {steps}: memory {flat}, time a step within {differs:.1%}.")
+    said += _side_by_side(constant["gradient_cpu_time"], constant["gradient_memory"])
     adaptive = parts["gradient_memory"][parts["gradient_memory"]["rtol"].notna()]
     for name, memory in adaptive.groupby("implementation", sort=False):
         if len(memory) > 1:
@@ -66,6 +71,20 @@ def _long_sentence(parts: dict[str, Frame]) -> str:
             a_step = np.diff(memory["value"]).sum() / np.diff(memory["steps"]).sum()
             said.append(f"{name}, to {memory['steps'].max():.0f} adaptive steps: {a_step:.1f} bytes a step.")
     return " ".join(said)
+
+
+def _side_by_side(time: Frame, memory: Frame) -> list[str]:
+    """What each takes at the most steps that all have taken."""
+    shared = set.intersection(*(set(part["steps"]) for _, part in time.groupby("implementation")))
+    if not shared or time["implementation"].nunique() == 1:
+        return []
+    both = time.merge(memory, on=["implementation", "steps"], suffixes=("", "_memory"))
+    told = [
+        f"{row['implementation']} ({row['adjoint']}) {labels.quantity(row['value'], 's')} and "
+        f"{labels.quantity(row['value_memory'], 'B')}"
+        for _, row in both[both["steps"] == max(shared)].iterrows()
+    ]
+    return [f"{max(shared):.0f} constant steps take: {'; '.join(told)}."]
 
 
 def _spread(values: Frame) -> float:

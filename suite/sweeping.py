@@ -110,13 +110,20 @@ def long(trial: Trial, on_progress: OnProgress) -> Iterator[Row]:
         result = run()
         yield trial.row("gradient_cpu_time", time.process_time() - begin, **columns)
         given = checked(trial, run, result).gradients
-        on_progress(trial.name, f"checkpointed gradient at dt={dt}")
-        reference = trial.implementation.prepare(trial.task(dt, adjoint="checkpoint"))
-        refused = needed and limits.too_much(needed[1] * needed[0] / dt, trial.device)
+        refused = _no_other(trial) or (needed and limits.too_much(needed[1] * needed[0] / dt, trial.device))
         if refused:
             yield trial.row("gradient_error", status="skipped", reason=refused, **columns)
             continue
+        on_progress(trial.name, f"checkpointed gradient at dt={dt}")
+        reference = trial.implementation.prepare(trial.task(dt, adjoint="checkpoint"))
         right = checked(trial, reference, reference()).gradients
         yield trial.row("gradient_error", statistics.relative_l1(given, right), **columns)
         if needed is None and dt != trial.case.dts[-1]:
             needed = dt, _peak(reference)
+
+
+def _no_other(trial: Trial) -> str | None:
+    """Why there is no gradient of kept states to hold this one to; None if there is."""
+    if trial.adjoint == "checkpoint":
+        return "it is by kept states itself, the gradient of the discrete solve."
+    return trial.implementation.unsupported(trial.task(trial.case.dts[0], adjoint="checkpoint"))

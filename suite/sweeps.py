@@ -48,12 +48,16 @@ def _memory() -> Iterator[Case]:
 
 
 def _long() -> Iterator[Case]:
-    """Up to 10^6 constant steps and, by such tolerances, some 10^5 accepted adaptive ones, where L T is below 1."""
+    """Up to 10^6 constant steps and, by such tolerances, some 10^5 accepted adaptive ones, where L T is below 1. The
+    peers, by what each has for many steps, as far as they get in minutes."""
     long: dict[str, Any] = {"kind": "long", "problem": "ou", "sizes": {"paths": 16, "dim": 4, "noise_dim": 4}}
-    long |= {"adjoints": ("reversible",), "dtype": "float64", "implementations": OURS, "presets": FULL}
-    yield Case(**long, dts=(1e-4, 1e-5, 1e-6))
+    long |= {"dtype": "float64", "presets": FULL}
+    ours = long | {"adjoints": ("reversible",), "implementations": OURS}
+    yield Case(**ours, dts=(1e-4, 1e-5, 1e-6))
     for rtol, most in ((1e-5, 2**13), (1e-6, 2**15), (1e-8, 2**19)):
-        yield Case(**long, dts=(1e-3,), rtol=rtol, atol=rtol / 10, max_steps=most)
+        yield Case(**ours, dts=(1e-3,), rtol=rtol, atol=rtol / 10, max_steps=most)
+    yield Case(**long, dts=(1e-3, 1e-4), adjoints=("reversible",), implementations=("torchsde",))
+    yield Case(**long, dts=(1e-3, 1e-4, 1e-5), adjoints=("checkpoint",), implementations=("diffrax",))
 
 
 def _weak_error() -> Iterator[Case]:

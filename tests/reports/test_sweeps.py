@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
 from reports import figures, readme
 from reports.data import tidy
@@ -70,6 +71,22 @@ def test_long_gradients_say_what_is_flat_linear_and_exact():
     assert "to 100000 adaptive steps: 12.0 bytes a step." in plot.caption
     assert "gradient_error" in left_out  # which is of given paths
     assert len(drawn["gradient_memory"].figure.axes) == 1  # of constant steps alone
+
+
+def test_long_gradients_beside_a_peer():
+    work = PATHS | {"problem": "ou", "noise_type": "additive", "method": "reversible_heun", "dtype": "float64"}
+    peer = [
+        row("diffrax", measure, value * n, **work, adjoint="checkpoint", dt=1 / n, steps=n)
+        for n in (10**3, 10**4)
+        for measure, value in (("gradient_memory", 1024.0), ("gradient_cpu_time", 1e-3))
+    ]
+    plot = figures.draw(tidy([*long_rows(), *peer]))[0]["long_gradients"]
+    told = {text.get_text() for text in plot.figure.findobj(Text)}
+    assert {"checkpoint", "reversible", "diffrax", "adaptive"} <= told
+    assert "diffrax, from 1000 to 10000 constant steps: memory times 10.0, time a step within 0.0%." in plot.caption
+    assert "10000 constant steps take: " in plot.caption
+    assert "sdegrad_jax (reversible) 1.00 s and 977 KiB" in plot.caption
+    assert "diffrax (checkpoint) 10.0 s and 9.77 MiB" in plot.caption
 
 
 def test_the_readme_tells_of_long_gradients(tmp_path):

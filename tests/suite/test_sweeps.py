@@ -94,6 +94,16 @@ def test_a_long_gradient_is_measured_with_its_error():
     assert float(measured(off, "sdegrad_jax")[-1]["value"]) > 1e-9
 
 
+@pytest.mark.parametrize(
+    ("name", "adjoint", "reason"),
+    [("torchsde", "reversible", "no checkpoint"), ("diffrax", "checkpoint", "kept states")],
+)
+def test_a_long_gradient_of_a_peer_says_why_it_has_no_error(name, adjoint, reason):
+    rows = measured(replace(LONG, dts=(1 / 64,), adjoints=(adjoint,)), name)
+    assert [row["status"] for row in rows] == ["ok", "ok", "skipped"]
+    assert reason in rows[-1]["reason"]
+
+
 @pytest.mark.exhaustive
 def test_a_long_gradient_without_room_for_its_reference_keeps_the_rest(monkeypatch):
     monkeypatch.setattr(limits, "free_memory", lambda: 2.0)
