@@ -26,12 +26,13 @@ MARKERS = {"reversible": "o", "checkpoint": "s"}
 def long_gradients(rows: Frame, frame: Frame) -> Plot:
     """Memory, time and error of very long solves and their gradients against the number of steps."""
     parts = {measure: _of_these(measured(frame, measure), rows) for measure in LONG}
+    parts = {measure: part for measure, part in parts.items() if len(part)}  # peers alone have no error
     shown = pd.concat([part.assign(panel=LONG[measure]) for measure, part in parts.items()])
     shown = shown.assign(**{STEPS: np.where(shown["rtol"].isna(), "constant", "adaptive")})
     shown = plotting.worded(shown, frame).sort_values("steps", kind="stable")
     figure, _ = plotting.grid("Very long gradients, and what they cost", len(parts), height=3.0)
     plot = so.Plot(shown, x="steps", y="value", color=plotting.LIBRARY, linestyle=STEPS, marker=plotting.ADJOINT)
-    plot = plot.facet(col="panel", order=list(LONG.values())).share(y=False)
+    plot = plot.facet(col="panel", order=[LONG[measure] for measure in parts]).share(y=False)
     plot = plot.add(so.Path(edgecolor="white", edgewidth=0.4, pointsize=5))
     lines = so.Nominal({"constant": "-", "adaptive": "--"})
     markers = so.Nominal({name: MARKERS[name] for name in dict.fromkeys(shown["adjoint"])})
@@ -54,7 +55,9 @@ def _of_these(rows: Frame, works: Frame) -> Frame:
 
 def _long_sentence(parts: dict[str, Frame]) -> str:
     """What these figures are to show: memory that is flat, time that is linear, gradients that are exact."""
-    said = [f"The largest error of a gradient is {labels.number(parts['gradient_error']['value'].max())}."]
+    said = []
+    if "gradient_error" in parts:
+        said = [f"The largest error of a gradient is {labels.number(parts['gradient_error']['value'].max())}."]
     constant = {measure: part[part["rtol"].isna()] for measure, part in parts.items()}
     for name, memory in constant["gradient_memory"].groupby("implementation", sort=False):
         time = constant["gradient_cpu_time"]

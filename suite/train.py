@@ -24,7 +24,7 @@ from suite.store import locked
 from suite.training import REAL, marginals
 from suite.training.data import DataError
 from suite.training.libraries import LIBRARIES
-from suite.training.real import LATENT, LIBRARY, TRAINED
+from suite.training.real import LATENT, LIBRARY, TRAINED, YOURS
 from suite.training.real import load as load_data
 from suite.training.run import Training, TrainingError, train
 from suite.training.settings import EXPERIMENTS, PRESETS, Settings, SettingsError, changed
@@ -40,6 +40,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting of the preset"
     )
     parser.add_argument("--data", choices=("ou", *TRAINED), default="ou", help="what to train on (default: ou)")
+    parser.add_argument("--folder", type=Path, help=f"of the CSV files of --data {YOURS}")
     experiments = (*EXPERIMENTS, *LATENT)
     parser.add_argument("--experiment", action="append", choices=experiments, help="this one only (repeatable)")
     parser.add_argument("--implementation", action="append", choices=LIBRARIES, help="this one only (repeatable)")
@@ -49,6 +50,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.seeds < 1:
         parser.error(f"--seeds must be 1 or more, got {options.seeds}.")
+    if (options.data == YOURS) != (options.folder is not None):
+        parser.error(f"--data {YOURS} and --folder, with its CSV files, go together; add the other, or leave both out.")
     return options
 
 
@@ -96,7 +99,7 @@ def _train_all(options: argparse.Namespace, settings: Settings) -> int:
 
 def _trainings(options: argparse.Namespace, settings: Settings, folder: Path) -> Iterator[Training]:
     """One experiment after another. SettingsError for an experiment or a library that the data do not have."""
-    data = None if options.data == "ou" else load_data(options.data)
+    data = None if options.data == "ou" else load_data(options.data, options.folder)
     if data and options.device != "cpu":
         raise SettingsError(
             f"{options.data} is trained on by the CPU alone, not by {options.device}; leave --device out."

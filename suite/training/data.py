@@ -174,7 +174,7 @@ class Source:
     licence: str = ""
 
 
-# Data by their names. What needs a folder of yours is `beijing`.
+# Data by their names, but for `beijing`, which needs a folder of yours.
 DATA: Mapping[str, Source] = {
     "ou": Source(lambda: ornstein_uhlenbeck(OrnsteinUhlenbeck())),
     "ou-constant": Source(lambda: ornstein_uhlenbeck(OrnsteinUhlenbeck(slope=0.0))),

@@ -87,6 +87,10 @@ def test_long_gradients_beside_a_peer():
     assert "10000 constant steps take: " in plot.caption
     assert "sdegrad_jax (reversible) 1.00 s and 977 KiB" in plot.caption
     assert "diffrax (checkpoint) 10.0 s and 9.77 MiB" in plot.caption
+    alone = figures.draw(tidy(peer))[0]["long_gradients"]
+    assert len(alone.figure.axes) == 2
+    assert "error of a gradient" not in alone.caption
+    alone.png()
 
 
 def test_the_readme_tells_of_long_gradients(tmp_path):
