@@ -10,6 +10,7 @@ import pandas as pd
 import seaborn.objects as so
 
 from reports import labels, plotting, ticks
+from reports.accuracy import FLOOR
 from reports.data import Frame, groups, join, measured
 from reports.plotting import Plot
 
@@ -18,6 +19,8 @@ LONG = {
     "gradient_cpu_time": "processor time",
     "gradient_error": "error of the gradient",
 }
+# Where exact zeros are drawn: one byte, what a clock tells apart, and as in the other figures of errors.
+LEAST = {"gradient_memory": 1.0, "gradient_cpu_time": 1e-9, "gradient_error": FLOOR}
 STEPS = "steps are"
 MARKERS = {"reversible": "o", "checkpoint": "s"}
 
@@ -26,8 +29,9 @@ MARKERS = {"reversible": "o", "checkpoint": "s"}
 def long_gradients(rows: Frame, frame: Frame) -> Plot:
     """Memory, time and error of very long solves and their gradients against the number of steps."""
     parts = {measure: _of_these(measured(frame, measure), rows) for measure in LONG}
-    parts = {measure: part for measure, part in parts.items() if len(part)}  # peers alone have no error
-    shown = pd.concat([part.assign(panel=LONG[measure]) for measure, part in parts.items()])
+    parts = {m: part for m, part in parts.items() if len(part)}  # peers alone have no error
+    drawn = {m: part.assign(value=part["value"].clip(lower=LEAST[m])) for m, part in parts.items()}
+    shown = pd.concat([part.assign(panel=LONG[measure]) for measure, part in drawn.items()])
     shown = shown.assign(**{STEPS: np.where(shown["rtol"].isna(), "constant", "adaptive")})
     shown = plotting.worded(shown, frame).sort_values("steps", kind="stable")
     figure, _ = plotting.grid("Very long gradients, and what they cost", len(parts), height=3.0)
@@ -35,11 +39,11 @@ def long_gradients(rows: Frame, frame: Frame) -> Plot:
     plot = plot.facet(col="panel", order=[LONG[measure] for measure in parts]).share(y=False)
     plot = plot.add(so.Path(edgecolor="white", edgewidth=0.4, pointsize=5))
     lines = so.Nominal({"constant": "-", "adaptive": "--"})
-    markers = so.Nominal({name: MARKERS[name] for name in dict.fromkeys(shown["adjoint"])})
+    markers = so.Nominal({name: MARKERS.get(name, "D") for name in dict.fromkeys(shown["adjoint"])})
     plot = plot.scale(color=plotting.looks(rows, frame)["color"], linestyle=lines, marker=markers)
     plot = plot.theme(plotting.THEME)
     panels = plotting.draw(plot, figure, "xy", x="steps", y="")
-    for axes, (measure, part) in zip(panels, parts.items(), strict=True):
+    for axes, (measure, part) in zip(panels, drawn.items(), strict=True):
         ticks.log_axis(axes.xaxis)
         if measure == "gradient_memory":
             ticks.bytes_axis(axes.yaxis, part["value"])
@@ -91,7 +95,8 @@ def _side_by_side(time: Frame, memory: Frame) -> list[str]:
 
 
 def _spread(values: Frame) -> float:
-    return values.max() / values.min() - 1
+    least = values.min()
+    return values.max() / least - 1 if least > 0 else np.inf
 
 
 def ensembles(rows: Frame) -> Frame:

@@ -93,6 +93,14 @@ def test_long_gradients_beside_a_peer():
     alone.png()
 
 
+@pytest.mark.parametrize("measures", [{"gradient_error"}, {"gradient_memory", "gradient_cpu_time"}])
+def test_zeros_of_long_gradients_have_a_place_on_the_axis(measures):
+    rows = [row | {"value": "0.0"} if row["measure"] in measures else row for row in long_rows()]
+    plot = figures.draw(tidy(rows))[0]["long_gradients"]
+    plot.png()
+    assert ("error of a gradient is 0." in plot.caption) == ("gradient_error" in measures)
+
+
 def test_the_readme_tells_of_long_gradients(tmp_path):
     file = tmp_path / "long.csv"
     results.write(file, list(long_rows()))
