@@ -62,21 +62,22 @@ def table(frame: Frame) -> Table:
             rest = ("–",) * (len(HEADS) - len(reported))
             which = "" if work["problem"].startswith(YOURS) else " of other data"
             body.append(((f"reported by the paper{which}",), *((cell,) for cell in (*reported, *rest))))
-    number = frame["seed"].nunique()
+    number, data = frame["seed"].nunique(), frame["problem"].iloc[0].split()[0]
+    others = ("" if data == YOURS else "data, ") + "networks, steps, machine and classifiers"
     note = (
         f"Means over {number} seed{'s' * (number > 1)} after {frame['steps'].max():.0f} steps, geometric but of "
         "accuracies; [ ]: 95 % interval. "
-        "Real paths: those to train on, against those held out. The paper's data, networks, steps, machine and "
-        "classifiers are others: its numbers are not to be compared with those measured here."
+        "Real paths: those to train on, against those held out. "
+        f"The paper's {others} are others: its numbers are not to be compared with those measured here."
     )
-    return Table((frame["problem"].iloc[0].split()[0], *HEADS.values()), tuple(body), note)
+    return Table((data, *HEADS.values()), tuple(body), note)
 
 
 def _cells(rows: Frame) -> Iterator[Cell]:
     for measure in HEADS:
         found = measured(rows, measure)
         if measure.endswith("accuracy") and len(found):
-            value, low, high = (100 * x for x in mean(found["value"].tolist()))
+            value, low, high = (100 * min(max(x, 0.0), 1.0) for x in mean(found["value"].tolist()))
             yield (f"{value:.1f} %", f"[{low:.1f}, {high:.1f}]") if low < high else (f"{value:.1f} %",)
         else:
             yield of_seeds(found)

@@ -18,7 +18,7 @@ from suite.training.tables import DataError, Record, read
 
 SHARE, SEED = 0.8, 0  # of the series to train on; of all that is drawn here
 PATHS = 8192  # of generated data
-WINDOW = 21  # trading days of a series of prices
+WINDOW = 10  # trading days of a series of prices
 HOURS = 24
 
 
@@ -144,12 +144,13 @@ def _time(place: str, record: Record) -> tuple[date, int]:
 
 
 def oil() -> Series:
-    """The logarithm of the price of crude oil over months of 21 trading days, from the first; later ones to test on."""
+    """The logarithm of the price of crude oil over fortnights of 10 trading days, from the first; the later half of
+    them to test on."""
     file = packaged("arch", "arch", "data/wti/wti.csv.gz")
     prices = [record["DCOILWTICO"] for _, record in read(file, ("DCOILWTICO",), missing=".")]
     logs = np.log(np.array([price for price in prices if price is not None], float))
     ys = logs[: len(logs) // WINDOW * WINDOW].reshape(-1, WINDOW).T[..., None]
-    ys, parted = ys - ys[:1], round(SHARE * ys.shape[1])
+    ys, parted = ys - ys[:1], ys.shape[1] // 2
     found = Series(np.arange(float(WINDOW)), ys[:, :parted], ys[:, parted:], ("log price",))
     return normalised(found, by="all")
 

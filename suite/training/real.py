@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from suite.training.data import DATA, Series, beijing
+from suite.training.data import DATA, DataError, Series, beijing
 from suite.training.held_out import label_accuracy, prediction_loss, real_fake_accuracy
 from suite.training.measures import LEAST_PATHS, signature_distance
 from suite.training.model import Model
@@ -73,10 +73,17 @@ class RealData:
 
 
 def load(name: str, folder: Path | None = None) -> RealData:
-    """folder: of the files of `YOURS`. MissingData, with what gets it, where a package or a file is not there."""
+    """folder: of the files of `YOURS`. MissingData, with what gets it, where a package or a file is not there;
+    DataError where the paths are too few."""
     found = beijing(folder) if folder else DATA[name].load()
     if name == "weights-digits":  # every fifth epoch
         found = replace(found, ts=np.arange(11.0), train=found.train[::5], test=found.test[::5])
+    paths = found.test.shape[1]
+    if paths < 2 * LEAST_PATHS:  # half of them train a classifier
+        raise DataError(
+            f"{folder or name} has {paths} paths to test on; to tell how good what was trained is takes "
+            f"{2 * LEAST_PATHS}: give more data."
+        )
     return RealData(name, TRAINED[name], found)
 
 

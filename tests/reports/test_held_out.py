@@ -36,6 +36,15 @@ def test_the_table_has_floor_untrained_trained_and_reported():
     assert cells[f"{NAME}, sdegrad_torch"]["real/fake accuracy"] == ("–",)
 
 
+def test_an_interval_of_accuracies_ends_at_all_of_them():
+    work = WORK | {"problem": f"beijing {NAME}", "method": "x", "adjoint": "y", "steps": 20}
+    found = tidy([row("sdegrad_torch", "label_accuracy", x, **work, seed=k) for k, x in enumerate((0.9, 0.99))])
+    made = held_out.table(found)
+    assert "[37.3, 100.0]" in {line[2][-1] for line in made.rows}  # Student: 12.7 x 0.0636 / 2^0.5 around 94.5 %
+    assert "reported by the paper" in {line[0][0] for line in made.rows}
+    assert "The paper's networks" in made.note
+
+
 def test_each_of_the_data_has_a_table_and_the_process_of_known_law_none():
     both = [*rows(), *rows("weights-digits reversible-clipping"), *rows("ou reversible-clipping", run="2")]
     assert [held_out.table(frame).columns[0] for frame in held_out.of_last_run(tidy(both))] == [

@@ -355,8 +355,9 @@ def real_data(monkeypatch):
     ys = np.concatenate((ys, -ys), -1)
     weather = Series(ts, ys[:, :300], ys[:, 300:], ("a", "b"), ("x", "y"), labels[:300], labels[300:])
     weights = Series(np.arange(51.0), *(rng.normal(size=(51, 300, 1)).cumsum(0) for _ in range(2)), ("weight",))
-    made = {"weather": weather, "weights-digits": weights}
+    made = {"weather": weather, "weights-digits": weights, "oil": weights}
     monkeypatch.setattr(real, "DATA", {name: Source(lambda s=s: s) for name, s in made.items()})
+    monkeypatch.setattr(real, "beijing", lambda folder: weather)
 
 
 @pytest.mark.exhaustive
@@ -365,9 +366,9 @@ def real_data(monkeypatch):
 @pytest.mark.parametrize("name", real.TRAINED)
 def test_training_on_real_data_is_measured_against_what_was_held_out(name, real_data, tmp_path, capfd):
     arguments = ["--data", name, "--preset", "tiny", "--seeds", "1", "--out", str(tmp_path)]
-    assert train.main(arguments) == 0
+    assert train.main(arguments + ["--folder", str(tmp_path)] * (name == real.YOURS)) == 0
     rows = results.read(tmp_path / "train.csv")
-    labelled = {"label_accuracy"} if name == "weather" else set()
+    labelled = {"label_accuracy"} if name in ("weather", real.YOURS) else set()
     for experiment in real.TRAINED[name]:
         own = [r for r in rows if r["problem"] == f"{name} {experiment}"]
         found = {(r["implementation"], r["steps"]): set() for r in own}
@@ -381,7 +382,8 @@ def test_training_on_real_data_is_measured_against_what_was_held_out(name, real_
         )
         assert abs(real_accuracy - 0.5) < 0.2  # 200 paths, 4 deviations and more
     printed = capfd.readouterr().out
-    assert "reported by the paper of other data" in printed
+    reported = {real.YOURS: "reported by the paper ", "oil": ""}.get(name, "reported by the paper of other data")
+    assert reported in printed
     assert f"{real.TRAINED[name][0]}, untrained" in printed
     if labelled:
         (best,) = {r["value"] for r in rows if (r["implementation"], r["measure"]) == (REAL, "label_accuracy")}
@@ -406,6 +408,15 @@ def test_a_latent_sde_that_is_stopped_goes_on_to_the_same_numbers(real_data, tmp
     assert rest == {key: value for key, value in whole.items() if key in rest}
 
 
+def test_a_folder_of_too_few_days_is_refused_before_anything_is_trained(tmp_path, capsys):
+    line = "2013,3,{day},{hour},{pm},{hour},here"
+    lines = [line.format(day=day, hour=hour, pm=day + hour) for day in range(1, 30) for hour in range(24)]
+    (tmp_path / "here.csv").write_text("\n".join(("year,month,day,hour,PM2.5,O3,station", *lines)) + "\n")
+    assert train.main(["--data", "beijing", "--folder", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    assert f"error: {tmp_path} has 6 paths to test on; to tell how good" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "train.csv").exists()
+
+
 def test_real_data_that_are_absent_or_have_no_such_experiment_are_refused(real_data, tmp_path, monkeypatch, capsys):
     here = ["--data", "weather", "--preset", "tiny", "--out", str(tmp_path)]
     for wrong in (["--experiment", "reversible-clipping"], ["--implementation", "torchsde"]):
@@ -413,6 +424,11 @@ def test_real_data_that_are_absent_or_have_no_such_experiment_are_refused(real_d
         assert f"reversible-latent with sdegrad_torch, not by {wrong[1]}; leave that out" in capsys.readouterr().err
     assert train.main(["--experiment", "midpoint-latent", "--out", str(tmp_path)]) == 2
     assert "diffrax, not by midpoint-latent; leave that out, or name other --data" in capsys.readouterr().err
+    for apart in (["--data", real.YOURS], [*here, "--folder", str(tmp_path)]):
+        with pytest.raises(SystemExit) as ended:
+            train.main([*apart, "--out", str(tmp_path)])
+        assert ended.value.code == 2
+        assert "--data beijing and --folder, with its CSV files, go together" in capsys.readouterr().err
     monkeypatch.setattr(real, "DATA", {"weather": Source(lambda: data.packaged("a-package", "no_such_module", "a"))})
     assert train.main(here) == 2
     assert "in the package a-package, which is not installed" in capsys.readouterr().err
