@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from reports import claims as verified
-from reports import figures, history, labels, long_times, marginals, power, tables, training, verification
+from reports import figures, held_out, history, labels, long_times, marginals, power, tables, training, verification
 from reports.data import Frame
 from reports.site.content import Part, Section, Site
 from reports.tables import Table
@@ -102,16 +102,19 @@ def memory(site: Site) -> Iterator[Section]:
 
 def trained(site: Site) -> Iterator[Section]:
     """How good are trained neural SDEs, and how soon?"""
-    rows = training.of_last_run(site.source.frame)
-    if rows is None:
+    rows, real = training.of_last_run(site.source.frame), list(held_out.of_last_run(site.source.frame))
+    if rows is None and not real:
         yield Section("Training", ["There are no trainings beside these results; nox -s train makes them."])
-        return
-    place = labels.place(rows)
-    pictures = [site.picture("training", training.figure(rows))]
-    if site.source.marginals is not None:
-        pictures.append(site.picture("marginals", marginals.figure(site.source.marginals, rows)))
-    yield Section("SDE-GANs", place=place, table=training.table(rows).html(), pictures=pictures)
-    yield Section("As the paper's table has it", place=place, table=training.paper(rows).html(), looks="")
+    if rows is not None:
+        place = labels.place(rows)
+        pictures = [site.picture("training", training.figure(rows))]
+        if site.source.marginals is not None:
+            pictures.append(site.picture("marginals", marginals.figure(site.source.marginals, rows)))
+        yield Section("SDE-GANs", place=place, table=training.table(rows).html(), pictures=pictures)
+        yield Section("As the paper's table has it", place=place, table=training.paper(rows).html(), looks="")
+    for part in real:
+        table = held_out.table(part)
+        yield Section(f"On real data: {table.columns[0]}", place=labels.place(part), table=table.html(), looks="")
 
 
 def _checked(site: Site, checks: Sequence[str], heading: str) -> Iterator[Section]:

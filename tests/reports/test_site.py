@@ -18,6 +18,7 @@ from reports.site.__main__ import main
 from reports.site.table import FILTERS
 from suite import results
 from tests.reports.synthetic import GBM, MLP, NEURAL, row
+from tests.reports.test_held_out import rows as held_out_rows
 from tests.reports.test_hostile import NASTY, curve, one_sentence, table
 from tests.reports.test_power import recorded
 from tests.reports.test_report import VERIFICATION
@@ -212,6 +213,16 @@ def test_trainings_are_compared_seed_by_seed():
     ]
     (found,) = paper.clipping(tidy(rows))
     assert found.value == "2.00× to 3.00×, 2 works"
+
+
+def test_trainings_on_real_data_have_their_table(tmp_path):
+    results.write(tmp_path / "results.csv", list(times()))
+    results.write(tmp_path / "train.csv", list(held_out_rows()))
+    assert main([str(tmp_path / "results.csv"), "--out", str(tmp_path / "site")]) == 0
+    page = (tmp_path / "site" / "training.html").read_text()
+    assert "On real data: weather" in page
+    assert "reported by the paper of other data" in page
+    assert "There are no trainings" not in page
 
 
 def test_your_own_results_come_before_the_committed_ones(tmp_path, monkeypatch):
