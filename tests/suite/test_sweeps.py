@@ -94,6 +94,7 @@ def test_a_long_gradient_is_measured_with_its_error():
     assert float(measured(off, "sdegrad_jax")[-1]["value"]) > 1e-9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "adjoint", "reason"),
     [("torchsde", "reversible", "no checkpoint"), ("diffrax", "checkpoint", "kept states")],
