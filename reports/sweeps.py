@@ -29,14 +29,14 @@ MARKERS = {"reversible": "o", "checkpoint": "s"}
 def long_gradients(rows: Frame, frame: Frame) -> Plot:
     """Memory, time and error of very long solves and their gradients against the number of steps."""
     parts = {measure: _of_these(measured(frame, measure), rows) for measure in LONG}
-    parts = {m: part for m, part in parts.items() if len(part)}  # peers alone have no error
-    drawn = {m: part.assign(value=part["value"].clip(lower=LEAST[m])) for m, part in parts.items()}
+    # peers alone have no error
+    drawn = {m: part.assign(value=part["value"].clip(lower=LEAST[m])) for m, part in parts.items() if len(part)}
     shown = pd.concat([part.assign(panel=LONG[measure]) for measure, part in drawn.items()])
     shown = shown.assign(**{STEPS: np.where(shown["rtol"].isna(), "constant", "adaptive")})
     shown = plotting.worded(shown, frame).sort_values("steps", kind="stable")
-    figure, _ = plotting.grid("Very long gradients, and what they cost", len(parts), height=3.0)
+    figure, _ = plotting.grid("Very long gradients, and what they cost", len(drawn), height=3.0)
     plot = so.Plot(shown, x="steps", y="value", color=plotting.LIBRARY, linestyle=STEPS, marker=plotting.ADJOINT)
-    plot = plot.facet(col="panel", order=[LONG[measure] for measure in parts]).share(y=False)
+    plot = plot.facet(col="panel", order=[LONG[measure] for measure in drawn]).share(y=False)
     plot = plot.add(so.Path(edgecolor="white", edgewidth=0.4, pointsize=5))
     lines = so.Nominal({"constant": "-", "adaptive": "--"})
     markers = so.Nominal({name: MARKERS.get(name, "D") for name in dict.fromkeys(shown["adjoint"])})
@@ -59,9 +59,8 @@ def _of_these(rows: Frame, works: Frame) -> Frame:
 
 def _long_sentence(parts: dict[str, Frame]) -> str:
     """What these figures are to show: memory that is flat, time that is linear, gradients that are exact."""
-    said = []
-    if "gradient_error" in parts:
-        said = [f"The largest error of a gradient is {labels.number(parts['gradient_error']['value'].max())}."]
+    errors = parts["gradient_error"]["value"]
+    said = [f"The largest error of a gradient is {labels.number(errors.max())}."] if len(errors) else []
     constant = {measure: part[part["rtol"].isna()] for measure, part in parts.items()}
     for name, memory in constant["gradient_memory"].groupby("implementation", sort=False):
         time = constant["gradient_cpu_time"]
@@ -82,10 +81,11 @@ def _long_sentence(parts: dict[str, Frame]) -> str:
 
 def _side_by_side(time: Frame, memory: Frame) -> list[str]:
     """What each takes at the most steps that all have taken."""
-    shared = set.intersection(*(set(part["steps"]) for _, part in time.groupby("implementation")))
-    if not shared or time["implementation"].nunique() == 1:
+    taken = [set(part["steps"]) for _, part in time.groupby("implementation")]
+    shared = set.intersection(*taken) if len(taken) > 1 else None
+    if not shared:
         return []
-    both = time.merge(memory, on=["implementation", "steps"], suffixes=("", "_memory"))
+    both = time.merge(memory, on=["implementation", "adjoint", "steps"], suffixes=("", "_memory"))
     told = [
         f"{row['implementation']} ({row['adjoint']}) {labels.quantity(row['value'], 's')} and "
         f"{labels.quantity(row['value_memory'], 'B')}"

@@ -93,6 +93,15 @@ def test_long_gradients_beside_a_peer():
     alone.png()
 
 
+@pytest.mark.parametrize("part", ["adaptive", "time"])
+def test_a_part_of_the_long_gradients_has_its_figure(part):
+    kept = {"adaptive": lambda row: row["rtol"], "time": lambda row: row["measure"] == "gradient_cpu_time"}[part]
+    plot = figures.draw(tidy([row for row in long_rows() if kept(row)]))[0]["long_gradients"]
+    plot.png()
+    assert len(plot.figure.axes) == {"adaptive": 3, "time": 1}[part]
+    assert "constant steps take" not in plot.caption
+
+
 @pytest.mark.parametrize("measures", [{"gradient_error"}, {"gradient_memory", "gradient_cpu_time"}])
 def test_zeros_of_long_gradients_have_a_place_on_the_axis(measures):
     rows = [row | {"value": "0.0"} if row["measure"] in measures else row for row in long_rows()]
