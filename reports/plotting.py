@@ -26,7 +26,7 @@ from reports.data import CHOSEN, Frame, apart, groups, implementations, work_col
 COLOURBLIND = sns.color_palette("colorblind").as_hex()
 _BLUE, _ORANGE, _GREEN, _RED, _PINK, _BROWN, _ROSE, _GREY, _YELLOW, _SKY = COLOURBLIND
 COLOURS = {"sdegrad_torch": _RED, "torchsde": _ORANGE, "sdegrad_jax": _BLUE, "diffrax": _SKY, "diffrax_sdegrad": _GREEN}
-COLOURS |= {"torch_tree": _GREY, "torch_floor": _GREY, "jax_by_hand": _GREY}
+COLOURS |= {"torch_tree": _GREY, "torch_floor": _GREY, "jax_by_hand": _GREY, "numpy_by_hand": "#444444"}
 MARKERS = {"reversible_heun": "o", "midpoint": "s", "heun": "^", "euler": "v", "euler_heun": "D"}
 LINES = {
     "": "-",
@@ -39,7 +39,7 @@ LINES = {
 }
 MORE_MARKERS = ("P", "X", "<", ">", "h", "*")
 _MORE = {
-    "color": (_PINK, _BROWN, "#000000", _YELLOW, _ROSE),
+    "color": (_PINK, _BROWN, "#000000", _YELLOW, _ROSE, "#5e3c99"),
     "marker": MORE_MARKERS,
     "linestyle": ("-.",),
 }

@@ -8,12 +8,15 @@ from reports import claims as verified
 from reports.claims import Row
 from reports.data import SIZE, Frame, groups, measured, settings, tidy
 from reports.plotting import Plot
+from reports.site import paper
 from suite.results import ResultsError
 
 # beside the results file
 PLOT, CLAIMS, LONG, PAIRS = "headline.png", "verification.csv", "long_times.csv", "pairs.csv"
 TRAINED, GRADIENTS = "train.csv", "long_gradients.csv"
-VERIFIED, DEFECT = "verified.png", "defect.png"
+THIRD, THIRD_CLAIMS = "third_party.csv", "third_party_verification.csv"
+VERIFIED, DEFECT, PAPER, ENSEMBLES = "verified.png", "defect.png", "paper.png", "paths_per_second.png"
+MOST = 6  # works of a measure in the table
 YES = "yes: "  # before what a program printed that reproduced a failure
 
 
@@ -22,10 +25,13 @@ def marks(name: str) -> tuple[str, str]:
 
 
 def embedded(text: str, frame: Frame, file: Path) -> str:
-    """The README `text` with the current headline, and with the claims, the trainings, the gate's power, the very
-    long gradients and the long solves if there are any.
+    """The README `text` with the current headline and the paper's claims, and with third-party libraries, the claims,
+    the trainings, the gate's power, the very long gradients and the long solves if there are any.
     ResultsError unless the marks of each are there once, in order."""
     text = _between(text, marks("headline"), headline(frame, file))
+    text = _between(text, marks("paper"), papers(frame, file))
+    if file.with_name(THIRD).exists():
+        text = _between(text, marks("third-party"), third_party(file))
     checked, long, pairs = (file.with_name(name) for name in (CLAIMS, LONG, PAIRS))
     if checked.exists():
         rows = verified.read(checked)
@@ -53,7 +59,7 @@ def headline(frame: Frame, file: Path) -> str:
     measured."""
     part = settings(frame)[0]
     where = f"Measured on {labels.markdown(labels.place(part))}; all rows: `{file.as_posix()}`."
-    return "\n\n".join(filter(None, (tables.headline(part).markdown(), _torchsde(part), where)))
+    return "\n\n".join(filter(None, (tables.headline(part, most=MOST).markdown(), _torchsde(part), where)))
 
 
 # How torchsde may be run -> the noise and the step of such rows. Whole steps add up exactly in float32.
@@ -89,6 +95,34 @@ def _torchsde(part: Frame) -> str:
     )
 
 
+def papers(frame: Frame, file: Path) -> str:
+    """What the paper claims beside what was measured, and the figure of its ratios."""
+    picture = f"![Ratios of times, and what the paper reports at most]({file.with_name(PAPER).as_posix()})"
+    return "\n\n".join((paper.table(_with_trainings(frame, file)).markdown(), picture))
+
+
+def _with_trainings(frame: Frame, file: Path) -> Frame:
+    """The first setting of the results, and the trainings beside them."""
+    part, trained = settings(frame)[0], file.with_name(TRAINED)
+    return paper.with_training(part, tidy(readers.from_results(trained))) if trained.exists() else part
+
+
+def third_party(file: Path) -> str:
+    """The figure of plain ensembles by all libraries, what is seen in it, and the claims of the third parties."""
+    drawn, checked = _ensembles(file), file.with_name(THIRD_CLAIMS)
+    picture = f"![Paths per second against their number, by library]({file.with_name(ENSEMBLES).as_posix()})"
+    where = f"All rows: `{file.with_name(THIRD).as_posix()}`, and the others' beside it."
+    parts = [picture, labels.markdown(drawn.caption), where]
+    return "\n\n".join([*parts, _claimed(verified.read(checked), checked)] if checked.exists() else parts)
+
+
+def _ensembles(file: Path) -> Plot:
+    """Of the results and the third-party rows beside them."""
+    both = [*readers.from_results(file.with_name(THIRD)), *readers.from_results(file)]
+    frame = settings(tidy(both))[0]
+    return sweeps.paths_per_second(sweeps.ensembles(measured(frame, "solve_time")), frame)
+
+
 def trainings(file: Path) -> str:
     """The table of the trainings, the figure that was drawn of them last, and where they were made."""
     frame = training.load(file)
@@ -114,6 +148,12 @@ def _long_gradients(file: Path) -> Plot:
 
 
 def claims(rows: Sequence[Row], file: Path) -> str:
+    """How many claims of each library hold, as a table and as a figure."""
+    picture = f"![Claims that hold, by check and library]({file.with_name(VERIFIED).as_posix()})"
+    return f"{_claimed(rows, file)}\n\n{picture}"
+
+
+def _claimed(rows: Sequence[Row], file: Path) -> str:
     """A table of how many claims of each library hold and, apart, how much of what theory says beyond them."""
     lines = [
         "| library | its claims that hold | beyond its claims: theory that holds | what fails, and what was measured |",
@@ -137,8 +177,7 @@ def claims(rows: Sequence[Row], file: Path) -> str:
         f"construction, were judged rightly. {shown} of {len(failing)} failures were reproduced by a program with the "
         f"library alone. All rows: `{file.as_posix()}`."
     )
-    picture = f"![Claims that hold, by check and library]({file.with_name(VERIFIED).as_posix()})"
-    return "\n".join([*lines, "", picture, "", note])
+    return "\n".join([*lines, "", note])
 
 
 def defect(rows: Sequence[Row], file: Path) -> str:
@@ -197,6 +236,9 @@ def write(readme: Path, frame: Frame, file: Path) -> None:
     """Put the headline into `readme`, the plots beside the results `file`; all are made before any is written."""
     text = embedded(_read(readme), frame, file)
     plots = {PLOT: lambda: figures.headline(settings(frame)[0])}
+    plots[PAPER] = lambda: paper.figure(_with_trainings(frame, file))
+    if file.with_name(THIRD).exists():
+        plots[ENSEMBLES] = lambda: _ensembles(file)
     rows = verified.read(file.with_name(CLAIMS)) if file.with_name(CLAIMS).exists() else []
     if rows:
         plots[VERIFIED] = lambda: verification.overview(rows)

@@ -104,8 +104,9 @@ _LINES = (
 )
 
 
-def headline(frame: Frame, *, everything: bool = False) -> Table:
-    """The table of one setting. `everything`: all methods, not only reversible Heun, and bounds too.
+def headline(frame: Frame, *, everything: bool = False, most: int = MOST) -> Table:
+    """The table of one setting, with so many works of a measure at most. `everything`: all methods, not only reversible
+    Heun, and bounds too.
 
     Where adjoints, or kinds of Brownian motion, differ in a row each cell names its own. What was timed beside an
     error is left to the figures.
@@ -113,10 +114,10 @@ def headline(frame: Frame, *, everything: bool = False) -> Table:
     frame = frame if everything else solvers(frame)
     names = implementations(frame)
     found = [*(_rows(frame, line, names, everything) for line in _LINES), _evaluations(frame, names)]
-    rows = [row for of_measure in found for row in of_measure[:MOST]]
+    rows = [row for of_measure in found for row in of_measure[:most]]
     note = "×: relative to sdegrad in the same framework, paired by round. [ ]: 95 % confidence interval."
-    cut = max(map(len, found)) > MOST
-    more = f" Of each measure {MOST} works are shown here, the others are in the results file." * cut
+    cut = max(map(len, found)) > most
+    more = f" Of each measure {most} works are shown here, the others are in the results file." * cut
     return Table(("work", *names), tuple(rows), note + more)
 
 

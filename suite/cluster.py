@@ -112,7 +112,7 @@ def connected(address: str, threads: int | None = None) -> Iterator[Cluster]:
         raise ClusterError('--scheduler needs Dask, which is not installed; pip install "sdegrad[cluster]".') from None
     with ExitStack() as closing:
         wanted = provenance.cores() if address == LOCAL else 1
-        found: Any = closing.enter_context(_local(wanted)) if address == LOCAL else address
+        found: Any = closing.enter_context(local(wanted)) if address == LOCAL else address
         try:
             client = closing.enter_context(Client(found, timeout=PATIENCE, set_as_default=False))
             client.wait_for_workers(wanted, timeout=PATIENCE)
@@ -174,7 +174,7 @@ def _identity(threads: int | None) -> tuple[str, bool, str, Context]:
 
 
 @contextmanager
-def _local(count: int) -> Iterator[Any]:
+def local(count: int) -> Iterator[Any]:
     """So many workers on this machine, the first of which measures times."""
     from dask import config
     from distributed import Nanny, Scheduler, SpecCluster

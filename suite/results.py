@@ -70,6 +70,7 @@ MEASURES: Mapping[str, str] = {
     "label_accuracy": "1",  # of a classifier trained on generated paths with their labels, on real ones
     "prediction_loss": "1",  # mean square error of the last values of real paths, predicted as in generated ones
     "step_time": "s",  # median, of a training step
+    "verification_time": "s",  # of a part of the verification, by the clock
     "nfe_training": "1/step",  # evaluations of all vector fields, per training step
 }
 

@@ -10,7 +10,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from reports import figures, verification
-from reports.data import Frame
+from reports.plotting import Plot
 from reports.site import content, guide, paper, questions, table
 from reports.site.content import LAYOUT, Part, Section, Site
 from reports.site.source import REFERENCE, Source
@@ -41,8 +41,13 @@ def _start(site: Site, page: Page) -> None:
 
 
 def _headline(site: Site, part: Part, before: str) -> content.Picture | None:
+    return _picture(site, f"{before}headline", lambda: figures.headline(part.frame), "Time and error of gradients")
+
+
+def _picture(site: Site, name: str, draw: Callable[[], Plot], alt: str) -> content.Picture | None:
+    """None where there is nothing to draw."""
     try:
-        return site.picture(f"{before}headline", figures.headline(part.frame), "Time and error of gradients")
+        return site.picture(name, draw(), alt)
     except figures.NoData:
         return None
 
@@ -55,21 +60,18 @@ def _sections(ask: Callable[[Site], Iterator[Section]]) -> Callable[[Site, Page]
 
 
 def _paper(site: Site, page: Page) -> None:
-    lines = []
+    lines, pictures = [], []
     for number, part in enumerate(site.parts, start=1):
-        rows = _with_training(part.frame, site.source.frame)
+        rows = paper.with_training(part.frame, site.source.frame)
+        name = f"paper-{number}"
+        pictures.append(_picture(site, name, lambda rows=rows: paper.figure(rows), "Ratios here and in the paper"))
         for name, (claim, compared, measure) in paper.CLAIMS.items():
             found = measure(rows)
             behind = pd.concat([here.rows for here in found]).drop_duplicates() if found else None
             address = "" if behind is None else site.rows(f"paper-{name}-{number}", behind, compared)
             lines.append((part.place, claim, compared, found, address))
-    site.page(page.slug, "paper.html", title=page.title, lines=lines, paper=paper.PAPER, several=len(site.parts) > 1)
-
-
-def _with_training(rows: Frame, frame: Frame) -> Frame:
-    """The rows of a setting, and those of trainings on the same machine."""
-    trained = frame[(frame["tool"] == "train") & (frame["machine"] == rows["machine"].iloc[0])]
-    return pd.concat([rows, trained[trained["device"] == rows["device"].iloc[0]]], ignore_index=True)
+    about = {"paper": paper.PAPER, "several": len(site.parts) > 1, "pictures": [p for p in pictures if p]}
+    site.page(page.slug, "paper.html", title=page.title, lines=lines, **about)
 
 
 def _verification(site: Site, page: Page) -> None:

@@ -1,15 +1,20 @@
 """The paper's claims beside what was measured: what it says, what the rows say, and the rows."""
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
+import seaborn.objects as so
+from matplotlib.ticker import FuncFormatter
 
-from reports import labels
+from reports import labels, plotting
 from reports.data import CHOSEN, Frame, groups, implementations, measured, solvers, work_columns
+from reports.plotting import NoData, Plot
 from reports.site import versus
 from reports.site.versus import Ratio
+from reports.tables import Table
 
 PAPER = "Kidger, Foster, Li, Lyons, Efficient and Accurate Gradients for Neural SDEs, NeurIPS 2021, arXiv 2105.13493"
 EXACT_METHOD = "reversible_heun"
@@ -17,12 +22,13 @@ EXACT_METHOD = "reversible_heun"
 
 @dataclass(frozen=True)
 class Here:
-    """What was measured: of whom, the number in words, the sizes; and its rows."""
+    """What was measured: of whom, the number in words, the sizes; its rows; and the ratios, if it is of such."""
 
     who: str
     value: str
     work: str
     rows: Frame
+    ratios: Sequence[Ratio] = ()
 
 
 def _ratios(found: Iterable[Ratio], who: str) -> list[Here]:
@@ -32,7 +38,7 @@ def _ratios(found: Iterable[Ratio], who: str) -> list[Here]:
         return []
     ends = [found[0], found[-1]] if len(found) > 1 else found
     value = " to ".join(r.words for r in ends) + (f", {len(found)} works" if len(found) > 1 else "")
-    return [Here(who, value, "; ".join(r.work for r in ends), pd.concat([r.rows for r in found]))]
+    return [Here(who, value, "; ".join(r.work for r in ends), pd.concat([r.rows for r in found]), found)]
 
 
 def solver(frame: Frame) -> list[Here]:
@@ -125,3 +131,61 @@ CLAIMS: dict[str, tuple[str, str, Callable[[Frame], list[Here]]]] = {
     "error": ("gradients with almost zero error", "relative L1 distance to backpropagation", error),
     "evaluations": ("half the evaluations", "evaluations of the drift, solve alone", evaluations),
 }
+# What the paper reports, at most, of those that are ratios.
+REPORTED = {"solver": 1.98, "training": 1.98, "brownian": 10.6, "clipping": 1.87}
+
+
+def with_training(rows: Frame, frame: Frame) -> Frame:
+    """The rows of a setting, and those of trainings on the same machine."""
+    trained = frame[(frame["tool"] == "train") & (frame["machine"] == rows["machine"].iloc[0])]
+    return pd.concat([rows, trained[trained["device"] == rows["device"].iloc[0]]], ignore_index=True)
+
+
+def table(rows: Frame) -> Table:
+    """A row for each claim: what is compared, and what was measured, of whom."""
+    body = []
+    for claim, compared, measure in CLAIMS.values():
+        here = tuple(f"{found.who}: {found.value}" for found in measure(rows))
+        body.append(((claim,), (compared,), here or ("not measured",)))
+    return Table(("the paper", "what is compared", "here"), tuple(body))
+
+
+@plotting.in_style
+def figure(rows: Frame) -> Plot:
+    """The ratios, work by work, and what the paper reports at most."""
+    points, behind = [], []
+    for name in REPORTED:
+        _, compared, measure = CLAIMS[name]
+        for here in measure(rows):
+            behind.append(here.rows)
+            known = {"compared": _broken(compared), "who": here.who, "paper": REPORTED[name]}
+            points += [known | {"value": r.value, "low": r.low, "high": r.high} for r in here.ratios]
+    if not points:
+        raise NoData("nothing was measured that the paper gives a ratio for.")
+    shown = pd.DataFrame(points)
+    panels = list(dict.fromkeys(shown["compared"]))
+    drawn, across = plotting.grid(
+        "Ratios of times, and what the paper reports at most", len(panels), width=4.4, columns=2
+    )
+    plot = so.Plot(shown, x="value", y="who").facet(col="compared", order=panels, wrap=across).share(x=False, y=False)
+    plot = plot.add(so.Range(linewidth=0.9, color="#999999"), orient="y", xmin="low", xmax="high", group=shown.index)
+    plot = plot.add(so.Dot(pointsize=5, color=plotting.COLOURS["sdegrad_torch"])).theme(plotting.THEME)
+    for axes, name in zip(plotting.draw(plot, drawn, x="times as long", y=""), panels, strict=True):
+        reported = shown.loc[shown["compared"] == name, "paper"].iloc[0]
+        _axes(axes, reported)
+    return plotting.finish(drawn, pd.concat(behind), "", "a point is a work, with its interval; dashed: the paper")
+
+
+def _broken(text: str) -> str:
+    """On two lines."""
+    return text.replace(" over ", "\nover ").replace(", time", "\ntime", 1)
+
+
+def _axes(axes: Any, reported: float) -> None:
+    axes.set_xscale("log", base=2)
+    low, high = axes.get_xlim()
+    axes.set_xlim(min(low, 0.9), max(high, 1.2 * reported))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+    axes.axvline(1, color="#444444", linewidth=1, zorder=0.5)
+    axes.axvline(reported, color="#000000", linewidth=1, linestyle="--", zorder=0.5)
+    axes.annotate(f" {reported:g}", (reported, 1), xycoords=("data", "axes fraction"), va="top", fontsize=8)

@@ -11,8 +11,9 @@ from reports.data import Frame, settings, tidy
 
 OWN = Path("reports/out/results.csv")
 REFERENCE = Path("reports/reference/cpu/results.csv")
+CLAIMS = (readme.CLAIMS, readme.THIRD_CLAIMS)
 # more rows of the same table, beside the results; of equal works theirs are older
-MORE = ("speed.csv", readme.TRAINED, readme.GRADIENTS)
+MORE = (readme.THIRD, readme.TRAINED, readme.GRADIENTS)
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def read(results: Sequence[Path]) -> Source:
     return Source(
         frame=tidy([*more, *rows]),
         files=read,
-        claims=beside(readme.CLAIMS, claims.read) or [],
+        claims=[row for name in CLAIMS for row in beside(name, claims.read) or []],
         history=beside("history.csv", lambda path: history.load(history.rows_of(path))),
         long_times=beside(readme.LONG, long_times.load),
         recording=beside(readme.PAIRS, power.load),

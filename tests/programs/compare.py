@@ -118,10 +118,10 @@ def train(program: str, library: str, seed: int, where: Context) -> list[Row]:
     return [*rows, row("training_time", seconds, STEPS[program])]
 
 
-def kept(path: Path, run: str) -> list[Row]:
-    """The rows of this run that are there already; those of another are moved aside, to a name that is free."""
+def kept(path: Path, *runs: str) -> list[Row]:
+    """The rows of these runs that are there already; those of another are moved aside, to a name that is free."""
     rows = results.read(path) if path.exists() else []
-    if all(row["run"] == run for row in rows):
+    if all(row["run"] in runs for row in rows):
         return rows
     aside = next(free for n in count(1) if not (free := path.with_name(f"{path.stem}-{n}.csv")).exists())
     path.rename(aside)

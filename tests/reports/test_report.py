@@ -24,6 +24,7 @@ from suite.harness import main_measure, taking_part
 from tests.reports.synthetic import DTS, FRAMEWORKS, METHODS, bench, row
 
 START, END = readme.marks("headline")
+PAPER = "\n".join(readme.marks("paper"))
 
 
 @pytest.fixture(scope="module")
@@ -425,14 +426,18 @@ def test_a_file_that_cannot_be_used_is_one_line_and_overwrites_nothing(file, tmp
 @pytest.mark.slow
 def test_readme_is_embedded_once_and_checked(file, tmp_path, capsys):
     target = tmp_path / "README.md"
-    target.write_text(f"before\n{START}\nold\n{END}\nafter\n", encoding="utf-8")
+    target.write_text(f"{PAPER}\nbefore\n{START}\nold\n{END}\nafter\n", encoding="utf-8")
     arguments = ["--readme", str(target), "--results", str(file)]
     assert main([*arguments, "--check"]) == 1
     assert "old" in target.read_text(encoding="utf-8")
     assert not (tmp_path / readme.PLOT).exists()
     assert main(arguments) == 0
     first = target.read_text(encoding="utf-8")
-    assert first.startswith(f"before\n{START}\n| work | sdegrad_torch |")
+    assert f"\nbefore\n{START}\n| work | sdegrad_torch |" in first
+    claims = first.split(PAPER.partition("\n")[0])[1]
+    assert claims.startswith("\n| the paper | what is compared | here |\n")
+    assert "| gradients with almost zero error | relative L1 distance to backpropagation | " in claims
+    assert (tmp_path / readme.PAPER).read_bytes().startswith(b"\x89PNG")
     assert first.endswith(f"{END}\nafter\n")
     assert "Measured on Processor X" in first
     assert (tmp_path / readme.PLOT).read_bytes().startswith(b"\x89PNG")
@@ -471,10 +476,10 @@ def test_readme_tells_the_claims_beside_the_results(file, tmp_path):
     results_file.write_bytes(file.read_bytes())
     (tmp_path / readme.CLAIMS).write_text(VERIFICATION)
     arguments = ["--readme", str(target), "--results", str(results_file)]
-    target.write_text(f"{START}\n{END}\n")
+    target.write_text(f"{START}\n{END}\n{PAPER}\n")
     assert main(arguments) == 2  # no marks for the claims
     start, end = readme.marks("claims")
-    target.write_text(f"{START}\n{END}\n{start}\n{end}\n")
+    target.write_text(f"{START}\n{END}\n{PAPER}\n{start}\n{end}\n")
     assert main(arguments) == 0
     block = target.read_text().split(start)[1]
     claims = "*strong order 1*: a method: 0.503 [0.490, 0.510]"

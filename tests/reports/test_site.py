@@ -10,9 +10,11 @@ from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
 import pytest
+from matplotlib.collections import PathCollection
 
 from reports import power
 from reports.data import settings, tidy
+from reports.plotting import NoData
 from reports.site import build, guide, paper, source, start
 from reports.site.__main__ import main
 from reports.site.table import FILTERS
@@ -199,6 +201,20 @@ def test_the_paper_stands_beside_rows_or_beside_nothing(site):
     text = (site / "paper.html").read_text(encoding="utf-8")
     assert text.count("not measured") == 2
     assert "rows/paper-solver-1.html" in text
+    assert "figures/paper-1.svg" in text
+
+
+def test_the_ratios_of_the_paper_are_drawn_beside_those_that_were_measured():
+    frame = settings(tidy([*times(), *accuracy()]))[0]
+    midpoint, tree = paper.figure(frame).figure.axes
+    for axes, title, reported, ratio in ((midpoint, "midpoint", 1.98, 1.5), (tree, "Virtual Brownian Tree", 10.6, 7.0)):
+        assert axes.get_title(loc="left").startswith(f"{title}\n")
+        assert reported in [line.get_xdata()[0] for line in axes.lines]
+        assert axes.texts[0].get_text() == f" {reported:g}"
+        dots = [c.get_offsets() for c in axes.collections if isinstance(c, PathCollection)]
+        assert {round(float(x), 9) for points in dots for x in points[:, 0]} == {ratio}
+    with pytest.raises(NoData, match="nothing was measured that the paper gives a ratio for"):
+        paper.figure(frame[frame["measure"] == "gradient_error"])
 
 
 def test_trainings_are_compared_seed_by_seed():

@@ -10,6 +10,7 @@ from reports import figures, readme
 from reports.data import tidy
 from suite import results
 from tests.reports.synthetic import row
+from tests.reports.test_report import VERIFICATION
 
 GBM = {"problem": "gbm", "noise_type": "diagonal", "noise_source": "own", "outputs": 2, "dtype": "float32"}
 PATHS = GBM | {"batch": 16, "dim": 4, "noise_dim": 4, "hidden": 0}
@@ -136,6 +137,20 @@ def test_paths_per_second():
     (axes,) = plot.figure.axes
     lines = [line for line in axes.get_lines() if line.get_marker() not in ("None", "", None)]
     assert sorted(line.get_ydata().max() for line in lines) == pytest.approx([3e6, 6e6])
+
+
+def test_the_readme_tells_of_third_party_libraries(tmp_path):
+    file, rows = tmp_path / "results.csv", list(ensembles())
+    results.write(file, rows)
+    theirs = [r | {"implementation": "stranger", "value": repr(float(r["value"]) * 2)} for r in rows[::2]]
+    theirs = [r | {"low": "", "high": ""} for r in theirs]
+    results.write(file.with_name(readme.THIRD), theirs)
+    told = readme.third_party(file)
+    assert "jax 6.00 million; " in told
+    assert "stranger 3.00 million" in told
+    assert "| library |" not in told
+    file.with_name(readme.THIRD_CLAIMS).write_text(VERIFICATION, encoding="utf-8")
+    assert "| somebody 1 | 1 of 3, 1 inconclusive | 0 of 2 |" in readme.third_party(file)
 
 
 def weak_rows(name="sdegrad_torch"):
