@@ -82,18 +82,18 @@ def figure(frame: Frame) -> Plot:
     """Work done in the time of one process, against the number of processes."""
     drawn = plotting.canvas("What several processes are worth on one machine", 4.6, 3.2)
     shown = pd.DataFrame(speedups(frame))
-    most = max(frame["threads"])
-    plot = so.Plot(shown, x="processes", y="value", color="work", marker="work")
+    most, works = max(frame["threads"]), list(dict.fromkeys(shown["work"]))
+    aside = shown["work"].map(lambda work: 0.03 * (works.index(work) - (len(works) - 1) / 2))
+    plot = so.Plot(shown.assign(place=shown["processes"] + aside), x="place", y="value", color="work", marker="work")
     plot = plot.add(so.Path(edgecolor="white", edgewidth=0.4, pointsize=6))
-    plot = plot.add(so.Range(linewidth=0.9), so.Dodge(), legend=False, marker=None, ymin="low", ymax="high")
-    plot = plot.scale(color=so.Nominal(list(plotting.COLOURBLIND[: len(set(shown["work"]))]))).theme(plotting.THEME)
+    plot = plot.add(so.Range(linewidth=0.9), legend=False, marker=None, ymin="low", ymax="high")
+    plot = plot.scale(color=so.Nominal(list(plotting.COLOURBLIND[: len(works)]))).theme(plotting.THEME)
     (axes,) = plotting.draw(plot, drawn, x="processes, of one thread each", y="work in the time of one process")
-    axes.plot([1, most], [1, most], color="#888888", linestyle=":", linewidth=1.0, zorder=0)
-    axes.annotate("all that there is", (most, most), (-4, 0), textcoords="offset points", ha="right", va="center")
+    axes.plot([1, most], [1, most], color="#888888", linestyle=":", linewidth=1.2, zorder=0)
     axes.xaxis.set_major_locator(FixedLocator(sorted(shown["processes"].unique())))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_ylim(bottom=0)
-    work = f"geometric mean and 95 % interval of {frame['seed'].nunique()} runs, paired"
+    work = f"geometric mean and 95 % interval of {frame['seed'].nunique()} runs, paired; dotted: all that there is"
     return plotting.finish(drawn, frame.assign(threads=0), "", work)
 
 

@@ -1,6 +1,7 @@
 """What several processes are worth: how it is measured, and how it is told."""
 
 import itertools
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,9 @@ from reports import scaling as report
 from suite import results
 from suite.results import ResultsError
 from tests.programs import scaling
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = Path("reports/reference/cpu/scaling.csv")
 
 
 def measured(monkeypatch, path, seconds) -> int:
@@ -17,6 +21,11 @@ def measured(monkeypatch, path, seconds) -> int:
 
 def halved(work, processes) -> float:
     return 8.0 / processes
+
+
+def test_the_reference_stands_in_the_documents(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert report.block(REFERENCE) in Path("reports/docs/devices.md").read_text(encoding="utf-8")
 
 
 def test_each_work_is_run_by_one_process_and_by_several_in_turn(monkeypatch, tmp_path, capsys):
