@@ -148,7 +148,7 @@ def _verified(_: Frame, claims: Claims) -> str:
     """How many claims of each library hold."""
     counted: dict[str, Counter] = {}
     for row in claims:
-        if not verified.is_control(row) and row["verdict"] != "unsupported":
+        if not verified.is_control(row) and row["verdict"] not in verified.UNDECIDED:
             held = row["verdict"] in ("holds", "exceeds")
             counted.setdefault(row["implementation"], Counter())[verified.kind(row), held] += 1
     told = [

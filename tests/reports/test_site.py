@@ -190,6 +190,13 @@ def test_the_first_page_says_who_wins_and_where_not(site):
     assert "results.csv (" in text
 
 
+def test_figures_without_a_verdict_are_no_claims_that_fail():
+    row = {"implementation": "somebody", "source": "theory: a paper", "version": "1"}
+    claims = [row | {"verdict": verdict} for verdict in ("holds", "measured", "unsupported")]
+    said = dict(start.sentences(tidy(list(times())), claims))
+    assert "1 of 1 of theory" in said["Verification"]
+
+
 def test_the_paper_stands_beside_rows_or_beside_nothing(site):
     frame = settings(tidy([*times(), *accuracy()]))[0]
     (solver,) = paper.solver(frame)
