@@ -5,7 +5,6 @@
 The figure is put beside the file; the table is what the README says between its marks `long-times`.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ import seaborn.objects as so
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
-from reports import labels, plotting, ticks
+from reports import command, labels, plotting, ticks
 from reports.data import Frame, settings, tidy
 from reports.plotting import Plot
 from reports.tables import Table
@@ -118,20 +117,12 @@ def _axes(axes: Axes, label: str) -> None:
     above.xaxis.set_major_formatter(FuncFormatter(lambda product, _: f"{product:g}"))
 
 
+def _made(path: Path) -> command.Made:
+    return block(path), {path.with_suffix(".png"): figure(load(path)).png()}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0: the table is printed, the figure written; 2: the results cannot be used, nothing was written."""
-    parser = argparse.ArgumentParser(prog="python -m reports.long_times", description=__doc__)
-    parser.add_argument("results", type=Path)
-    path = parser.parse_args(arguments).results
-    try:
-        text, drawn = block(path), figure(load(path)).png()
-    except results.ResultsError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    path.with_suffix(".png").write_bytes(drawn)
-    print(text)
-    print(f"figure: {path.with_suffix('.png')}")
-    return 0
+    return command.draw("reports.long_times", __doc__, _made, arguments)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@
 The results file is written by `python -m tests.programs.compare`; the figure is put beside it.
 """
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ import pandas as pd
 import seaborn.objects as so
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from reports import labels, plotting, readers
+from reports import command, labels, plotting, readers
 from reports.data import Frame, groups, implementations, measured, settings, tidy
 from reports.plotting import Plot
 from reports.tables import Cell, Table
@@ -155,21 +154,13 @@ def _curve(work: Mapping[str, Any], rows: Frame) -> dict[str, Any]:
     return {**work, "library": work["implementation"], **geometric_mean(rows["value"])._asdict()}
 
 
+def _made(path: Path) -> command.Made:
+    frame = settings(tidy(_of_programs(readers.from_results(path), path)))[0]
+    return table(frame).text(), {path.with_suffix(".png"): figure(frame).png()}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0: the table is printed, the figure written; 2: the results cannot be used, nothing was written."""
-    parser = argparse.ArgumentParser(prog="python -m reports.programs", description=__doc__)
-    parser.add_argument("results", type=Path)
-    path = parser.parse_args(arguments).results
-    try:
-        frame = settings(tidy(_of_programs(readers.from_results(path), path)))[0]
-        text, drawn = table(frame).text(), figure(frame).png()
-    except results.ResultsError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    path.with_suffix(".png").write_bytes(drawn)
-    print(text)
-    print(f"figure: {path.with_suffix('.png')}")
-    return 0
+    return command.draw("reports.programs", __doc__, _made, arguments)
 
 
 if __name__ == "__main__":

@@ -1,23 +1,32 @@
 """The parts of the README that come from a results file and those beside it, written between marks and checked."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from reports import checks, figures, labels, long_times, power, readers, sweeps, tables, training, verification
-from reports import claims as verified
-from reports.claims import Row
+from reports import (
+    checks,
+    claims,
+    claims_table,
+    figures,
+    labels,
+    long_times,
+    paper,
+    power,
+    readers,
+    sweeps,
+    tables,
+    training,
+    verification,
+)
 from reports.data import SIZE, Frame, groups, measured, settings, tidy
 from reports.plotting import Plot
-from reports.site import paper
 from suite.results import ResultsError
 
 # beside the results file
 PLOT, CLAIMS, LONG, PAIRS = "headline.png", "verification.csv", "long_times.csv", "pairs.csv"
 TRAINED, GRADIENTS = "train.csv", "long_gradients.csv"
 THIRD, THIRD_CLAIMS = "third_party.csv", "third_party_verification.csv"
-VERIFIED, DEFECT, PAPER, ENSEMBLES = "verified.png", "defect.png", "paper.png", "paths_per_second.png"
+PAPER, ENSEMBLES = "paper.png", "paths_per_second.png"
 MOST = 6  # works of a measure in the table
-YES = "yes: "  # before what a program printed that reproduced a failure
 
 
 def marks(name: str) -> tuple[str, str]:
@@ -34,10 +43,7 @@ def embedded(text: str, frame: Frame, file: Path) -> str:
         text = _between(text, marks("third-party"), third_party(file))
     checked, long, pairs = (file.with_name(name) for name in (CLAIMS, LONG, PAIRS))
     if checked.exists():
-        rows = verified.read(checked)
-        text = _between(
-            text, marks("claims"), "\n\n".join(filter(None, (claims(rows, checked), defect(rows, checked))))
-        )
+        text = _between(text, marks("claims"), claims_table.block(claims.read(checked), checked))
     if (trained := file.with_name(TRAINED)).exists():
         text = _between(text, marks("training"), trainings(trained))
     if (gradients := file.with_name(GRADIENTS)).exists():
@@ -113,7 +119,7 @@ def third_party(file: Path) -> str:
     picture = f"![Paths per second against their number, by library]({file.with_name(ENSEMBLES).as_posix()})"
     where = f"All rows: `{file.with_name(THIRD).as_posix()}`, and the others' beside it."
     parts = [picture, labels.markdown(drawn.caption), where]
-    return "\n\n".join([*parts, _claimed(verified.read(checked), checked)] if checked.exists() else parts)
+    return "\n\n".join([*parts, claims_table.table(claims.read(checked), checked)] if checked.exists() else parts)
 
 
 def _ensembles(file: Path) -> Plot:
@@ -147,91 +153,6 @@ def _long_gradients(file: Path) -> Plot:
     return sweeps.long_gradients(rows, frame)
 
 
-def claims(rows: Sequence[Row], file: Path) -> str:
-    """How many claims of each library hold, as a table and as a figure."""
-    picture = f"![Claims that hold, by check and library]({file.with_name(VERIFIED).as_posix()})"
-    return f"{_claimed(rows, file)}\n\n{picture}"
-
-
-def _claimed(rows: Sequence[Row], file: Path) -> str:
-    """A table of how many claims of each library hold and, apart, how much of what theory says beyond them."""
-    lines = [
-        "| library | its claims that hold | beyond its claims: theory that holds | what fails, and what was measured |",
-        "| --- | --- | --- | --- |",
-    ]
-    checked = [row for row in rows if not verified.is_control(row)]
-    for name, version in dict.fromkeys((row["implementation"], row["version"]) for row in checked):
-        own = [row for row in checked if row["implementation"] == name]
-        claimed, theory = ([row for row in own if verified.kind(row) == kind] for kind in ("claim", "theory"))
-        failures = "<br>".join(filter(None, (_failures(own, kind) for kind in _KINDS)))
-        lines.append(
-            f"| {labels.markdown(f'{name} {version}')} | {_held(claimed)} | {_held(theory)} | {failures or '–'} |"
-        )
-    controls = [row for row in rows if verified.is_control(row) and row["verdict"] != "unsupported"]
-    right = sum(not verified.misjudged(row) for row in controls)
-    failing = [row for row in checked if row["verdict"] == "fails"]
-    shown = sum(row["reproduced"].startswith(YES) for row in failing)
-    note = (
-        "A claim is what a library says itself, quoted in its row with the place; theory is what others have proved. "
-        f"[ ]: of joint confidence 99.9 % over all rows. {right} of {len(controls)} controls, true or false by "
-        f"construction, were judged rightly. {shown} of {len(failing)} failures were reproduced by a program with the "
-        f"library alone. All rows: `{file.as_posix()}`."
-    )
-    return "\n".join([*lines, "", note])
-
-
-def defect(rows: Sequence[Row], file: Path) -> str:
-    """One failure explained: what was claimed where, what was measured, and what the program says that shows it."""
-    row = _explained(rows)
-    if row is None:
-        return ""
-    library, subject = (labels.markdown(text) for text in (f"{row['implementation']} {row['version']}", row["subject"]))
-    return "\n\n".join(
-        (
-            f"**One of the failures.** {library}, {subject}: *{labels.markdown(row['claim'])}*, by "
-            f"{labels.markdown(row['source'])}. Measured: {verified.measured(row)}.",
-            f"![Error against step size, with the claimed slope]({file.with_name(DEFECT).as_posix()})",
-            f"A program shows it with the library alone, and is run with the verification. What it is about: "
-            f"*{labels.markdown(verified.first_words(row))}* What it printed: "
-            f"*{labels.markdown(row['reproduced'].removeprefix(YES))}*.",
-        )
-    )
-
-
-def _explained(rows: Sequence[Row]) -> Row | None:
-    """The first failure that a program reproduces and a curve shows; one of strong order, if there is any."""
-    found = [row for row in rows if row["verdict"] == "fails" and not verified.is_control(row) and row["curve"]]
-    found = [row for row in found if row["reproduced"].startswith(YES)]
-    return min(found, key=lambda row: row["check"] != "order", default=None)
-
-
-# The kinds of rows beside controls -> the words before one that fails.
-_KINDS = {"claim": "", "theory": "theory, not claimed: "}
-
-
-def _held(rows: Sequence[Row]) -> str:
-    verdicts = [row["verdict"] for row in rows if row["verdict"] not in verified.UNDECIDED]
-    open_ones = verdicts.count("inconclusive")
-    text = f"{verdicts.count('holds') + verdicts.count('exceeds')} of {len(verdicts)}" if verdicts else "–"
-    return text + f", {open_ones} inconclusive" * (open_ones > 0)
-
-
-def _failures(rows: Sequence[Row], kind: str) -> str:
-    """The rows of this kind that fail, claim by claim."""
-    by_claim: dict[str, list[str]] = {}
-    for row in rows:
-        if row["verdict"] == "fails" and verified.kind(row) == kind:
-            failure = labels.markdown(_shown(row))
-            by_claim.setdefault(labels.markdown(row["claim"]), []).append(failure)
-    return "<br>".join(f"{_KINDS[kind]}*{claim}*: {'; '.join(subjects)}" for claim, subjects in by_claim.items())
-
-
-def _shown(row: Row) -> str:
-    """The subject, with its number where that has an interval, or why there is none."""
-    told = not row["measured"] or row["low"] != row["high"]
-    return f"{row['subject']}: {verified.measured(row)}" if told else row["subject"]
-
-
 def write(readme: Path, frame: Frame, file: Path) -> None:
     """Put the headline into `readme`, the plots beside the results `file`; all are made before any is written."""
     text = embedded(_read(readme), frame, file)
@@ -239,15 +160,15 @@ def write(readme: Path, frame: Frame, file: Path) -> None:
     plots[PAPER] = lambda: paper.figure(_with_trainings(frame, file))
     if file.with_name(THIRD).exists():
         plots[ENSEMBLES] = lambda: _ensembles(file)
-    rows = verified.read(file.with_name(CLAIMS)) if file.with_name(CLAIMS).exists() else []
+    rows = claims.read(file.with_name(CLAIMS)) if file.with_name(CLAIMS).exists() else []
     if rows:
-        plots[VERIFIED] = lambda: verification.overview(rows)
+        plots[claims_table.VERIFIED] = lambda: verification.overview(rows)
     gradients = file.with_name(GRADIENTS)
     if gradients.exists():
         plots[gradients.with_suffix(".png").name] = lambda: _long_gradients(gradients)
-    row = _explained(rows)
+    row = claims_table.explained(rows)
     if row is not None:
-        plots[DEFECT] = lambda: verification.evidence(row)
+        plots[claims_table.DEFECT] = lambda: verification.evidence(row)
     try:
         made = {name: plot().png() for name, plot in plots.items()}
     except figures.NoData as reason:

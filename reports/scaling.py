@@ -5,7 +5,6 @@
 The figure is put beside the file; the table stands in `reports/docs/devices.md`.
 """
 
-import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ import pandas as pd
 import seaborn.objects as so
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from reports import labels, plotting, readers
+from reports import command, labels, plotting, readers
 from reports.data import Frame, groups, measured, tidy
 from reports.plotting import Plot
 from reports.programs import geometric_mean, mean
@@ -97,20 +96,12 @@ def figure(frame: Frame) -> Plot:
     return plotting.finish(drawn, frame.assign(threads=0), "", work)
 
 
+def _made(path: Path) -> command.Made:
+    return block(path), {path.with_suffix(".png"): figure(load(path)).png()}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0: the table is printed, the figure written; 2: the results cannot be used, nothing was written."""
-    parser = argparse.ArgumentParser(prog="python -m reports.scaling", description=__doc__)
-    parser.add_argument("results", type=Path)
-    path = parser.parse_args(arguments).results
-    try:
-        text, drawn = block(path), figure(load(path)).png()
-    except results.ResultsError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    path.with_suffix(".png").write_bytes(drawn)
-    print(text)
-    print(f"figure: {path.with_suffix('.png')}")
-    return 0
+    return command.draw("reports.scaling", __doc__, _made, arguments)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@
 The rows are those of `nox -s train`; the figures are put beside the file.
 """
 
-import argparse
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +15,7 @@ import numpy as np
 import pandas as pd
 import seaborn.objects as so
 
-from reports import labels, marginals, plotting, readers, ticks
+from reports import command, labels, marginals, plotting, readers, ticks
 from reports.data import Frame, groups, implementations, measured, tidy
 from reports.plotting import Plot
 from reports.tables import Cell, Table
@@ -234,24 +233,17 @@ def _seen(frame: Frame) -> str:
     return f"Distance of the marginals at the end from {texts[0]} to {texts[1]}; of real paths {real}."
 
 
+def _made(path: Path) -> command.Made:
+    frame = load(path)
+    drawn = {path.with_suffix(".png"): figure(frame).png()}
+    kept = path.with_name(marginals.NAME)
+    if kept.exists():
+        drawn[kept.with_suffix(".png")] = marginals.figure(marginals.load(kept), frame).png()
+    return f"{table(frame).text()}\n\n{paper(frame).text()}\n", drawn
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0: the tables are printed, the figures written; 2: the results cannot be used, nothing was written."""
-    parser = argparse.ArgumentParser(prog="python -m reports.training", description=__doc__)
-    parser.add_argument("results", type=Path)
-    path = parser.parse_args(arguments).results
-    try:
-        frame = load(path)
-        texts, drawn = [table(frame).text(), paper(frame).text()], {path.with_suffix(".png"): figure(frame).png()}
-        kept = path.with_name(marginals.NAME)
-        if kept.exists():
-            drawn[kept.with_suffix(".png")] = marginals.figure(marginals.load(kept), frame).png()
-    except results.ResultsError as error:
-        labels.say(f"error: {error}", sys.stderr)
-        return 2
-    for file, picture in drawn.items():
-        file.write_bytes(picture)
-    labels.say("\n\n".join([*texts, *(f"figure: {file}" for file in drawn)]))
-    return 0
+    return command.draw("reports.training", __doc__, _made, arguments)
 
 
 if __name__ == "__main__":

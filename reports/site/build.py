@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 from markupsafe import Markup
 
-from reports import figures, verification
+from reports import figures, paper, verification
 from reports.plotting import Plot
-from reports.site import content, guide, paper, questions, table
+from reports.site import content, guide, questions, table
 from reports.site.content import LAYOUT, Part, Section, Site
 from reports.site.source import REFERENCE, Source
 from suite.results import ResultsError
@@ -60,17 +60,20 @@ def _sections(ask: Callable[[Site], Iterator[Section]]) -> Callable[[Site, Page]
 
 
 def _paper(site: Site, page: Page) -> None:
-    lines, pictures = [], []
-    for number, part in enumerate(site.parts, start=1):
-        rows = paper.with_training(part.frame, site.source.frame)
-        name = f"paper-{number}"
-        pictures.append(_picture(site, name, lambda rows=rows: paper.figure(rows), "Ratios here and in the paper"))
-        for name, (claim, compared, measure) in paper.CLAIMS.items():
-            found = measure(rows)
-            behind = pd.concat([here.rows for here in found]).drop_duplicates() if found else None
-            address = "" if behind is None else site.rows(f"paper-{name}-{number}", behind, compared)
-            lines.append((part.place, claim, compared, found, address))
-    about = {"paper": paper.PAPER, "several": len(site.parts) > 1, "pictures": [p for p in pictures if p]}
+    parts = [
+        (number, part.place, paper.with_training(part.frame, site.source.frame))
+        for number, part in enumerate(site.parts, start=1)
+    ]
+    alt = "Ratios here and in the paper"
+    drawn = [_picture(site, f"paper-{k}", lambda rows=rows: paper.figure(rows), alt) for k, _, rows in parts]
+    lines = []
+    for name, claim in paper.CLAIMS.items():
+        measured = [(number, place, found) for number, place, rows in parts if (found := claim.measure(rows))]
+        for number, place, found in measured:
+            behind = pd.concat([here.rows for here in found]).drop_duplicates()
+            lines.append((place, claim, found, site.rows(f"paper-{name}-{number}", behind, claim.compared)))
+        lines += [("", claim, [], "")] * (not measured)
+    about = {"paper": paper.PAPER, "several": len(parts) > 1, "pictures": [p for p in drawn if p]}
     site.page(page.slug, "paper.html", title=page.title, lines=lines, **about)
 
 

@@ -4,11 +4,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from reports import claims as verified
-from reports import labels
+from reports import labels, versus
 from reports.claims import Claims
 from reports.data import CHOSEN, Frame, groups, implementations, measured, solvers, work_columns
-from reports.site import versus
-from reports.site.versus import Ratio
+from reports.versus import Ratio
 
 EXACT = ("reversible", "checkpoint", "backprop")  # adjoints of the discrete solve
 FEW = 3  # exceptions that are named

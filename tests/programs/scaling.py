@@ -86,13 +86,14 @@ def pending(rows: list[results.Row]) -> Iterator[tuple[int, Work, int]]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """0: measured and drawn; 130: interrupted, what was measured is kept."""
+    """0: measured and drawn; 2: the file cannot be used, nothing was overwritten; 130: interrupted, all that was
+    measured is kept."""
     parser = argparse.ArgumentParser(prog="python -m tests.programs.scaling", description=__doc__)
     parser.add_argument("results", type=Path)
     path = parser.parse_args(arguments).results
     where = {processes: context(processes) for processes in PROCESSES}
-    rows = kept(path, *(place.run for place in where.values()))
     try:
+        rows = kept(path, *(place.run for place in where.values()))
         for repetition, work, processes in list(pending(rows)):
             value = seconds(work, processes)
             shared = {"tool": "programs", "device": "cpu", "implementation": "sdegrad_torch", "dtype": "float32"}
@@ -102,6 +103,9 @@ def main(arguments: list[str] | None = None) -> int:
             rows.append(results.row(**shared, time=now, unit=results.MEASURES[work.measure]))
             results.write(path, rows)
             print(f"{work.problem}, batch {work.batch}, {processes} processes: {value:.4g} s", flush=True)
+    except results.ResultsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("interrupted; what was measured is kept, the same command goes on from here.", file=sys.stderr)
         return 130

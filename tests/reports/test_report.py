@@ -13,7 +13,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
 from matplotlib.lines import Line2D
 
-from reports import figures, labels, readme, tables
+from reports import claims_table, figures, labels, readme, tables
 from reports.__main__ import main
 from reports.data import apart, implementations, join, measured, settings, standalone, tidy, work_columns
 from reports.plotting import NoData
@@ -511,13 +511,15 @@ def test_readme_explains_a_failure_that_a_program_reproduces(file, tmp_path):
         common | {"subject": "memory of it", "claim": "flat", "check": "memory"},
         common | {"subject": "a method", "claim": "strong order 1", "check": "order"},
     ]
-    text = readme.defect(rows, Path("here/verification.csv"))
+    text = claims_table.defect(rows, Path("here/verification.csv"))
     assert "somebody 1, a method: *strong order 1*, by claim: a page. Measured: 0.500 [0.400, 0.600]." in text
     assert "(here/defect.png)" in text
     assert "*The corrector forgets a term.* What it printed: *off by 1*." in text
-    assert "memory of it" in readme.defect(rows[:1], Path("verification.csv"))
-    assert readme.defect([row | {"reproduced": "no"} for row in rows], Path("verification.csv")) == ""
-    assert readme.defect([row | {"curve": ""} for row in rows], Path("verification.csv")) == ""
+    assert "memory of it" in claims_table.defect(rows[:1], Path("verification.csv"))
+    assert claims_table.defect([row | {"reproduced": "no"} for row in rows], Path("verification.csv")) == ""
+    assert claims_table.defect([row | {"curve": ""} for row in rows], Path("verification.csv")) == ""
+    assert "2 of 2 failures were reproduced" in claims_table.table(rows[:2], Path("verification.csv"))
+    assert "failures" not in claims_table.table([row | {"verdict": "holds"} for row in rows], Path("verification.csv"))
 
 
 def test_readme_tells_what_the_ratio_to_torchsde_consists_of(frame):

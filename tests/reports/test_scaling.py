@@ -64,6 +64,14 @@ def test_an_interrupted_run_goes_on_and_another_is_moved_aside(monkeypatch, tmp_
     assert len(results.read(path.with_name("scaling-1.csv"))) == 4
 
 
+def test_a_file_that_is_no_results_is_refused_before_anything_is_run(monkeypatch, tmp_path, capsys):
+    path = tmp_path / "scaling.csv"
+    path.write_text("a,b\n1,2\n")
+    assert measured(monkeypatch, path, lambda work, processes: pytest.fail("was run")) == 2
+    assert f"error: {path}" in capsys.readouterr().err
+    assert path.read_text() == "a,b\n1,2\n"
+
+
 @pytest.mark.parametrize(("lost", "batch"), [(slice(0, 1), 1024), (slice(0, 3), 8192)])
 def test_half_a_recording_is_refused(monkeypatch, tmp_path, lost, batch, capsys):
     path = tmp_path / "scaling.csv"

@@ -12,10 +12,10 @@ from urllib.parse import unquote, urldefrag
 import pytest
 from matplotlib.collections import PathCollection
 
-from reports import power
+from reports import paper, power
 from reports.data import settings, tidy
 from reports.plotting import NoData
-from reports.site import build, guide, paper, source, start
+from reports.site import build, guide, source, start
 from reports.site.__main__ import main
 from reports.site.table import FILTERS
 from suite import results

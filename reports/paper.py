@@ -9,12 +9,11 @@ import pandas as pd
 import seaborn.objects as so
 from matplotlib.ticker import FuncFormatter
 
-from reports import labels, plotting
+from reports import labels, plotting, versus
 from reports.data import CHOSEN, Frame, groups, implementations, measured, solvers, work_columns
 from reports.plotting import NoData, Plot
-from reports.site import versus
-from reports.site.versus import Ratio
 from reports.tables import Table
+from reports.versus import Ratio
 
 PAPER = "Kidger, Foster, Li, Lyons, Efficient and Accurate Gradients for Neural SDEs, NeurIPS 2021, arXiv 2105.13493"
 EXACT_METHOD = "reversible_heun"
@@ -117,22 +116,34 @@ def evaluations(frame: Frame) -> list[Here]:
     return found
 
 
-_SOLVER = "reversible Heun: up to 1.98× faster"
-# (what is claimed, in the abstract's terms; what is compared; the lines of what was measured)
-CLAIMS: dict[str, tuple[str, str, Callable[[Frame], list[Here]]]] = {
-    "solver": (_SOLVER, "midpoint over reversible Heun, time of a gradient", solver),
-    "training": (_SOLVER, "midpoint over reversible Heun, time of a training step", training),
-    "brownian": ("Brownian Interval: up to 10.6× faster", "Virtual Brownian Tree over Brownian Interval", brownian),
-    "clipping": (
-        "weight clipping in place of a gradient penalty: up to 1.87× faster",
+@dataclass(frozen=True)
+class Claim:
+    """words: the abstract's; compared: of what; measure: the lines of what was measured; reported: the ratio that the
+    paper has at most, of claims that are of one."""
+
+    words: str
+    compared: str
+    measure: Callable[[Frame], list[Here]]
+    reported: float | None = None
+
+    @property
+    def text(self) -> str:
+        return self.words if self.reported is None else f"{self.words}: up to {self.reported:g}× faster"
+
+
+CLAIMS: dict[str, Claim] = {
+    "solver": Claim("reversible Heun", "midpoint over reversible Heun, time of a gradient", solver, 1.98),
+    "training": Claim("reversible Heun", "midpoint over reversible Heun, time of a training step", training, 1.98),
+    "brownian": Claim("Brownian Interval", "Virtual Brownian Tree over Brownian Interval", brownian, 10.6),
+    "clipping": Claim(
+        "weight clipping in place of a gradient penalty",
         "midpoint with penalty over reversible Heun with clipping, time of a training step",
         clipping,
+        1.87,
     ),
-    "error": ("gradients with almost zero error", "relative L1 distance to backpropagation", error),
-    "evaluations": ("half the evaluations", "evaluations of the drift, solve alone", evaluations),
+    "error": Claim("gradients with almost zero error", "relative L1 distance to backpropagation", error),
+    "evaluations": Claim("half the evaluations", "evaluations of the drift, solve alone", evaluations),
 }
-# What the paper reports, at most, of those that are ratios.
-REPORTED = {"solver": 1.98, "training": 1.98, "brownian": 10.6, "clipping": 1.87}
 
 
 def with_training(rows: Frame, frame: Frame) -> Frame:
@@ -144,9 +155,9 @@ def with_training(rows: Frame, frame: Frame) -> Frame:
 def table(rows: Frame) -> Table:
     """A row for each claim: what is compared, and what was measured, of whom."""
     body = []
-    for claim, compared, measure in CLAIMS.values():
-        here = tuple(f"{found.who}: {found.value}" for found in measure(rows))
-        body.append(((claim,), (compared,), here or ("not measured",)))
+    for claim in CLAIMS.values():
+        here = tuple(f"{found.who}: {found.value}" for found in claim.measure(rows))
+        body.append(((claim.text,), (claim.compared,), here or ("not measured",)))
     return Table(("the paper", "what is compared", "here"), tuple(body))
 
 
@@ -154,11 +165,10 @@ def table(rows: Frame) -> Table:
 def figure(rows: Frame) -> Plot:
     """The ratios, work by work, and what the paper reports at most."""
     points, behind = [], []
-    for name in REPORTED:
-        _, compared, measure = CLAIMS[name]
-        for here in measure(rows):
+    for claim in CLAIMS.values():
+        for here in claim.measure(rows) if claim.reported else ():
             behind.append(here.rows)
-            known = {"compared": _broken(compared), "who": here.who, "paper": REPORTED[name]}
+            known = {"compared": _broken(claim.compared), "who": here.who, "paper": claim.reported}
             points += [known | {"value": r.value, "low": r.low, "high": r.high} for r in here.ratios]
     if not points:
         raise NoData("nothing was measured that the paper gives a ratio for.")
@@ -171,13 +181,12 @@ def figure(rows: Frame) -> Plot:
     plot = plot.add(so.Range(linewidth=0.9, color="#999999"), orient="y", xmin="low", xmax="high", group=shown.index)
     plot = plot.add(so.Dot(pointsize=5, color=plotting.COLOURS["sdegrad_torch"])).theme(plotting.THEME)
     for axes, name in zip(plotting.draw(plot, drawn, x="times as long", y=""), panels, strict=True):
-        reported = shown.loc[shown["compared"] == name, "paper"].iloc[0]
-        _axes(axes, reported)
+        _axes(axes, shown.loc[shown["compared"] == name, "paper"].iloc[0])
     return plotting.finish(drawn, pd.concat(behind), "", "a point is a work, with its interval; dashed: the paper")
 
 
 def _broken(text: str) -> str:
-    """On two lines."""
+    """On lines of their own: what is compared, with what, by what."""
     return text.replace(" over ", "\nover ").replace(", time", "\ntime", 1)
 
 
