@@ -4,12 +4,14 @@ That all libraries agree step for step on a given path is tested in test_agreeme
 """
 
 from dataclasses import replace
+from itertools import product
+from typing import get_args
 
 import numpy as np
 import pytest
 
-from sdegrad.contract import BrownianTask, Implementation, Task
-from sdegrad.methods import METHODS, NOISE_TYPES
+from sdegrad.contract import Adjoint, BrownianTask, Implementation, Task
+from sdegrad.methods import METHODS, NOISE_TYPES, SDEType
 from sdegrad.registry import IMPLEMENTATIONS, known, load, register
 from suite.paths import make_path
 from suite.problems import make
@@ -104,6 +106,20 @@ def test_refuses_with_a_sentence(name):
         reason = load(name).unsupported(t)
         assert reason is not None
         assert reason.endswith(".")
+
+
+@pytest.mark.parametrize("adjoint", [None, *get_args(Adjoint)])
+@pytest.mark.parametrize("name", ["sdegrad_torch", "torchsde"])  # in JAX it would be a program each
+def test_what_is_not_refused_is_done(name, adjoint):
+    done = 0
+    for method, noise_type, sde_type in product(METHODS, NOISE_TYPES, get_args(SDEType)):
+        p = make(PROBLEM[noise_type], paths=2, dim=2, hidden=2, sde_type=sde_type)
+        path = None if method == "log_ode" else make_path(0.0, 1.0, 4, 2, p.noise_dim, seed=5)
+        t = Task(problem=p, method=method, adjoint=adjoint, dt=0.5, ts=(0.0, 1.0), noise=path)
+        if load(name).unsupported(t) is None:
+            assert np.isfinite(run(name, t).ys).all(), (method, noise_type, sde_type)
+            done += 1
+    assert done or (name, adjoint) == ("torchsde", "checkpoint")
 
 
 @pytest.mark.exhaustive(but=["sdegrad_torch-*", "torchsde-*", "sdegrad_jax-diagonal"])

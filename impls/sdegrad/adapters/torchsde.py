@@ -4,11 +4,13 @@ from importlib.metadata import version
 
 import torch
 import torchsde
+from torchsde._core.methods import select
 
 from sdegrad.adapters import torch_run
 from sdegrad.adapters.torch_motions import motion, why_not
 from sdegrad.adapters.torch_run import GivenBrownian, ProblemSDE, TorchBrownianRun, TorchRun
 from sdegrad.contract import BrownianTask, Task
+from sdegrad.methods import NOISE_TYPES
 
 LACKING = {
     "tree": "torchsde's BrownianTree is its BrownianInterval.",
@@ -18,6 +20,8 @@ SOLVERS = {
     "ito": ("euler", "milstein", "srk"),
     "stratonovich": ("midpoint", "reversible_heun", "euler_heun", "heun", "milstein", "log_ode"),
 }
+# The noise types whose adjoint SDEs a method solves, where it is not all of them.
+OF_ADJOINT = {"srk": (), "log_ode": (), "milstein": ("diagonal",)}
 # What sdeint asks of the Brownian motion that it makes itself.
 LEVY_AREA = {"srk": "space-time", "log_ode": "foster"}
 
@@ -37,14 +41,17 @@ class Torchsde:
             return LACKING.get(task.kind) or why_not(task)
         if task.method not in SOLVERS[task.problem.sde_type]:
             return f"torchsde has no {task.problem.sde_type} method {task.method!r}."
+        noise = task.problem.noise_type
+        if noise not in select(task.method, task.problem.sde_type).noise_types:
+            return f"torchsde's {task.method!r} is not for {noise} noise."
         if task.noise is not None and task.method == "log_ode":
             return "'log_ode' needs a Levy area, which a given path has not."
         if task.adjoint == "checkpoint":
             return "torchsde has no checkpointed gradients."
         if task.adjoint == "reversible" and task.method != "reversible_heun":
             return f"torchsde has no reversible adjoint of {task.method!r}."
-        if task.adjoint == "backsolve" and task.method == "srk":
-            return "torchsde cannot solve the adjoint SDE by 'srk'."
+        if task.adjoint == "backsolve" and noise not in OF_ADJOINT.get(task.method, NOISE_TYPES):
+            return f"torchsde cannot solve the adjoint SDE of {noise} noise by {task.method!r}."
         if task.adjoint == "backsolve" and task.method == "reversible_heun":
             return "torchsde's adjoint of reversible Heun is its reversible one."
         return None
