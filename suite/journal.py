@@ -6,7 +6,6 @@ RUN.done   a line for each work that is finished, with the keys of its rows
 A half line, of a write that was cut short, does not count; a work whose rows are not all there is not finished.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -16,21 +15,18 @@ from pathlib import Path
 
 from suite import results
 from suite.case import Case
+from suite.provenance import digest
 from suite.results import Row
 
 Done = tuple[str, str, str]  # id of the case, device, implementation
 
 
 def case_id(case: Case) -> str:
-    return _digest(repr(case))
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return digest(repr(case))
 
 
 def key_id(row: Mapping[str, str]) -> str:
-    return _digest("\0".join(results.key(row)))
+    return digest("\0".join(results.key(row)))
 
 
 def repair(path: Path) -> None:
@@ -64,7 +60,7 @@ class Journal:
 
     def __init__(self, folder: Path, run: str) -> None:
         # The column may hold anything in a file that was made elsewhere; as a name it stays in the folder.
-        name = run if re.fullmatch(r"[0-9a-f]{12}", run) else _digest(run)
+        name = run if re.fullmatch(r"[0-9a-f]{12}", run) else digest(run)
         self.path, self._done_path = folder / f"{name}.csv", folder / f"{name}.done"
         for path in (self.path, self._done_path):
             repair(path)

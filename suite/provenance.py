@@ -28,7 +28,12 @@ class Context:
 
     def known_by(self, more: str) -> str:
         """The name of the run of an implementation, of whose own sources `more` is the digest (`harness.source`)."""
-        return hashlib.sha256(f"{self.run} {more}".encode()).hexdigest()[:12] if more else self.run
+        return digest(f"{self.run} {more}") if more else self.run
+
+
+def digest(text: str) -> str:
+    """A short name of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def context(threads: int) -> Context:
@@ -50,13 +55,13 @@ def yardstick() -> str:
 def _digest(tops: Iterable[str], *parts: str) -> str:
     """A digest of the code in these folders, of the installed versions, and of further parts."""
     pinned = re.findall(r"^[\w.-]+", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
-    digest = hashlib.sha256()
+    found = hashlib.sha256()
     for part in (*parts, *(f"{name}=={installed(name)}" for name in pinned)):
-        digest.update(part.encode() + b"\0")
+        found.update(part.encode() + b"\0")
     for top in tops:
         for source in sorted((ROOT / top).rglob("*.py")):
-            digest.update(source.read_bytes())
-    return digest.hexdigest()[:12]
+            found.update(source.read_bytes())
+    return found.hexdigest()[:12]
 
 
 def installed(distribution: str) -> str:

@@ -1,7 +1,6 @@
 """`python -m suite.verify` checks what libraries claim and theory says, and writes reports/out/verification.csv."""
 
 import argparse
-import json
 import subprocess
 import sys
 import time
@@ -91,13 +90,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     present = [name for name in chosen if why_not(name, "cpu") is None]
     for name in set(chosen) - set(present):
         print(f"not verified: {name}: {why_not(name, 'cpu')}", flush=True)
-    if options.controls:
-        return _calibrated(options, present)
     claims = selected(options, present)
-    if not claims:
+    if not (options.controls or claims):
         return _refused("no claim fits; leave out --method, --problem or --check, or name others.")
     try:
         with locked(options.out / "verification"):
+            if options.controls:
+                return _calibrated(options, present)
             rows = _verify_all(claims, options)
             return _verdict(claims, rows, options.out / "verification.csv")
     except (ClusterError, ResultsError) as error:
@@ -109,6 +108,8 @@ def _calibrated(options: argparse.Namespace, present: Sequence[str]) -> int:
     every = [claim for name in compared() if why_not(name, "cpu") is None for claim in claims_of(name)]
     effort = Effort(run.level_of(every), options.seed)
     todo = list(calibration.works(present, options.check, options.seed, options.seeds))
+    if not todo:
+        return _refused("no control and no mutant fits; name other checks or implementations, or none.")
     rows = calibration.calibrate(options.out / "calibration.csv", todo, effort, options.jobs)
     print("\n".join(calibration.summary(rows)))
     return 1 if any(map(calibration.misjudged, rows)) or calibration.uniform(rows)[0] < run.ALPHA else 0
@@ -118,17 +119,16 @@ def _verify_all(claims: Sequence[Numbered], options: argparse.Namespace) -> dict
     """The rows of the claims, written as they come; those of an interrupted run are kept."""
     file = options.out / "verification.csv"
     effort = Effort(run.level_of([claim for _, claim in claims]), options.seed, quick=options.quick)
-    identity = {"run": provenance.context(1).run, "claims": len(claims), **effort.__dict__}
-    rows = run.kept(file, identity, claims)
+    identity = run.identity([claim for _, claim in claims], effort)
+    rows = run.kept(file, claims) if run.is_of(file, identity) else {}
     if rows:
         print(f"{len(rows)} of {len(claims)} rows are there from an interrupted run.", flush=True)
-    options.out.mkdir(parents=True, exist_ok=True)
-    file.with_suffix(".json").write_text(json.dumps(identity), encoding="utf-8")
     by_number, started, before = dict(claims), time.monotonic(), len(rows)
     left = [numbered for numbered in claims if numbered[0] not in rows]
     for found in _measured(run.grouped(left), effort, options):
         rows |= dict(found)
         run.write(file, rows)
+        run.stamp(file, identity)
         spent = time.monotonic() - started
         minutes = spent / (len(rows) - before) * (len(claims) - len(rows)) / 60
         for number, row in found:

@@ -6,7 +6,8 @@ pooled: they must not be small more often than those of exact tests, which is wh
 """
 
 import csv
-from collections import Counter
+import io
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
 from dataclasses import replace
@@ -16,6 +17,8 @@ from typing import NamedTuple
 from scipy import stats
 
 from suite import mutants
+from suite.harness import compared
+from suite.journal import append, repair
 from suite.verify import run
 from suite.verify.checks import CHECKS, claims_of
 from suite.verify.claims import OURS, PRESETS, Claim
@@ -45,6 +48,15 @@ class Work(NamedTuple):
     name: str
     claims: Sequence[Claim]
     seed: int
+
+    @property
+    def of_mutant(self) -> bool:
+        return self.name.startswith("mutant: ")
+
+    @property
+    def rows(self) -> int:
+        """How many it has when it is done."""
+        return 1 if self.of_mutant else len(self.claims)
 
 
 def works(present: Sequence[str], checks: Sequence[str], seed: int, seeds: int) -> Iterator[Work]:
@@ -78,7 +90,7 @@ def held_to(name: str, checks: Sequence[str] = tuple(CHECKS)) -> list[Claim]:
 def judged(work: Work, effort: Effort) -> list[Row]:
     """The rows of a cell: one for each claim, or the one that says what caught a mutant."""
     effort = replace(effort, seed=work.seed)
-    if work.name.startswith("mutant: "):
+    if work.of_mutant:
         return [_caught(work, effort)]
     return [_row(work, claim, run.verified(claim, effort)) for claim in work.claims]
 
@@ -113,20 +125,24 @@ def _caught(work: Work, effort: Effort) -> Row:
 
 
 def calibrate(file: Path, todo: Sequence[Work], effort: Effort, jobs: int) -> list[Row]:
-    """The rows of all cells, appended to calibration.csv as they come; those that are there are kept."""
-    rows = kept(file)
-    there = {(row["work"], row["seed"]) for row in rows}
-    left = [work for work in todo if (work.name, str(work.seed)) not in there]
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("a", encoding="utf-8", newline="") as lines:
-        writer = csv.DictWriter(lines, COLUMNS, restval="", lineterminator="\n")
-        if not rows:
+    """The rows of all cells, each added to calibration.csv as it comes; those that a run of the same code left there
+    are kept."""
+    identity = run.known_by(compared()) | {"level": effort.level}
+    known = kept(file) if run.is_of(file, identity) else {}
+    complete = [work for work in todo if len(known.get((work.name, str(work.seed)), ())) == work.rows]
+    left = [work for work in todo if work not in complete]
+    rows = [row for work in complete for row in known[work.name, str(work.seed)]]
+    for k, found in enumerate(_all(left, effort, jobs), start=1):
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+        if not known and k == 1:
+            file.unlink(missing_ok=True)
             writer.writeheader()
-        for k, found in enumerate(_all(left, effort, jobs), start=1):
-            writer.writerows(found)
-            lines.flush()
-            rows += found
-            print(f"[{k}/{len(left)}] {found[0]['work']}, seed {found[0]['seed']}{_noted(found)}", flush=True)
+        writer.writerows(found)
+        append(file, text.getvalue())
+        run.stamp(file, identity)
+        rows += found
+        print(f"[{k}/{len(left)}] {found[0]['work']}, seed {found[0]['seed']}{_noted(found)}", flush=True)
     return rows
 
 
@@ -145,11 +161,15 @@ def _all(todo: Sequence[Work], effort: Effort, jobs: int) -> Iterator[list[Row]]
             yield done.result()
 
 
-def kept(file: Path) -> list[Row]:
-    if not file.exists():
-        return []
-    with file.open(encoding="utf-8", newline="") as lines:
-        return list(csv.DictReader(lines))
+def kept(file: Path) -> dict[tuple[str, str], list[Row]]:
+    """The rows that are there, by the name and the seed of their work."""
+    repair(file)
+    rows: defaultdict[tuple[str, str], list[Row]] = defaultdict(list)
+    if file.exists():
+        with file.open(encoding="utf-8", newline="") as lines:
+            for row in csv.DictReader(lines):
+                rows[row["work"], row["seed"]].append(row)
+    return rows
 
 
 def misjudged(row: Row) -> bool:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
@@ -23,7 +23,8 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from suite.cluster import Cluster, Died, Task, in_process
-from suite.harness import describe
+from suite.harness import describe, source
+from suite.provenance import context, digest
 from suite.verify import solving
 from suite.verify.checks import CHECKS
 from suite.verify.claims import OURS, Claim
@@ -234,17 +235,42 @@ def write(path: Path, rows: Mapping[int, Row]) -> None:
     temporary.replace(path)
 
 
-def kept(path: Path, identity: Mapping[str, object], claims: Sequence[Numbered]) -> dict[int, Row]:
-    """The rows of an interrupted run of the same claims, at the same effort, of the same code on the same machine. Of a
-    run that was not interrupted there are none: it is made again."""
-    stamp = path.with_suffix(".json")
+def identity(claims: Sequence[Claim], effort: Effort) -> dict[str, object]:
+    """What a run is known by, and resumed by: its claims, code, versions and machine, and its effort."""
+    asked = repr([(c.implementation, c.check, c.subject, c.claim) for c in claims])
+    return known_by({claim.implementation for claim in claims}) | {"claims": digest(asked), **effort.__dict__}
+
+
+def known_by(libraries: Iterable[str]) -> dict[str, object]:
+    """Of code, versions and machine; of the libraries whose code is not ours, theirs too."""
+    return {"run": context(1).run, "sources": {name: source(name) for name in sorted(libraries)}}
+
+
+def is_of(path: Path, identity: Mapping[str, object]) -> bool:
+    """Whether a file is of the run with this identity."""
     try:
-        if json.loads(stamp.read_text(encoding="utf-8")) != identity:
-            return {}
+        return json.loads(_stamp(path).read_text(encoding="utf-8")) == identity
+    except (OSError, ValueError):
+        return False
+
+
+def stamp(path: Path, identity: Mapping[str, object]) -> None:
+    """From here on it is: after its first rows, or those that were there before would be taken for them."""
+    _stamp(path).write_text(json.dumps(identity), encoding="utf-8")
+
+
+def _stamp(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def kept(path: Path, claims: Sequence[Numbered]) -> dict[int, Row]:
+    """The rows of an interrupted run of these claims. Of a run that was not interrupted there are none: it is made
+    again."""
+    try:
         with path.open(encoding="utf-8", newline="") as lines:
             rows = {int(row["number"]): row for row in csv.DictReader(lines)}
     except (OSError, ValueError, KeyError):
         return {}
     wanted = dict(claims)
-    found = {n: row for n, row in rows.items() if n in wanted and row["subject"] == wanted[n].subject}
+    found = {number: row for number, row in rows.items() if number in wanted}
     return found if len(found) < len(wanted) else {}

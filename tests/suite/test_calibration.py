@@ -69,6 +69,14 @@ def test_a_mutant_is_caught_by_the_first_claim_that_fails_and_cells_are_kept(mon
     assert len(measured) == 4
     assert [r["verdict"] for r in again] == [r["verdict"] for r in rows] == ["fails", "holds"]
     assert "1 mutants, 1 caught: 1 by law" in calibration.summary(again)[1]
+    part = calibration.calibrate(tmp_path / "calibration.csv", todo[:1], EFFORT, 1)
+    assert [r["kind"] for r in part] == ["mutant"]  # what was not asked for is no part of the summary
+    cut = (tmp_path / "calibration.csv").read_text()[:-5]
+    (tmp_path / "calibration.csv").write_text(cut)
+    assert calibration.calibrate(tmp_path / "calibration.csv", todo, EFFORT, 1) == rows
+    assert len(measured) == 5  # that whose row was cut short
+    calibration.calibrate(tmp_path / "calibration.csv", todo, Effort(1e-5, 1), 1)
+    assert len(measured) == 9  # at another level all is judged anew
     assert "caught by law: second" in capsys.readouterr().out
 
 

@@ -253,6 +253,21 @@ def test_an_interrupted_run_goes_on(verified, monkeypatch):
         verified(Library(), "--quick", "--seed", "5")
 
 
+def test_a_run_is_resumed_by_its_claims_its_code_and_that_of_the_library(tmp_path, monkeypatch):
+    """Two libraries have claims of the same numbers and words; and a run that ends before its first row leaves the
+    rows of the one before it to that one."""
+    file, effort = tmp_path / "verification.csv", Effort(1e-3, 7)
+    identity = run.identity([claim(implementation="sdegrad_torch")], effort)
+    assert identity != run.identity([claim(implementation="sdegrad_jax")], effort)
+    assert identity != run.identity([claim(implementation="sdegrad_torch", claim="another")], effort)
+    assert identity != run.identity([claim(implementation="sdegrad_torch")], Effort(1e-3, 8))
+    assert not run.is_of(file, identity)
+    run.stamp(file, identity)
+    assert run.is_of(file, identity)
+    monkeypatch.setattr(run, "source", lambda name: "mended")
+    assert not run.is_of(file, run.identity([claim(implementation="sdegrad_torch")], effort))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
