@@ -14,12 +14,13 @@ from suite.journal import case_id
 from suite.provenance import yardstick
 from suite.regress.builds import CACHE
 from suite.regress.journal import Journal
-from suite.regress.process import Lost, Process, kept_programs
+from suite.regress.process import Lost, NoAnswer, Process, kept_programs
 from suite.regress.rules import RULES
 from suite.regress.verdicts import Finding
 from suite.results import Row
 
 OURS = ("sdegrad_torch", "sdegrad_jax", "diffrax_sdegrad")
+NO_ANSWER = "no answer"  # the status of what nothing is known of
 _NFE = ("nfe_drift", "nfe_diffusion")
 # kind of a case -> what is gated of it
 GATED: Mapping[str, Sequence[str]] = {
@@ -63,8 +64,10 @@ def measure(
                 rows = process.ask("rows", name, CASES.index(case))
             except Lost as lost:
                 process = _ended(process)
-                rows = [{"measure": "", "dt": "", "status": "failed", "reason": str(lost)}]
-            journal.add({"work": [name, case_id(case)], "rows": rows})
+                status = NO_ANSWER if isinstance(lost, NoAnswer) else "failed"
+                rows = [{"measure": "", "dt": "", "status": status, "reason": str(lost)}]
+            if rows[0]["status"] != NO_ANSWER:  # else the next comparison asks again
+                journal.add({"work": [name, case_id(case)], "rows": rows})
             known[name, case_id(case)] = rows
         _ended(process)
     return dict(_named(work, known))
@@ -78,11 +81,9 @@ def _ended(process: Process | None) -> None:
 def _named(work: Iterable[tuple[str, Case]], known: Mapping[Key, Sequence[Row]]) -> Iterator[tuple[str, Row]]:
     for name, case in work:
         for row in known[name, case_id(case)]:
-            measures = [row["measure"]] if row["status"] == "ok" else [main_measure(case)]
-            for measure in measures:
-                if measure in RULES:
-                    dt = f", dt {row['dt']}" if row["status"] == "ok" and row["dt"] else ""
-                    yield _name(name, measure, case) + dt, row
+            measure = row["measure"] or main_measure(case)  # nothing of the case was measured, if it has none
+            if measure in RULES:
+                yield _name(name, measure, case) + (f", dt {row['dt']}" if row["dt"] else ""), row
 
 
 def both(
@@ -111,8 +112,9 @@ def _compared(name: str, base: Row | None, head: Row | None) -> Finding:
     if a is not None:
         return Finding(benchmark=name, verdict="lost", base=a, reason=f"HEAD: {reasons[1]}")
     if b is not None:
-        return Finding(benchmark=name, verdict="new", head=b, reason=f"base: {reasons[0]}")
-    verdict = "failed" if "failed" in status else "not compared"
+        verdict = "failed" if status[0] == NO_ANSWER else "new"
+        return Finding(benchmark=name, verdict=verdict, head=b, reason=f"base: {reasons[0]}")
+    verdict = "failed" if {"failed", NO_ANSWER} & set(status) else "not compared"
     return Finding(benchmark=name, verdict=verdict, reason=reasons[1])
 
 

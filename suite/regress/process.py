@@ -34,6 +34,10 @@ class Lost(RuntimeError):
     """Raised where a commit or a library lacks what is measured; the message says why."""
 
 
+class NoAnswer(Lost):
+    """Raised where the process died or took too long, which says nothing of what the commit has."""
+
+
 class Process:
     """The parent's end. build: the folder that holds the commit's wheel. core: the one to run on, or all."""
 
@@ -51,7 +55,7 @@ class Process:
         )
 
     def ask(self, what: str, *arguments: Any) -> Any:
-        """The answer. Lost if there is none."""
+        """The answer. Lost if it is an error, NoAnswer if there is none."""
         pipes = self._child.stdin, self._child.stdout
         assert pipes[0] is not None
         assert pipes[1] is not None
@@ -60,12 +64,12 @@ class Process:
             pipes[0].flush()
             if not select.select([pipes[1]], [], [], PATIENCE)[0]:
                 self.close()
-                raise Lost(f"no answer for {PATIENCE:.0f} s; the process was ended")
+                raise NoAnswer(f"no answer for {PATIENCE:.0f} s; the process was ended")
             line = pipes[1].readline()
         except BrokenPipeError:
             line = b""
         if not line:
-            raise Lost(f"the process died (exit code {self._child.wait()}); {self._log.name} has its last words")
+            raise NoAnswer(f"the process died (exit code {self._child.wait()}); {self._log.name} has its last words")
         kind, answer = json.loads(line)
         if kind == "error":
             raise Lost(answer)

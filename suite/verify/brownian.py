@@ -28,12 +28,11 @@ PARTS: Mapping[str, tuple[Literal["W", "H", "K"], ...]] = {
 
 
 def claims(name: str) -> Iterator[Claim]:
-    stated = said(quotations.brownian_laws(name), AREAS)
     claim: dict[str, Any] = {"check": "law", "implementation": name, "claim": JOINT, "statistical": True}
     for situation, known in SITUATIONS.items():
         yield Claim(
             **claim,
-            **stated,
+            **said(quotations.brownian_laws(name, known.kind), AREAS),
             subject=f"Brownian motion {situation}",
             case={"situation": situation},
             preset="quick" if situation in QUICK else "full" if situation in FULL else "default",

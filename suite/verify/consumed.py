@@ -39,7 +39,7 @@ END = "the noise at the end of adaptive steps, many of them rejected, has its la
 
 
 def claims(name: str) -> Iterator[Claim]:
-    stated = said(quotations.brownian_laws(name), AREAS)
+    stated = said(quotations.brownian_laws(name, "exact"), AREAS)
     claim: dict[str, Any] = {"check": "consumed", "implementation": name}
     law: dict[str, Any] = {**claim, "claim": LAW, "statistical": True, "subject": "increments in constant steps"}
     same: dict[str, Any] = {**claim, "claim": SAME, "subject": "noise in adaptive steps"}

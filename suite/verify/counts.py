@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from math import log2
 from typing import Any
 
+import numpy as np
+
 from suite.harness import METHODS, Counts, Task
 from suite.problems import make
 from suite.verify import programs, quotations, solving
@@ -73,14 +75,13 @@ def _of_gradients(claim: Mapping[str, Any]) -> Iterator[Claim]:
         subject = f"gradient of reversible_heun, {adjoint}"
         yield Claim(**claim, **about, subject=subject, may_lack=lacks)
         if adjoint == "backprop":
-            for kind, spoil in ((NEGATIVE, {"is": about["expected"] + 1}), (POSITIVE, {"is": about["expected"]})):
+            for kind, words, spoil in (
+                (NEGATIVE, "as many evaluations of the drift again", {"drift": evaluations}),
+                (NEGATIVE, "none of the diffusion", {"diffusion": -np.inf}),
+                (POSITIVE, "as counted", {"drift": 0.0}),
+            ):
                 control: dict[str, Any] = about | {"kind": kind, "source": CONSTRUCTED[kind]}
-                yield Claim(
-                    **claim,
-                    **control,
-                    subject=f"{subject}, {'one evaluation more' if kind == NEGATIVE else 'by its formula'}",
-                    spoil=spoil,
-                )
+                yield Claim(**claim, **control, subject=f"{subject}, {words}", spoil=spoil)
 
 
 def _of_steps(claim: Mapping[str, Any]) -> Iterator[Claim]:
@@ -132,10 +133,28 @@ def measure(claim: Claim, effort: Effort) -> Finding:
         excess, dt = _excess(claim.implementation, case["dtype"])
         return at_most(0, excess, f"at dt = {dt:g}" if excess else "")
     found = _per_step(claim.implementation, case["method"], case["problem"], case["adjoint"])
-    if case["adjoint"] is None:  # a method may have products of its own, for its derivative of the diffusion
-        found = {term: found[term] for term in ("drift", "diffusion")}
-    total = claim.spoil.get("is", sum(found.values()))
-    return at_most(claim.expected, total, ", ".join(f"{term.replace('_', ' ')} {n:g}" for term, n in found.items()))
+    wanted = _wanted(claim)
+    # a method may have products of its own, for its derivative of the diffusion: none are wanted, none are counted
+    return _judged(wanted, {term: max(found[term] + claim.spoil.get(term, 0.0), 0.0) for term in wanted})
+
+
+def _wanted(claim: Claim) -> dict[str, float]:
+    """How many of each term; the evaluations of recursive checkpoints are the most that there may be."""
+    method, adjoint = claim.case["method"], claim.case["adjoint"]
+    if adjoint is None:
+        return dict(zip(TERMS, METHODS[method].nfe, strict=False))
+    (evaluations, products), _ = GRADIENTS[adjoint]
+    if quotations.recursive_checkpoints(claim.implementation, adjoint):
+        evaluations = _per_added_step(_recursive)
+    return dict(zip(TERMS, (evaluations, evaluations, products, products), strict=True))
+
+
+def _judged(wanted: Mapping[str, float], found: Mapping[str, float]) -> Finding:
+    """None may be more; and none that there must be may be missing, as it is where something else is counted."""
+    words = ", ".join(f"{term.replace('_', ' ')} {n:g}" for term, n in found.items())
+    right = all(0 < found[term] <= most for term, most in wanted.items())
+    total = sum(found.values())
+    return Finding("holds" if right else "fails", sum(wanted.values()), total, total, total, words)
 
 
 _SCRIPT = """# torchsde: evaluations of the drift, on [0, 1] in {dtype}

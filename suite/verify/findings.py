@@ -44,7 +44,8 @@ class Finding(NamedTuple):
     """expected: what the number had to be. value: what was measured, with its confidence interval.
 
     p: of a statistical row, the probability of what was measured, or worse, if the claim is true. samples: how many
-    were taken. needs: how many it takes to decide, where these were too few. curve: what it was read from.
+    were taken. needs: with how many the end of the interval would be at the bound, where these were too few. curve:
+    what it was read from.
     """
 
     verdict: Verdict

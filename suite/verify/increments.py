@@ -14,7 +14,7 @@ import numpy as np
 from suite.harness import BrownianTask, describe
 from suite.verify import quotations, solving
 from suite.verify.claims import AREAS, CONSTRUCTED, LEVY_AREAS, NEGATIVE, POSITIVE, Claim, said
-from suite.verify.findings import NAN, Effort, Finding, at_most
+from suite.verify.findings import NAN, Effort, Finding, Unsupported, at_most
 from suite.verify.intervals import SITUATIONS, Queries, Situation
 
 PARTS = 24  # that the whole is cut into, twice over
@@ -83,13 +83,13 @@ def _moved(part: Piece, K: np.ndarray, p: float, q: float) -> np.ndarray:
 
 def claims(name: str) -> Iterator[Claim]:
     claim: dict[str, Any] = {"check": "increments", "implementation": name}
-    stated = said(quotations.brownian_laws(name), AREAS)
     for situation in _SITUATIONS:
-        subject, lacking = f"Brownian motion {situation}", SITUATIONS[situation].lacking
-        case = {"what": "parts", "situation": situation}
-        yield Claim(**claim, **stated, subject=subject, claim=ADD_UP, expected=1.0, case=case, may_lack=name in lacking)
-    case = {"what": "horizon"}
-    yield Claim(**claim, **stated, subject="Brownian motion beyond its end", claim=HORIZON, case=case)
+        known = SITUATIONS[situation]
+        about: dict[str, Any] = {"subject": f"Brownian motion {situation}", "claim": ADD_UP, "expected": 1.0}
+        about |= {"case": {"what": "parts", "situation": situation}, "may_lack": name in known.lacking}
+        yield Claim(**claim, **about, **said(quotations.brownian_laws(name, known.kind), AREAS))
+    beyond: dict[str, Any] = {"subject": "Brownian motion beyond its end", "claim": HORIZON}
+    yield Claim(**claim, **beyond, kind="theory", source=AREAS, case={"what": "horizon"})
     yield from _controls(claim)
     if name != "diffrax":
         areas = said(quotations.levy_areas(name), LEVY_AREAS)
@@ -186,6 +186,8 @@ def _beyond(claim: Claim, effort: Effort) -> Finding:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             W = _outside(claim, replace(task, queries=((0.5, 1.5),)), inside)
+    except Unsupported:
+        raise
     except Exception as error:
         return Finding("holds", 1.0, NAN, NAN, NAN, describe(error))
     variance = float(np.square(W).mean())

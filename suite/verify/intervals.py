@@ -70,6 +70,10 @@ class Situation:
     lacking: tuple[str, ...] = ()
 
     @property
+    def kind(self) -> str:
+        return self.given.get("kind", "exact")
+
+    @property
     def span(self) -> float:
         return self.given.get("t1", 1.0) - self.given.get("t0", 0.0)
 

@@ -129,8 +129,13 @@ def exact_gradients(name: str) -> Sequence[Quotation]:
     ]
 
 
-def brownian_laws(name: str) -> Sequence[Quotation]:
-    """Where a library says what law its Brownian motion has."""
+_INTERVALS = ("exact", "dyadic", "portable", "given")  # kinds that are made as a BrownianInterval, where there is one
+
+
+def brownian_laws(name: str, kind: str) -> Sequence[Quotation]:
+    """Where a library says what law its Brownian motion of this kind has."""
+    if kind not in (("exact",) if name == "diffrax" else _INTERVALS):
+        return []
     if name == "sdegrad_torch":
         return [docstring("sdegrad.torch:BrownianInterval", "exact in law, jointly for all queries")]
     if name == "sdegrad_jax":

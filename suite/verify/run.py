@@ -1,9 +1,9 @@
 """From claims to the rows of verification.csv: in what order they are measured, how often, and what each is worth.
 
 The run as a whole raises a false alarm with a probability of at most ALPHA: each statistical row has its share of it.
-Nothing fails at the first look. What is not random is measured once more, and has to fail again; what is random is
-measured again with a fresh seed and as many samples as it needs, up to MOST times as many, and that second measurement
-decides.
+Nothing fails at the first look. What is not random, or ends with an error, is measured once more, and has to fail
+again; what is random is measured again with a fresh seed and as many samples as it needs to be decided with the
+probability POWER, up to MOST times as many, and that second measurement decides.
 """
 
 import csv
@@ -22,6 +22,8 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
+from scipy import stats
+
 from suite.cluster import Cluster, Died, Task, in_process
 from suite.harness import describe, source
 from suite.provenance import context, digest
@@ -33,6 +35,7 @@ from suite.worker import end_with_parent
 
 ALPHA = 1e-3
 MOST = 10.0  # times the usual samples
+POWER = 0.99  # of a second look, if what the first one saw is so
 FRESH = 1_000_003  # added to the seed of a second look
 # Groups of claims for each process; then fresh ones take over, since compiled programs pile up. The executor's own
 # max_tasks_per_child would do that, but it can wait for ever (cpython issue 115634).
@@ -121,7 +124,15 @@ def _reproduced(script: str | None) -> Row:
 def looked_at(claim: Claim, effort: Effort) -> Finding:
     """Measured, and once more before it counts against the claim. A control is looked at once."""
     measure = CHECKS[claim.check].measure
-    first = measure(claim, effort)
+    try:
+        first = measure(claim, effort)
+    except Unsupported:
+        raise
+    except Exception:  # whatever a library raises; once more, it is the claim's
+        if claim.control:
+            raise
+        with solving.second_look():
+            first = measure(claim, effort)
     if claim.control or first.verdict in GOOD:
         return first
     if not claim.statistical:
@@ -134,12 +145,20 @@ def looked_at(claim: Claim, effort: Effort) -> Finding:
         # what fails twice fails, by whatever number: bytes of memory are not the same ones again
         verdict = first.verdict if again.verdict == first.verdict else "inconclusive"
         return Finding(verdict, first.expected, first.value, *ends, reason)
-    wanted = first.needs / first.samples if first.needs > first.samples else 1.0
+    wanted = _with_power(first.needs, effort.level) / first.samples if first.needs > first.samples else 1.0
     again = measure(claim, replace(effort, seed=effort.seed + FRESH, more=effort.more * min(MOST, wanted)))
     reason = f"{again.reason} (first, with seed {effort.seed}: {first.value:.3g}, {first.verdict})"
     if again.verdict == "inconclusive" and again.needs > again.samples:
-        reason = f"it would need about {again.needs:.2g} samples, {again.samples:.2g} were taken. {reason}"
+        needs = _with_power(again.needs, effort.level)
+        reason = f"it would need about {needs:.2g} samples, {again.samples:.2g} were taken. {reason}"
     return again._replace(reason=reason.strip())
+
+
+def _with_power(needs: float, level: float) -> float:
+    """The samples with which an interval ends before the bound with the probability POWER: with `needs` of them its end
+    is there on the average, and so beyond it in half of the cases."""
+    z = stats.norm.isf(level / 2)
+    return needs * float((z + stats.norm.isf(1 - POWER)) / z) ** 2
 
 
 def wrong(claim: Claim, row: Mapping[str, str]) -> bool:

@@ -12,7 +12,7 @@ from suite import provenance
 from suite.regress import __main__ as gate
 from suite.regress import builds, calibrate, deterministic, paired, power, process, report, verdicts
 from suite.regress.journal import Journal
-from suite.regress.process import Lost
+from suite.regress.process import Lost, NoAnswer
 from suite.regress.verdicts import CANNOT_TELL, Finding, exit_code, interval, judge
 
 NAME = "gradient_time sdegrad_torch 1x8x8"
@@ -131,7 +131,37 @@ def test_figures_of_one_commit_alone():
     assert [f.verdict for f in deterministic.compare({"nfe_drift x": row}, {})] == ["lost"]
     assert [f.verdict for f in deterministic.compare({}, {"nfe_drift x": row})] == ["new"]
     assert [f.verdict for f in deterministic.compare({"nfe_drift x": row}, {"nfe_drift x": failed})] == ["lost"]
+    assert [f.verdict for f in deterministic.compare({"nfe_drift x": failed}, {"nfe_drift x": row})] == ["new"]
     assert [f.verdict for f in deterministic.compare({"nfe_drift x": failed}, {"nfe_drift x": failed})] == ["failed"]
+    silent = failed | {"status": deterministic.NO_ANSWER}  # the base may have it, and HEAD be worse
+    (found,) = deterministic.compare({"nfe_drift x": silent}, {"nfe_drift x": row})
+    assert (found.verdict, exit_code([found])) == ("failed", 2)
+
+
+def test_a_process_that_died_once_is_asked_again_by_the_next_comparison(tmp_path, monkeypatch):
+    work = deterministic.works("smoke", re.compile("nfe_drift sdegrad_torch"))[:1]
+
+    class Dies:
+        def __init__(self, *arguments, **more):
+            pass
+
+        def ask(self, what, *arguments):
+            if what == "rows":
+                raise NoAnswer("the process died")
+
+        def close(self):
+            pass
+
+    class Answers(Dies):
+        def ask(self, what, *arguments):
+            row = {"measure": "nfe_drift", "dt": "0.1", "status": "ok", "value": "1.0", "reason": ""}
+            return [row, row | {"measure": "operations", "status": "failed", "value": "", "dt": ""}]
+
+    for child, found in ((Dies, {"no answer"}), (Answers, {"ok", "failed"})):
+        monkeypatch.setattr(deterministic, "Process", child)
+        rows = deterministic.measure("c" * 40, tmp_path, work, lambda words: None, tmp_path)
+        assert {row["status"] for row in rows.values()} == found
+    assert any(name.startswith("nfe_drift") and row["status"] == "ok" for name, row in rows.items())
 
 
 def test_only_what_can_match_is_measured():

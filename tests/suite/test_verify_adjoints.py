@@ -119,3 +119,22 @@ def test_scripts_are_programs(name):
         compile(text, claim.subject, "exec")
         assert "sdegrad" not in text or name.startswith("sdegrad")
         assert text.count("\n") <= 40
+
+
+@pytest.mark.parametrize(
+    ("drift", "diffusion", "verdict"),
+    [(1, 1, "holds"), (1, 2, "fails"), (2, 0, "fails"), (0, 0, "fails"), (0, 1, "fails")],
+)
+def test_evaluations_that_are_missing_are_not_counted_well(drift, diffusion, verdict):
+    found = counts._judged({"drift": 1, "diffusion": 1}, {"drift": drift, "diffusion": diffusion})
+    assert found.verdict == verdict
+
+
+@pytest.mark.parametrize(("exact", "verdict"), [(1, "fails"), (64, "exceeds")])
+def test_one_gradient_that_is_exact_does_not_make_all_of_them_so(exact, verdict, monkeypatch):
+    truth = np.ones((64, 1))
+    wrong = np.where(np.arange(64)[:, None] < exact, truth, 5 * truth)
+    parts = [{"y0": wrong}] * len(gradient_orders.DTS), [{"y0": truth}] * len(gradient_orders.DTS)
+    monkeypatch.setattr(gradient_orders, "_gradients", lambda *_: parts)
+    claim = next(c for c in gradient_orders.claims("sdegrad_torch") if not c.control)
+    assert gradient_orders.measure(claim, EFFORT).verdict == verdict
