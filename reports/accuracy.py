@@ -166,12 +166,21 @@ def _drawn(rows: Frame) -> Frame:
 def _with_evaluations(rows: Frame, frame: Frame) -> Frame:
     """The error rows with, as cost, the evaluations of a whole run: counts per step times number of steps.
 
-    Counts per step are those of implementation, method and adjoint, whatever problem they were counted on.
+    Counts per step are those of implementation, method, adjoint and kind of noise, whatever problem they were counted
+    on; where that noise was not counted, those of the noise that was counted first.
     """
-    counts = measured(frame, *COUNTS).drop_duplicates([*LINE, "measure"], keep="last")
-    per_step = counts.groupby(list(LINE), as_index=False).agg(per_step=("value", "sum"))
-    joined = rows.merge(per_step, on=list(LINE))
-    return joined.assign(cost=joined["per_step"] * joined["steps"])
+    counts, line = measured(frame, *COUNTS), list(LINE)
+
+    def per_step(name: str, *of: str) -> Frame:
+        once = counts.drop_duplicates([*line, *of, "measure"])
+        if not of:
+            once = once[once["noise_type"] == once.groupby(line)["noise_type"].transform("first")]
+        return once.groupby([*line, *of], as_index=False).agg(**{name: ("value", "sum")})
+
+    joined = rows.merge(per_step("usual"), on=line).merge(
+        per_step("own", "noise_type"), on=[*line, "noise_type"], how="left"
+    )
+    return joined.assign(cost=joined["own"].fillna(joined["usual"]) * joined["steps"])
 
 
 def _extremes(rows: Frame, what: str) -> str:

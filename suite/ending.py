@@ -21,8 +21,8 @@ def unmeasured(store: Store, names: Collection[str]) -> Iterator[str]:
 
 
 def without_value(store: Store, names: Collection[str]) -> list[str]:
-    """Those of these implementations that have rows, and none with a value."""
+    """Those of these implementations that have no row with a value."""
     found: dict[str, set[str]] = {name: set() for name in names}
     for row in store.table():
         found.get(row["implementation"], set()).add(row["status"])
-    return sorted(name for name, statuses in found.items() if statuses and "ok" not in statuses)
+    return sorted(name for name, statuses in found.items() if "ok" not in statuses)

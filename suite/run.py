@@ -29,7 +29,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="nox -s bench --", description="Measure SDE solvers on the same work and write a report."
     )
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("--smoke", action="store_true", help="a few cases, under two minutes")
+    size.add_argument("--smoke", action="store_true", help="a few cases, about three minutes")
     size.add_argument("--full", action="store_true", help="everything: hours, resumed where interrupted")
     several = {"action": "append", "default": [], "metavar": "NAME"}
     parser.add_argument("--implementation", **several, help=f"only these: {', '.join(harness.names())}")
@@ -61,6 +61,9 @@ def check(options: argparse.Namespace) -> tuple[list[Case], list[str]]:
     if not cases:
         named = ", ".join(f"{name} {' or '.join(values)}" for name, values in filters(options).items() if values)
         raise ValueError(f"the {preset} run has no case with {named}; use fewer filters, or --full.")
+    for name in options.implementation:
+        if not any(taking_part(case, [name]) for case in cases):
+            raise ValueError(f"{name!r} takes part in no case of this run; use fewer filters, or --full.")
     devices = options.device or ["cpu"]
     for device in devices:
         if device not in DEVICES:
@@ -98,25 +101,32 @@ def head_to_heads(folder: Path, run: str) -> Path:
     return folder / f"pytest-benchmark-{run}.json"
 
 
-def other_tools(options: argparse.Namespace, where: Context) -> None:
-    """The head-to-heads of pytest-benchmark and, for the history, asv at this commit; what is there is not repeated."""
-    done = head_to_heads(options.out, where.run)
+def other_tools(options: argparse.Namespace, where: Context) -> int:
+    """The head-to-heads of pytest-benchmark and, for the history, asv at this commit; what is there is not repeated.
+    1 if one of them failed."""
+    code, done = 0, head_to_heads(options.out, where.run)
     if not done.exists():
         # Without the tests' own options: their checks of shapes at run time would slow our code and no other.
         bare, new = ("-o", "addopts=--import-mode=importlib"), done.with_suffix(".tmp")
         pytest = (sys.executable, "-m", "pytest", "tests/compare", *bare, f"--benchmark-json={new}")
         if subprocess.run(pytest, cwd=ROOT, env=environment()).returncode == 0:
             new.replace(done)
+        else:
+            print("pytest-benchmark failed, as it says above; the same command asks it again.", file=sys.stderr)
+            code = 1
     if where.commit == NO_COMMIT:
         print("asv is left out: it files numbers under commits, and this is no git repository.", file=sys.stderr)
-        return
+        return code
     if where.dirty:
         print("asv is left out: it would file the numbers of changed sources under the last commit.", file=sys.stderr)
-        return
+        return code
     asv = (sys.executable, "-m", "asv")
     subprocess.run([*asv, "machine", "--yes"], cwd=ROOT, stdout=subprocess.DEVNULL)
     only_new = ("-E", "existing", "--set-commit-hash", "HEAD", "--skip-existing-successful")
-    subprocess.run([*asv, "run", *only_new], cwd=ROOT)
+    if subprocess.run([*asv, "run", *only_new], cwd=ROOT).returncode != 0:
+        print("asv failed, as it says above; the same command asks it again.", file=sys.stderr)
+        code = 1
+    return code
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -135,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             else:
                 code = bench(where, options, work)
             if options.full and not options.scheduler and not any(filters(options).values()):
-                other_tools(options, where)
+                code = other_tools(options, where) or code
             return report(options, where.run) or code
     except (ValueError, ResultsError) as error:
         print(f"error: {printable(str(error))}", file=sys.stderr)

@@ -62,6 +62,10 @@ def one_case(monkeypatch):
         (["--kind", "speed"], "unknown kind 'speed'; the bench has: "),
         (["--device", "tpu"], "unknown device 'tpu'; known are: cpu, cuda"),
         (["--threads", "0"], "--threads must be from 1 to"),
+        (
+            ["--full", "--kind", "long", "--implementation", "jax_by_hand", "--implementation", "diffrax"],
+            "'jax_by_hand' takes part in no case of this run",
+        ),
         (["--smoke", "--problem", "scalar"], "the smoke run has no case with problem"),
     ],
 )
@@ -241,10 +245,10 @@ def test_the_other_tools_of_a_full_run_resume(dirty, tmp_path, monkeypatch):
 
     monkeypatch.setattr(run.subprocess, "run", pretended)
     asv = [] if dirty else ["asv", "asv"]
-    run.other_tools(asked, where)
+    assert run.other_tools(asked, where) == 1
     assert not run.head_to_heads(tmp_path, "a").exists()
     code = 0
-    run.other_tools(asked, where)
+    assert run.other_tools(asked, where) == 0
     assert run.head_to_heads(tmp_path, "a").exists()
     run.other_tools(asked, where)
     assert commands == ["pytest", *asv, "pytest", *asv, *asv]

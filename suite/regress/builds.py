@@ -38,7 +38,9 @@ def resolve(base: str) -> tuple[str, str]:
     if found is None:
         if git("rev-parse", "--is-shallow-repository") == "true":
             raise NoBase(f"{base!r} is not in this shallow clone; get it: git fetch --deepen=100, or --unshallow.")
-        raise NoBase(f"{base!r} is no commit of this repository; name one that `git log` shows.")
+        if _commit("HEAD~1") is None:
+            raise NoBase(f"{base!r} is no commit of this repository, which has one alone; compare after the next.")
+        raise Unusable(f"{base!r} is no commit of this repository; name one that `git log` shows.")
     if found == head:
         raise Unusable(f"{base!r} is HEAD itself; name an earlier commit to compare with.")
     check_clean()

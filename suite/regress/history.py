@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise Unusable(f"--commits must be at least 1, got {options.commits}.")
         if not options.page_only:
             pattern_of(options.bench)
-            _measure_all(options.commits, rf"{options.bench}.*{OURS}")
+            _measure_all(options.commits, rf"(?:{options.bench}).*{OURS}")
     except Unusable as error:
         say(f"error: {error}")
         return 2

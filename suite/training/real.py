@@ -5,6 +5,7 @@ Labels are one more channel for each class, 1 in that of a path and 0 in the oth
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,12 @@ class RealData:
     name: str
     experiments: Sequence[str]
     series: Series
+
+    @property
+    def digest(self) -> str:
+        """A name of its numbers: two folders may hold other ones under one name."""
+        arrays = (x for x in vars(self.series).values() if isinstance(x, np.ndarray))
+        return sha256(b"".join(np.ascontiguousarray(x).tobytes() for x in arrays)).hexdigest()[:12]
 
     @property
     def channels(self) -> int:

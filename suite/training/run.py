@@ -69,7 +69,8 @@ class Training:
 
     def configuration(self) -> dict[str, Any]:
         names = {"experiment": self.experiment, "library": self.library, "seed": self.seed, "device": self.device}
-        return names | asdict(self.settings)
+        of_data = {"data": self.data.digest} if self.data else {}
+        return names | of_data | asdict(self.settings)
 
     def draw(self, purpose: int, step: int = 0) -> int:
         """A seed for this purpose at this step."""

@@ -18,7 +18,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
-from functools import partial
+from datetime import UTC, datetime
+from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -48,6 +49,7 @@ COLUMNS = (
     *("expected", "measured", "low", "high", "verdict", "reason", "measured_with"),
     *("number", "check", "kind", "problem", "method", "p", "samples", "seed", "seconds"),
     *("curve", "script", "reproduced"),
+    *("time", "commit", "machine"),
 )
 
 Row = dict[str, str]
@@ -93,7 +95,15 @@ def _head(claim: Claim, effort: Effort) -> Row:
         "problem": str(claim.case.get("problem", "")),
         "method": str(claim.case.get("method", "")),
         "seed": str(effort.seed),
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        **_place_of_this_process(),
     }
+
+
+@cache
+def _place_of_this_process() -> dict[str, str]:
+    here = context(1)
+    return {"commit": here.commit + " with changes" * here.dirty, "machine": here.machine}
 
 
 def _crashed(claim: Claim, reason: str) -> Row:

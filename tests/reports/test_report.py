@@ -13,7 +13,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
 from matplotlib.lines import Line2D
 
-from reports import claims_table, figures, labels, readme, tables
+from reports import accuracy, claims_table, figures, labels, readme, tables
 from reports.__main__ import main
 from reports.data import apart, implementations, join, measured, settings, standalone, tidy, work_columns
 from reports.plotting import NoData
@@ -21,7 +21,7 @@ from suite import results
 from suite.cases import CASES
 from suite.goals import GOALS, goal
 from suite.harness import main_measure, taking_part
-from tests.reports.synthetic import DTS, FRAMEWORKS, METHODS, bench, row
+from tests.reports.synthetic import DTS, FRAMEWORKS, GBM, METHODS, bench, row
 
 START, END = readme.marks("headline")
 PAPER = "\n".join(readme.marks("paper"))
@@ -549,3 +549,23 @@ def test_claims_are_told(tmp_path):
     assert "0.503" in (out / "verification.html").read_text()
     claims.write_text(head + "somebody,1,a method")
     assert command.main(arguments) == 2
+
+
+def test_evaluations_are_those_of_the_kind_of_noise():
+    """Where that was not counted, those of the noise that was counted first."""
+    rows = [
+        row("torchsde", measure, n, **{**GBM, "noise_type": noise, "method": "srk", "adjoint": ""})
+        for noise, n in (("diagonal", 10), ("additive", 3))
+        for measure in ("nfe_drift", "nfe_diffusion")
+    ]
+    errors = [
+        row("torchsde", "weak_error", 0.1, **{**GBM, "noise_type": noise, "method": "srk", "adjoint": "", "steps": 8})
+        for noise in ("diagonal", "additive", "scalar")
+    ]
+    frame = tidy(rows + errors)
+    found = accuracy._with_evaluations(measured(frame, "weak_error"), frame)
+    assert dict(zip(found["noise_type"], found["cost"], strict=True)) == {
+        "diagonal": 160,
+        "additive": 48,
+        "scalar": 160,
+    }

@@ -71,6 +71,12 @@ def test_what_is_not_well_is_not_green(found, verdicts, statuses, codes, expecte
     assert found(verdicts, statuses, codes) == expected
 
 
+@pytest.mark.parametrize(("codes", "failures"), [((1, 0), ["1", "0"]), ((0, 1), ["0", "1"])])
+def test_an_exit_code_alone_is_a_failure_in_the_file(found, tmp_path, codes, failures):
+    assert found([("claim", "holds")], ["ok"], codes) == 1
+    assert [s.get("failures") for s in ET.parse(tmp_path / "a" / "j.xml").getroot()] == failures
+
+
 def test_a_failure_is_one_in_the_file(found, tmp_path):
     assert found([("claim", "fails")], ["failed", "ok"]) == 1
     suites = ET.parse(tmp_path / "a" / "j.xml").getroot()

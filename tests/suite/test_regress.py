@@ -313,6 +313,7 @@ def repository(tmp_path, monkeypatch):
     ("arguments", "message"),
     [
         (["nowhere"], "'nowhere' is no commit of this repository; name one that `git log` shows."),
+        (["nowhere", "--allow-missing-base"], "'nowhere' is no commit of this repository"),  # a slip, in a whole clone
         (["--help-me"], "unrecognized arguments"),
         (["HEAD"], "'HEAD' is HEAD itself; name an earlier commit"),
         (

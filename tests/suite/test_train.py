@@ -16,6 +16,7 @@ from suite.training import REAL, data, real, run, torch_gan, torch_latent
 from suite.training.data import Series, Source
 from suite.training.libraries import LIBRARIES
 from suite.training.matching import energy_score
+from suite.training.real import RealData
 from suite.training.run import Training, TrainingError, grown
 from suite.training.settings import EXPERIMENTS, FIRST, PRESETS, SettingsError, changed
 from suite.training.torch_gan import TorchGAN
@@ -250,6 +251,18 @@ def test_which_norm_grew_first():
 
 @pytest.mark.usefixtures("unmeasured")
 @pytest.mark.slow
+def test_other_data_of_the_same_name_is_another_configuration(tmp_path):
+    """Two folders with CSV files of one's own."""
+    ts, ys = np.arange(3.0), np.zeros((3, 8, 1))
+    series = [Series(ts=ts, train=ys + k, test=ys, channels=("a",)) for k in (0, 0, 1)]
+    first, again, other = (
+        Training("reversible-clipping", TINY, 0, tmp_path, data=RealData("beijing", (), one)).configuration()
+        for one in series
+    )
+    assert first == again
+    assert first != other
+
+
 def test_a_checkpoint_of_another_configuration_or_none_at_all_is_refused(tmp_path):
     training = Training("reversible-clipping", TINY, 0, tmp_path)
     trained(training)
