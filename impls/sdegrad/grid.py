@@ -125,7 +125,8 @@ def make_grid(t0: float, t1: float, dt: float, eps: float = EPS64) -> Grid:
 
 
 def check_times(ts: Sequence[float], dt: float) -> None:
-    """Raise ValueError unless `ts` has two finite strictly increasing times or more, and dt > 0 is finite."""
+    """Raise ValueError unless `ts` has two finite strictly increasing times or more, and dt > 0 is finite, and
+    so is the number of steps."""
     if not (math.isfinite(dt) and dt > 0):
         raise ValueError(f"dt must be a positive finite number, got dt={dt}; pass the step size, e.g. dt=0.01.")
     if len(ts) < 2:
@@ -135,3 +136,5 @@ def check_times(ts: Sequence[float], dt: float) -> None:
             raise ValueError(
                 f"ts must be finite and strictly increasing, but {b} follows {a}; sort the times and drop repeats."
             )
+    if not math.isfinite((ts[-1] - ts[0]) / dt):
+        raise ValueError(f"dt={dt} makes more steps of [{ts[0]}, {ts[-1]}] than there are numbers; make dt larger.")

@@ -102,6 +102,14 @@ REFUSED = {
     "logqp needs the drift f, the diffusion g and the prior drift h, but Neural has no h": lambda: sd.sdeint(
         DIAGONAL, Y0, TS, logqp=True
     ),
+    "dt=1e-320 makes more steps .* than there are numbers": lambda: sd.sdeint(DIAGONAL, Y0, TS, dt=1e-320),
+    "dt=0.1 makes more steps .* than there are numbers": lambda: sd.sdeint(DIAGONAL, Y0, (-1e308, 1e308), dt=0.1),
+    "dt a number; got .*10000": lambda: sd.sdeint(DIAGONAL, Y0, TS, dt=10**400),
+    "dt a number; got .* 0.125": lambda: sd.sdeint(DIAGONAL, Y0, TS, dt="0.125"),
+    "ta must be a number .* got 1000": lambda: BM(10**400, 1.0),
+    "ta must be a number .* got '0'": lambda: BM("0", "0.5"),
+    "there is no cell one": lambda: BM.cell("one"),
+    "there is no cell None": lambda: BM.cell(None),
     "rtol must be finite and not negative, got -1": lambda: sd.sdeint(DIAGONAL, Y0, TS, adaptive=True, rtol=-1),
     "dt_min must be finite .* got inf": lambda: sd.sdeint(DIAGONAL, Y0, TS, adaptive=True, dt_min=math.inf),
     "dt_min and rtol or atol must be positive": lambda: sd.sdeint(DIAGONAL, Y0, TS, adaptive=True, rtol=0, atol=0),

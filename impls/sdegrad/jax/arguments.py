@@ -51,7 +51,10 @@ def static_number(name: str, value: object) -> float:
     number = constant(value)
     check_static(name, number, "a Python or NumPy number")
     check_number(name, number)
-    return float(number)
+    try:
+        return float(number)
+    except OverflowError as error:
+        raise ValueError(f"{name} is too large for a float; pass e.g. {name}=0.01.") from error
 
 
 def static_count(name: str, value: Any, example: int) -> int:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch._C._functorch import is_batchedtensor
+from torch._C._functorch import get_unwrapped, is_batchedtensor, is_functorch_wrapped_tensor
 
 from sdegrad.grid import EPS64, Grid, check_times, covers
 from sdegrad.methods import METHODS, NoiseType, SDEType
@@ -101,13 +101,22 @@ def check_state(y0: object) -> None:
         raise ValueError(f"y0 must be dense and hold numbers, but is {what}; pass y0.to_dense(), or real values.")
     if y0.dim() == 0 or y0.numel() == 0:
         raise ValueError(f"y0 must have the shape (*paths, dim) and be non-empty, got {tuple(y0.shape)}.")
-    if is_batchedtensor(y0):
+    if _is_batched(y0):
         raise RuntimeError(
             "y0 has an axis of torch.func.vmap, but is checked by its values; put the samples into the leading axes of "
             "y0, [*paths, dim]. Parameters may have such an axis."
         )
     if not torch.isfinite(y0).all():
         raise ValueError("y0 has NaN or infinite entries; the solve would spread them to every output.")
+
+
+def _is_batched(y0: Tensor) -> bool:
+    """Whether an axis of it is one of torch.func.vmap, under other transforms of torch.func perhaps."""
+    while is_functorch_wrapped_tensor(y0):
+        if is_batchedtensor(y0):
+            return True
+        y0 = get_unwrapped(y0)
+    return False
 
 
 def read_times(ts: Any, dt: Any, dtype: torch.dtype) -> Times:
@@ -127,8 +136,10 @@ def read_times(ts: Any, dt: Any, dtype: torch.dtype) -> Times:
     try:
         if not isinstance(ts, Sequence | np.ndarray) or isinstance(ts, str):
             raise TypeError
+        if any(isinstance(x, str) for x in (*ts, dt)):
+            raise TypeError
         times, step = [float(t) for t in ts], float(dt)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"ts must be numbers in a sequence or tensor, dt a number; got {ts}, {dt}.") from error
     check_times(times, step)
     return Times(times, (given[0], given[-1]), step, dtype, eps)

@@ -329,3 +329,38 @@ def test_a_failing_compiler_is_not_blamed_on_the_sde(monkeypatch):
     monkeypatch.setattr(compiled, "_compiled", lambda block, _device: torch.compile(block, backend=fail))
     with pytest.raises(ValueError, match=r"g\+\+ failed: cc1plus: out of memory\. .*CXX.*compile=False"):
         run(sde, compile=True)
+
+
+@pytest.mark.exhaustive(but=["reversible-dtype1"])
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("adjoint", ["reversible", "checkpoint", "backprop"])
+def test_gradients_in_parameters_without_axes(adjoint, dtype):
+    """In compiled code such a tensor is a number: what is added to it there is lost. For several values of one, and two
+    blocks of steps and some more."""
+
+    class Rates(torch.nn.Module):
+        noise_type, sde_type = "diagonal", "stratonovich"
+
+        def __init__(self, rate):
+            super().__init__()
+            self.rate = torch.nn.Parameter(torch.tensor(rate, dtype=dtype))
+            self.scale = torch.nn.Parameter(torch.tensor([0.1, 0.2], dtype=dtype))
+            self.register_buffer("shift", torch.tensor(rate / 2, dtype=dtype))
+
+        def f(self, t, y):
+            return self.rate * (self.shift - y)
+
+        def g(self, t, y):
+            return self.rate * self.scale * y
+
+    def gradients(rate, compiled):
+        sde, y0 = Rates(rate), torch.ones(4, 2, dtype=dtype, requires_grad=True)
+        bm = sd.BrownianInterval(0.0, 1.0, (4, 2), entropy=1, dt=1 / 64, dtype=dtype)
+        options = {"method": "reversible_heun", "adjoint": adjoint, "compile": compiled}
+        ys = sd.sdeint(sde, y0, [0.0, 0.5, 1.0], bm=bm, dt=1 / 64, **options)
+        return torch.autograd.grad(ys.square().sum(), (sde.rate, sde.scale, y0))
+
+    rtol = 1e-3 if dtype == torch.float32 else 1e-12
+    for rate in (1.0, 0.5, 2.0):
+        torch.testing.assert_close(gradients(rate, True), gradients(rate, False), rtol=rtol, atol=0.0)

@@ -309,3 +309,57 @@ def test_an_sde_that_is_no_module_is_kept_too(method, adjoint):
             sde.rate, sde.net[0] = torch.tensor(2.0), nn.Linear(2, 8)
         grads.append(gradient(ys, params))
     assert torch.equal(*grads)
+
+
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("method", "adjoint"), [("reversible_heun", "reversible"), ("heun", "backsolve")])
+def test_hooks_of_a_parameter_are_called_with_its_whole_gradient_alone(method, adjoint, compiled):
+    """As by backpropagation: one that masks, scales or negates would do so at every step and at the end."""
+
+    class Rate(torch.nn.Module):
+        noise_type, sde_type = "diagonal", "stratonovich"
+
+        def __init__(self):
+            super().__init__()
+            self.rate = torch.nn.Parameter(torch.tensor(1.0, dtype=torch.float64))
+
+        def f(self, t, y):
+            return self.rate * y
+
+        def g(self, t, y):
+            return 0.1 * self.rate * torch.ones_like(y)
+
+    def gradient(adjoint, hooked):
+        sde, calls = Rate(), []
+        if hooked:
+            sde.rate.register_hook(lambda g: (calls.append(g), -2 * g)[1])
+        bm = sd.BrownianInterval(0.0, 1.0, (8, 1), entropy=1, dt=0.125, dtype=torch.float64)
+        y0 = torch.ones(8, 1, dtype=torch.float64)
+        ys = sd.sdeint(sde, y0, [0.0, 1.0], bm=bm, dt=0.125, method=method, adjoint=adjoint, compile=compiled)
+        ys[-1].square().sum().backward()
+        return sde.rate.grad, calls
+
+    hooked, calls = gradient(adjoint, True)
+    plain, _ = gradient(adjoint, False)
+    assert len(calls) == 1
+    torch.testing.assert_close(hooked, -2 * plain)
+    torch.testing.assert_close(
+        hooked, gradient("backprop", True)[0], rtol=0.1 if adjoint == "backsolve" else 1e-12, atol=0
+    )
+
+
+def test_hooks_of_a_parameter_and_second_derivatives():
+    """Once for the first derivative, once for the second."""
+    rate, calls = torch.tensor(1.0, dtype=torch.float64, requires_grad=True), []
+    rate.register_hook(calls.append)
+    sde = SimpleNamespace(
+        noise_type="diagonal", sde_type="stratonovich", f=lambda t, y: rate * y, g=lambda t, y: 0.1 * torch.ones_like(y)
+    )
+    y0 = torch.ones(2, 1, dtype=torch.float64)
+    bm = sd.BrownianInterval(0.0, 1.0, (2, 1), entropy=1, dt=0.25, dtype=torch.float64)
+    options = {"method": "heun", "adjoint": "backsolve", "adjoint_params": (rate,)}
+    ys = sd.sdeint(sde, y0, [0.0, 1.0], bm=bm, dt=0.25, **options)
+    (first,) = torch.autograd.grad(ys[-1].sum(), rate, create_graph=True)
+    assert len(calls) == 1
+    torch.autograd.grad(first, rate)
+    assert len(calls) == 2

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from sdegrad.torch import BrownianInterval
 from sdegrad.torch.nn import Discriminator, Generator, clip_weights
 from sdegrad.torch.nn.series import fill
 
@@ -213,3 +214,16 @@ def test_bad_masks_and_sizes():
             discriminator(masked=True)(TS, series(), wrong)
     with pytest.raises(ValueError, match="paths must be a positive integer"):
         Generator(1)(TS, 0, dt=0.1)
+
+
+def test_times_are_read_like_those_of_sdeint():
+    """Lists, and other dtypes than that of the weights; a gradient in them is refused, as nobody computes it."""
+    ys, ts = torch.randn(4, 5, 2), torch.arange(4.0, dtype=torch.float32)
+    discriminator, generator = Discriminator(2), Generator(1)
+    assert torch.equal(discriminator([0.0, 1.0, 2.0, 3.0], ys), discriminator(ts.double(), ys))
+    v, bm = torch.randn(5, 4), BrownianInterval(0.0, 3.0, (5, 3), entropy=1, dt=1.0)
+    with torch.no_grad():
+        known = [generator(times, 5, dt=1.0, initial=v, bm=bm) for times in (ts, ts.double(), ts.tolist())]
+    assert all(torch.allclose(known[0], other) for other in known)
+    with pytest.raises(ValueError, match="ts requires a gradient, which is not computed"):
+        discriminator(ts.requires_grad_(), ys)

@@ -85,3 +85,11 @@ def test_bad_input():
         model(TS, ys / 0, dt=0.1)
     with pytest.raises(ValueError, match="hidden must be a positive integer, got 0"):
         LatentSDE(2, hidden=0)
+
+
+def test_times_are_read_like_those_of_sdeint():
+    model, ys = LatentSDE(2), torch.randn(4, 5, 2)
+    assert model([0.0, 1.0, 2.0, 3.0], ys, dt=0.5).ys.shape == ys.shape
+    assert model.sample([0.0, 1.0], 3, dt=0.5).shape == (2, 3, 2)
+    with pytest.raises(ValueError, match="ts requires a gradient, which is not computed"):
+        model(torch.arange(4.0, requires_grad=True), ys, dt=0.5)

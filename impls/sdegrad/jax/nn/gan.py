@@ -124,7 +124,7 @@ class Discriminator(eqx.Module):
 
     def __call__(
         self,
-        ts: Data,
+        ts: Times,
         ys: Data,
         mask: Data | None = None,
         *,

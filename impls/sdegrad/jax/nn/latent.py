@@ -16,7 +16,7 @@ from sdegrad.jax.brownian.interval import BrownianInterval
 from sdegrad.jax.checks import static_times
 from sdegrad.jax.nn.layers import MLP, linear
 from sdegrad.jax.nn.logqp import sdeint_logqp
-from sdegrad.jax.nn.series import Data, Series, check_series, with_time
+from sdegrad.jax.nn.series import Data, Series, as_array, check_series, with_time
 from sdegrad.jax.sdeint import sdeint
 from sdegrad.jax.types import Args, Key, Number, Path, Time, Times
 from sdegrad.networks import check_sizes
@@ -78,7 +78,7 @@ class LatentSDE(eqx.Module):
 
     def __call__(
         self,
-        ts: Data,
+        ts: Times,
         ys: Data,
         mask: Data | None = None,
         *,
@@ -94,6 +94,7 @@ class LatentSDE(eqx.Module):
         drawn with `key`. ts and dt are static. method, adjoint: of `sdeint`. The loss is minus the logarithm of the
         likelihood of ys given the decoded means, plus the divergence.
         """
+        ts = as_array(ts)
         check_series(ts, ys, mask, self.channels, self.masked)
         if ts.ndim != 1:
             raise ValueError(f"ts must be [times], one for all series, got shape {ts.shape}; mask what is not there.")

@@ -14,7 +14,7 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
-from sdegrad.jax.types import Time
+from sdegrad.jax.types import Time, Times
 from sdegrad.networks import check_series_shapes
 
 Series = Float[Array, "times *paths channels"]
@@ -40,13 +40,19 @@ def check_series(ts: Data, ys: Data, mask: Data | None, channels: int, masked: b
         )
 
 
+def as_array(ts: Times) -> Data:
+    """The times as an array: in NumPy's, if they are numbers in a sequence."""
+    return ts if isinstance(ts, (Array, np.ndarray)) else np.asarray(ts)
+
+
 def as_path(
-    ts: Data, ys: Data, mask: Data | None, channels: int, masked: bool
+    ts: Times, ys: Data, mask: Data | None, channels: int, masked: bool
 ) -> Float[Array, "times *paths extended"]:
     """The time, the values and, if masked, how many values of each channel were observed so far.
 
     ts [times] or, if each series has its own, [times, *paths]. ValueError for what does not fit.
     """
+    ts = as_array(ts)
     check_series(ts, ys, mask, channels, masked)
     t, ys = jnp.asarray(ts, ys.dtype), jnp.asarray(ys)
     t = t.reshape(*t.shape, *[1] * (ys.ndim - t.ndim))

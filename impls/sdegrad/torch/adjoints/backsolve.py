@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sdegrad.methods import METHODS, NoiseType
 from sdegrad.torch.adjoints.discrete import once_differentiable
-from sdegrad.torch.adjoints.replay import returns
+from sdegrad.torch.adjoints.replay import returns, without_hooks
 from sdegrad.torch.sde import CALLED, VectorField
 from sdegrad.torch.stepping.adaptive import AcceptedGrid, Tolerances, plan
 from sdegrad.torch.stepping.fixed import Solve, Step
@@ -99,7 +99,8 @@ class _Backsolve(torch.autograd.Function):
             step_back = (_transposed if options.predictions else _mirrored)(options, _field(solve), params)
             x = Bundle([ys[-1], *(torch.zeros_like(p) for p in (ys[-1], *params))])
             sweep = _over_the_steps if options.tolerances is None else _over_own_steps
-            return None, None, None, *sweep(solve, options, step_back, x, ys, cotangents[0]).parts[1:]
+            with without_hooks(params):
+                return None, None, None, *sweep(solve, options, step_back, x, ys, cotangents[0]).parts[1:]
 
 
 def _field(solve: Solve) -> VectorField:
@@ -226,9 +227,10 @@ class _Pull(torch.autograd.Function):
     @once_differentiable('adjoint="backsolve" has no third derivatives; use sdeint(..., adjoint="backprop").')
     def backward(ctx: Context, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
         y, a, *params = ctx.saved_tensors
-        with torch.enable_grad():
-            y, a = (x.detach().requires_grad_() for x in (y, a))
-            outputs = _pulled(ctx.function, y, a, *params, keep=True)
-        pairs = [(o, c) for o, c in zip(outputs, cotangents, strict=True) if o.requires_grad]
-        live, weights = zip(*pairs, strict=True) if pairs else ((y,), (torch.zeros_like(y),))
-        return None, *torch.autograd.grad(live, (y, a, *params), weights, materialize_grads=True)
+        with without_hooks(params):
+            with torch.enable_grad():
+                y, a = (x.detach().requires_grad_() for x in (y, a))
+                outputs = _pulled(ctx.function, y, a, *params, keep=True)
+            pairs = [(o, c) for o, c in zip(outputs, cotangents, strict=True) if o.requires_grad]
+            live, weights = zip(*pairs, strict=True) if pairs else ((y,), (torch.zeros_like(y),))
+            return None, *torch.autograd.grad(live, (y, a, *params), weights, materialize_grads=True)

@@ -54,8 +54,9 @@ def backward(
     received: Tensor | Sequence[Tensor],
     block: StepBlock,
 ) -> tuple[SolverState, SolverState]:
-    """The state and the adjoint before the first step. received: the gradient that reaches the solution after each
-    step from the outputs. field.f_and_g records."""
+    """The state and the adjoint before the first step; `gradients` has what these steps add to those in the parameters.
+    received: the gradient that reaches the solution after each step from the outputs. field.f_and_g records."""
+    gradients.begin()
     state, adjoint = reversal.resume(field, block.times[-1], state), tuple(a.clone() for a in adjoint)
     for i in reversed(range(len(block.dts))):
         a_z, *others = adjoint
@@ -73,7 +74,9 @@ def finish(
     adjoint: SolverState,
     times: Tensor,
 ) -> Tensor:
-    """The gradient in y0, of the state and the adjoint at times[0], the initial time. field.f_and_g records."""
+    """The gradient in y0, of the state and the adjoint at times[0], the initial time; `gradients` has those in the
+    parameters. field.f_and_g records."""
+    gradients.begin()
     return reversal.finish(gradients.vjp, reversal.resume(field, times[0], state), adjoint)
 
 
@@ -134,14 +137,17 @@ class Blocks:
         state, adjoint = (tuple(x.detach().contiguous() for x in xs) for xs in (state, adjoint))
         nothing = torch.zeros_like(state[0])
         nothings = nothing.expand(LENGTH, *nothing.shape).unbind()  # tensors of their own
+        here = Accumulator(gradients.params)
         with self._compiler() as call:
             for k, length in _spans(0, solve.steps.grid.steps, backwards=True):
                 received = joined([grads.get(k + i + 1, nothings[i]) for i in range(length)])
                 block = step_block(solve.steps, k, length)
-                state, adjoint = call(backward, field, reversal, gradients, state, adjoint, received, block)
+                state, adjoint = call(backward, field, reversal, here, state, adjoint, received, block)
+                gradients.add(here.totals)
             if not solve.extra:
                 times, _ = block_times(solve.steps, 0, 0)
-                adjoint = (call(finish, field, reversal, gradients, state, adjoint, times),)
+                adjoint = (call(finish, field, reversal, here, state, adjoint, times),)
+                gradients.add(here.totals)
         return state, adjoint
 
     @contextmanager

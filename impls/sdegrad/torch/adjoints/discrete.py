@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint as recompute
 from torch.utils.checkpoint import set_checkpoint_early_stop
 
-from sdegrad.torch.adjoints.replay import REMEDY, returns
+from sdegrad.torch.adjoints.replay import REMEDY, returns, without_hooks
 from sdegrad.torch.returned import differ
 from sdegrad.torch.stepping.fixed import Solve
 from sdegrad.torch.types import Context, Form, Outputs, SolverState, State
@@ -84,7 +84,11 @@ class Accumulator:
 
     def __init__(self, params: Sequence[Tensor]) -> None:
         self.params = params
-        self.totals = [torch.zeros_like(p) for p in params]
+        self.begin()
+
+    def begin(self) -> None:
+        """From zero, in tensors of its own: what compiled code adds to one without axes that it was given is lost."""
+        self.totals = [torch.zeros_like(p) for p in self.params]
 
     def vjp(self, outputs: Sequence[Tensor], y: Tensor, cotangents: Sequence[Tensor]) -> Tensor:
         """The product with the Jacobian in `y`. Outputs that depend on nothing add nothing."""
@@ -92,10 +96,13 @@ class Accumulator:
         if not pairs:
             return torch.zeros_like(y)
         live, weights = zip(*pairs, strict=True)
-        grad, *grads = torch.autograd.grad(live, (y, *self.params), weights, materialize_grads=True)
-        for total, part in zip(self.totals, grads, strict=True):
-            total += part
+        grad, *parts = torch.autograd.grad(live, (y, *self.params), weights, materialize_grads=True)
+        self.add(parts)
         return grad
+
+    def add(self, parts: Sequence[Tensor]) -> None:
+        for total, part in zip(self.totals, parts, strict=True):
+            total += part
 
 
 def recorded(f_and_g: Form) -> Form:
@@ -168,7 +175,8 @@ class _Reversible(torch.autograd.Function):
             solve.check_bm()
             if not solve.scheme.reversal.tells:
                 solve.check_values(y0, state[0], ctx.at_end)
-            reached, adjoint = _retrace(solve, state, grad_state, grad_ys, gradients)
+            with without_hooks(params):
+                reached, adjoint = _retrace(solve, state, grad_state, grad_ys, gradients)
         _check_return(y0, reached[0], state[0], solve.scheme.reversal.exact)
         adjoint[0].add_(sum(w * grad_ys[i] for i, w in solve.weights().get(0, ())))
         return None, None, None, *adjoint, *gradients.totals

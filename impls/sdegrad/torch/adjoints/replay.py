@@ -27,6 +27,20 @@ Place = dict[Any, Any] | list[Any]  # where an SDE finds what it is made of
 REMEDY = 'call backward() first, or use adjoint="backprop", which does not run the SDE again'
 
 
+@contextmanager
+def without_hooks(params: Iterable[Tensor]) -> Iterator[None]:
+    """A `with` block in which the hooks of these tensors are not called: they are for the whole gradient, with which
+    autograd calls them at its end, and not for the parts that it is summed up of."""
+    hooks = [(p._backward_hooks, dict(p._backward_hooks)) for p in params if p._backward_hooks]
+    for held, _ in hooks:
+        held.clear()
+    try:
+        yield
+    finally:
+        for held, own in hooks:
+            held.update(own)
+
+
 class Kept:
     """The parts of an SDE: parameters, buffers, attributes. Made before the forward pass, and settled after it: what
     the SDE itself writes in that pass (a count of its calls, running statistics) is left as it is."""

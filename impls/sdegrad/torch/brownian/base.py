@@ -100,8 +100,15 @@ def check_interval(t0: TimeLike, t1: TimeLike) -> tuple[float, float]:
 
 def number(name: str, value: Any) -> float:
     try:
+        if isinstance(value, str):
+            raise TypeError
         return float(value)
-    except (TypeError, ValueError, RuntimeError) as error:  # NotImplementedError too, of a tensor on meta
+    except (
+        TypeError,
+        ValueError,
+        OverflowError,
+        RuntimeError,
+    ) as error:  # NotImplementedError too, of a tensor on meta
         raise ValueError(f"{name} must be a number or a tensor without axes, got {value!r}; pass a float.") from error
 
 

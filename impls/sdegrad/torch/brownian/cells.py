@@ -99,7 +99,11 @@ class GridCells:
     def number(self, k: Any) -> int:
         """k, if it is the number of a cell; else ValueError."""
         steps = self._grid.steps
-        if not (0 <= k < steps and k == int(k)):
+        try:
+            known = 0 <= k < steps and k == int(k)
+        except (TypeError, ValueError):  # of text, of nothing
+            known = False
+        if not known:
             raise ValueError(f"there is no cell {k} on the grid of {steps} cells; they count from 0.")
         return int(k)
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from sdegrad.methods import METHODS
 from sdegrad.networks import check_sizes
 from sdegrad.torch.nn.layers import MLP
-from sdegrad.torch.nn.series import Alternating, Series, Slopes, as_path, with_time
+from sdegrad.torch.nn.series import Alternating, Series, Slopes, Times, as_path, with_time
 from sdegrad.torch.sdeint import sdeint
 from sdegrad.torch.types import BrownianMotion, Diffusion, Number, State, Time
 
@@ -58,7 +58,7 @@ class Generator(nn.Module):
 
     def forward(
         self,
-        ts: Tensor,
+        ts: Times,
         paths: int,
         *,
         dt: Number,
@@ -108,7 +108,7 @@ class Discriminator(nn.Module):
 
     def forward(
         self,
-        ts: Tensor,
+        ts: Times,
         ys: Tensor,
         mask: Tensor | None = None,
         *,

@@ -14,7 +14,7 @@ from torch.distributions import Normal, kl_divergence
 from sdegrad.networks import check_sizes
 from sdegrad.torch.nn.gan import default_adjoint
 from sdegrad.torch.nn.layers import MLP
-from sdegrad.torch.nn.series import Series, check_series, with_time
+from sdegrad.torch.nn.series import Series, Times, check_series, times_like, with_time
 from sdegrad.torch.sdeint import sdeint
 from sdegrad.torch.types import BrownianMotion, Number, State, Time
 
@@ -61,7 +61,7 @@ class LatentSDE(nn.Module):
 
     def forward(
         self,
-        ts: Tensor,
+        ts: Times,
         ys: Tensor,
         mask: Tensor | None = None,
         *,
@@ -75,12 +75,12 @@ class LatentSDE(nn.Module):
         mask: like ys, True where a value was observed. bm: W, with one channel more than `hidden`. method, adjoint: of
         `sdeint`. The loss is minus the logarithm of the likelihood of ys given the decoded means, plus the divergence.
         """
+        ts = times_like(ts, ys)
         check_series(ts, ys, mask, self.channels, self.masked)
         if ts.dim() != 1:
             raise ValueError(
                 f"ts must be [times], one for all series, got shape {tuple(ts.shape)}; mask what is not there."
             )
-        ts = ts.to(ys.dtype)
         context = self._encode(ts, ys, mask)
         start, prior = _normal(self.start(context[0])), _normal(self.prior_start)
         sde = _Posterior(self, ts, context)
@@ -97,14 +97,14 @@ class LatentSDE(nn.Module):
         )
         return Posterior(self.readout(zs), kl_divergence(start, prior).sum(-1) + log_ratio.sum(0))
 
-    def sample(self, ts: Tensor, paths: int, *, dt: Number, method: str = "reversible_heun") -> Series:
+    def sample(self, ts: Times, paths: int, *, dt: Number, method: str = "reversible_heun") -> Series:
         """Decoded means of `paths` paths of the prior at ts [times], [times, paths, channels]."""
         check_sizes(paths=paths)
         z0 = _normal(self.prior_start).rsample((paths,))
         zs = sdeint(
             _Prior(self),
             z0,
-            ts.to(z0.dtype),
+            times_like(ts, z0),
             method=method,
             dt=dt,
             adjoint=default_adjoint(method),

@@ -7,6 +7,7 @@ interval beside s, and the path is driven by how much of s was spent in either. 
 field depends on, hence gradients reach the data.
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -15,8 +16,10 @@ from torch import Tensor
 
 from sdegrad.networks import check_series_shapes
 from sdegrad.torch.brownian.base import BaseBrownian
+from sdegrad.torch.checks import check_no_gradient
 from sdegrad.torch.types import State, Time
 
+Times = Tensor | Sequence[float]
 Series = Float[Tensor, "times *paths channels"]
 
 
@@ -36,22 +39,29 @@ def check_series(ts: Tensor, ys: Tensor, mask: Tensor | None, channels: int, mas
         )
 
 
+def times_like(ts: Times, y: Tensor) -> Tensor:
+    """The times in the dtype and on the device of y. ValueError if they want a gradient, which nobody computes."""
+    check_no_gradient(ts=ts)
+    return torch.as_tensor(ts, dtype=y.dtype, device=y.device)
+
+
 def as_path(
-    ts: Tensor, ys: Tensor, mask: Tensor | None, channels: int, masked: bool
+    ts: Times, ys: Tensor, mask: Tensor | None, channels: int, masked: bool
 ) -> Float[Tensor, "times *paths extended"]:
     """The time, the values and, if masked, how many values of each channel were observed so far.
 
     ts [times] or, if each series has its own, [times, *paths]. ValueError for what does not fit, before any work.
     """
+    ts = times_like(ts, ys)
     check_series(ts, ys, mask, channels, masked)
-    t = ts.to(ys.dtype).reshape(*ts.shape, *[1] * (ys.dim() - ts.dim())).expand(*ys.shape[:-1], 1)
+    t = ts.reshape(*ts.shape, *[1] * (ys.dim() - ts.dim())).expand(*ys.shape[:-1], 1)
     if mask is None:
         return torch.cat((t, ys), -1)
     return torch.cat((t, fill(t, ys, mask), mask.to(ys.dtype).cumsum(0)), -1)
 
 
 def with_time(t: Time, y: State) -> Float[Tensor, "*paths extended"]:
-    return torch.cat((t.expand(*y.shape[:-1], 1), y), -1)
+    return torch.cat((t.to(y.dtype).expand(*y.shape[:-1], 1), y), -1)
 
 
 def fill(t: Float[Tensor, "times *paths 1"], ys: Series, mask: Bool[Tensor, "times *paths channels"]) -> Series:
