@@ -38,7 +38,7 @@ def tidy(rows: Iterable[Mapping[str, str]]) -> Frame:
     frame = pd.DataFrame(results.latest(rows), columns=list(results.COLUMNS), dtype=str)
     if frame.empty:
         raise results.ResultsError("the results file has a header but no rows; run `nox -s bench` again.")
-    return frame.assign(**{column: pd.Series(pd.to_numeric(frame[column]), dtype=float) for column in NUMBERS})
+    return frame.assign(**{column: frame[column].map(lambda cell: float(cell or "nan")) for column in NUMBERS})
 
 
 def settings(frame: Frame) -> list[Frame]:

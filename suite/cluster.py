@@ -8,6 +8,7 @@ of which a machine may have one; a second one that comes later waits for it. Das
 
 import logging
 import multiprocessing
+import re
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -100,6 +101,9 @@ class Cluster:
             done.release()
 
 
+_ADDRESS = r"((tcp|tls|ws|wss|ucx|ucxx)://)?[^\s/]+:\d{1,5}/?"
+
+
 @contextmanager
 def connected(address: str, threads: int | None = None) -> Iterator[Cluster]:
     """The cluster of the scheduler at this address. threads: of each machine; None for all that it has.
@@ -110,6 +114,11 @@ def connected(address: str, threads: int | None = None) -> Iterator[Cluster]:
         from distributed import Client
     except ImportError:
         raise ClusterError('--scheduler needs Dask, which is not installed; pip install "sdegrad[cluster]".') from None
+    if address != LOCAL and not re.fullmatch(_ADDRESS, address):
+        raise ClusterError(
+            f"{address!r} is no address of a scheduler, which is like tcp://192.168.0.7:8786; give that which the "
+            f"scheduler prints, or --scheduler {LOCAL}."
+        )
     with ExitStack() as closing:
         wanted = provenance.cores() if address == LOCAL else 1
         found: Any = closing.enter_context(local(wanted)) if address == LOCAL else address

@@ -38,6 +38,22 @@ def repair(path: Path) -> None:
             os.truncate(path, whole)
 
 
+def check_header(path: Path, header: str) -> None:
+    """ResultsError if there is a file that does not begin with this line, or with as much of it as was written."""
+    try:
+        with path.open("rb") as file:
+            found = file.read(len(header.encode()))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise results.ResultsError(f"cannot read {path}: {error.strerror}; name another folder with --out.") from None
+    if not header.encode().startswith(found):
+        raise results.ResultsError(
+            f"{path} is not a table of this command, which begins with {header.split(',', 1)[0]!r}; move it away, or "
+            "name another folder with --out (nothing was changed)."
+        )
+
+
 def append(path: Path, text: str) -> None:
     """Add lines in one write, on the disk when this returns; all or, at an OSError, none of them."""
     path.parent.mkdir(parents=True, exist_ok=True)

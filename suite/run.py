@@ -70,9 +70,10 @@ def check(options: argparse.Namespace) -> tuple[list[Case], list[str]]:
             raise ValueError(f"unknown device {device!r}; known are: {', '.join(DEVICES)}.")
     if options.budget is not None and not 0 < options.budget < float("inf"):
         raise ValueError(f"--budget must be a positive number of minutes, got {options.budget:g}.")
-    if options.scheduler and options.budget:
+    if options.scheduler is not None and options.budget:
         raise ValueError("--budget is for this machine alone; leave it out, or leave --scheduler out.")
-    if options.threads is not None and (options.threads < 1 or (not options.scheduler and options.threads > cores())):
+    most = cores() if options.scheduler is None else float("inf")
+    if options.threads is not None and not 1 <= options.threads <= most:
         raise ValueError(f"--threads must be from 1 to {cores()} on this machine, got {options.threads}.")
     return cases, devices
 
@@ -139,12 +140,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         work = [(case, device, taking_part(case, options.implementation)) for device in devices for case in cases]
         where = context(options.threads or cores())
         with locked(options.out):
-            if options.scheduler:
+            if options.scheduler is not None:
                 with connected(options.scheduler, options.threads) as cluster:
                     code = bench_on(cluster, options, work)
             else:
                 code = bench(where, options, work)
-            if options.full and not options.scheduler and not any(filters(options).values()):
+            if options.full and options.scheduler is None and not any(filters(options).values()):
                 code = other_tools(options, where) or code
             return report(options, where.run) or code
     except (ValueError, ResultsError) as error:

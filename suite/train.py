@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
-from itertools import product
 from pathlib import Path
 
 from suite import results
@@ -65,6 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (SettingsError, DataError, results.ResultsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except MemoryError:
+        print(f"error: there is not enough memory for these sizes; make them less. {KEPT}", file=sys.stderr)
+        return 2
     except OSError as error:
         print(f"error: {options.out} cannot be written ({error.strerror or error}). {KEPT} Make room.", file=sys.stderr)
         return 2
@@ -75,7 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _train_all(options: argparse.Namespace, settings: Settings) -> int:
     path = options.out / "train.csv"
-    repair(path)
+    if path.exists() and results.text((), header=True).encode().startswith(path.read_bytes()[:40]):
+        repair(path)  # of this command, of this version or another; what is not is refused as it is
     known = results.read(path) if path.exists() and path.stat().st_size else []
     where, failed = context(cores()), False
     for training in _trainings(options, settings, options.out / "train" / where.run):
@@ -84,7 +87,7 @@ def _train_all(options: argparse.Namespace, settings: Settings) -> int:
         try:
             for found in train(training, print, (lambda _: None) if training.data else keep):
                 rows = [_row(training, where, **found)]
-                append(path, results.text(rows, header=not known))
+                append(path, results.text(rows, header=not (path.exists() and path.stat().st_size)))
                 known += rows
         except TrainingError as error:
             failed = True
@@ -112,10 +115,11 @@ def _trainings(options: argparse.Namespace, settings: Settings, folder: Path) ->
             f"not by {', '.join(sorted(wrong))}; leave that out, or name other --data."
         )
     libraries = _present(options.implementation or libraries, options.device)
-    for name, seed, library in product(names, range(options.seeds), libraries):
-        if name in (options.experiment or (names if data else LIBRARIES[library].experiments)):
-            fitting = data.settings(settings) if data else settings.of(name)
-            yield Training(name, fitting, seed, folder, library, options.device, data)
+    for name in names:
+        fitting = data.settings(settings) if data else settings.of(name)
+        for seed, library in ((seed, library) for seed in range(options.seeds) for library in libraries):
+            if name in (options.experiment or (names if data else LIBRARIES[library].experiments)):
+                yield Training(name, fitting, seed, folder, library, options.device, data)
 
 
 def _present(names: Iterable[str], device: str) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from suite.journal import append, repair
+from suite.journal import append, check_header, repair
 
 COLUMNS = ("run", "problem", "implementation", "seed", "t", "probability", "value")
 PROBABILITIES = np.linspace(0.02, 0.98, 33)
@@ -19,6 +19,7 @@ def times(ts: np.ndarray) -> list[int]:
 
 def keep(path: Path, names: tuple[str, str, str, int], ts: np.ndarray, ys: np.ndarray) -> None:
     """Add the quantiles of paths [times, paths, 1] to the file. names: run, problem, implementation, seed."""
+    check_header(path, ",".join(COLUMNS) + "\n")
     repair(path)
     lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n")

@@ -25,6 +25,7 @@ class Experiment:
         return 1.0 if self.penalty else 4.0
 
 
+MOST, WIDEST = 10**7, 10**4  # of any number, and of those whose square is the size of a matrix
 FIRST = "reversible-clipping", "reversible-matching"  # the most telling: they have more steps where time is short
 # The rows of the paper's table of the SDE-GAN, and what came after it. A gradient penalty is differentiated twice: by
 # backpropagation.
@@ -60,8 +61,9 @@ class Settings:
     def __post_init__(self) -> None:
         for field in fields(self):
             value, least = getattr(self, field.name), {"times": 2, "samples": 100}.get(field.name, 1)
-            if field.type is int and (type(value) is not int or value < least):
-                raise SettingsError(f"{field.name} must be an integer, {least} or more, got {value!r}.")
+            most = WIDEST if field.name in ("hidden", "width", "noise") else MOST
+            if field.type is int and (type(value) is not int or not least <= value <= most):
+                raise SettingsError(f"{field.name} must be an integer from {least} to {most}, got {value!r}.")
             if field.type is float and not 0 < value < 1:
                 raise SettingsError(f"{field.name} must be between 0 and 1, got {value!r}.")
         for name in ("steps", "others"):

@@ -10,6 +10,7 @@ from pathlib import Path
 from suite import provenance
 from suite.cluster import ClusterError, connected
 from suite.harness import compared, names, why_not
+from suite.journal import check_header
 from suite.results import ResultsError
 from suite.run import OUT
 from suite.store import locked
@@ -19,7 +20,7 @@ from suite.verify.claims import OURS, PRESETS, Claim, Preset
 from suite.verify.findings import Effort
 from suite.verify.run import Numbered, Row
 
-SEED = 20211
+SEED, MOST = 20211, 2**31 - 1
 JOBS = 2
 REFERENCE = provenance.ROOT / "reports" / "reference" / "cpu" / "verification.csv"
 
@@ -63,6 +64,8 @@ def _wrong_names(options: argparse.Namespace) -> str | None:
     for name in options.check:
         if name not in CHECKS:
             return f"unknown check {name!r}; known are: {', '.join(CHECKS)}."
+    if not 0 <= options.seed <= MOST:
+        return f"--seed is {options.seed}, expected a whole number from 0 to {MOST}."
     for count in ("jobs", "seeds"):
         if getattr(options, count) < 1:
             return f"--{count} is {getattr(options, count)}, expected 1 or more."
@@ -72,6 +75,17 @@ def _wrong_names(options: argparse.Namespace) -> str | None:
         reason = why_not(name, "cpu")
         if reason is not None:
             return f"{name} cannot be verified here: {reason}"
+    return None
+
+
+def _unknown(options: argparse.Namespace, present: Sequence[str]) -> str | None:
+    """Which method or problem there is no claim about."""
+    for name in ("method", "problem"):
+        asked = getattr(options, name)
+        known = {c.case.get(name): None for library in present for c in claims_of(library)} if asked else {}
+        for value in asked:
+            if value not in known:
+                return f"unknown {name} {value!r}; there are claims about: {', '.join(sorted(filter(None, known)))}."
     return None
 
 
@@ -90,6 +104,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     present = [name for name in chosen if why_not(name, "cpu") is None]
     for name in set(chosen) - set(present):
         print(f"not verified: {name}: {why_not(name, 'cpu')}", flush=True)
+    error = _unknown(options, present)
+    if error:
+        return _refused(error)
     claims = selected(options, present)
     if not (options.controls or claims):
         return _refused("no claim fits; leave out --method, --problem or --check, or name others.")
@@ -101,6 +118,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _verdict(claims, rows, options.out / "verification.csv")
     except (ClusterError, ResultsError) as error:
         return _refused(str(error))
+    except OSError as error:
+        where = error.filename2 or error.filename or options.out
+        return _refused(f"{where} cannot be written ({error.strerror}); what was measured before is kept.")
 
 
 def _calibrated(options: argparse.Namespace, present: Sequence[str]) -> int:
@@ -110,7 +130,7 @@ def _calibrated(options: argparse.Namespace, present: Sequence[str]) -> int:
     todo = list(calibration.works(present, options.check, options.seed, options.seeds))
     if not todo:
         return _refused("no control and no mutant fits; name other checks or implementations, or none.")
-    rows = calibration.calibrate(options.out / "calibration.csv", todo, effort, options.jobs)
+    rows = calibration.calibrate(options.out, todo, effort, options.jobs)
     print("\n".join(calibration.summary(rows)))
     return 1 if any(map(calibration.misjudged, rows)) or calibration.uniform(rows)[0] < run.ALPHA else 0
 
@@ -119,16 +139,17 @@ def _verify_all(claims: Sequence[Numbered], options: argparse.Namespace) -> dict
     """The rows of the claims, written as they come; those of an interrupted run are kept."""
     file = options.out / "verification.csv"
     effort = Effort(run.level_of([claim for _, claim in claims]), options.seed, quick=options.quick)
-    identity = run.identity([claim for _, claim in claims], effort)
-    rows = run.kept(file, claims) if run.is_of(file, identity) else {}
+    own = run.place(options.out, run.identity([claim for _, claim in claims], effort))
+    check_header(file, run.HEADER)
+    rows = run.kept(own, claims)
     if rows:
         print(f"{len(rows)} of {len(claims)} rows are there from an interrupted run.", flush=True)
     by_number, started, before = dict(claims), time.monotonic(), len(rows)
     left = [numbered for numbered in claims if numbered[0] not in rows]
     for found in _measured(run.grouped(left), effort, options):
         rows |= dict(found)
+        run.write(own, rows)
         run.write(file, rows)
-        run.stamp(file, identity)
         spent = time.monotonic() - started
         minutes = spent / (len(rows) - before) * (len(claims) - len(rows)) / 60
         for number, row in found:
@@ -141,7 +162,7 @@ def _verify_all(claims: Sequence[Numbered], options: argparse.Namespace) -> dict
 def _measured(
     groups: Sequence[Sequence[Numbered]], effort: Effort, options: argparse.Namespace
 ) -> Iterator[list[tuple[int, Row]]]:
-    if not options.scheduler:
+    if options.scheduler is None:
         yield from run.rows_of(groups, effort, options.jobs)
         return
     with connected(options.scheduler) as cluster:

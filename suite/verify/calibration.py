@@ -18,7 +18,7 @@ from scipy import stats
 
 from suite import mutants
 from suite.harness import compared
-from suite.journal import append, repair
+from suite.journal import append, check_header, repair
 from suite.verify import run
 from suite.verify.checks import CHECKS, claims_of
 from suite.verify.claims import OURS, PRESETS, Claim
@@ -124,26 +124,31 @@ def _caught(work: Work, effort: Effort) -> Row:
     return row | {"kind": "mutant", "verdict": "missed", "seconds": f"{seconds:.1f}"}
 
 
-def calibrate(file: Path, todo: Sequence[Work], effort: Effort, jobs: int) -> list[Row]:
-    """The rows of all cells, each added to calibration.csv as it comes; those that a run of the same code left there
-    are kept."""
-    identity = run.known_by(compared()) | {"level": effort.level}
-    known = kept(file) if run.is_of(file, identity) else {}
+def calibrate(out: Path, todo: Sequence[Work], effort: Effort, jobs: int) -> list[Row]:
+    """The rows of all cells, added as they come to a file of this code and level, whose rows are kept; the table of
+    those that were asked for is calibration.csv."""
+    table, header = out / "calibration.csv", _text((), header=True)
+    check_header(table, header)
+    own = run.place(out, run.known_by(compared()) | {"level": effort.level}, "calibration-")
+    known = kept(own)
     complete = [work for work in todo if len(known.get((work.name, str(work.seed)), ())) == work.rows]
     left = [work for work in todo if work not in complete]
     rows = [row for work in complete for row in known[work.name, str(work.seed)]]
     for k, found in enumerate(_all(left, effort, jobs), start=1):
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
-        if not known and k == 1:
-            file.unlink(missing_ok=True)
-            writer.writeheader()
-        writer.writerows(found)
-        append(file, text.getvalue())
-        run.stamp(file, identity)
+        append(own, _text(found, header=not (own.exists() and own.stat().st_size)))
         rows += found
         print(f"[{k}/{len(left)}] {found[0]['work']}, seed {found[0]['seed']}{_noted(found)}", flush=True)
+    table.write_text(_text(rows, header=True), encoding="utf-8")
     return rows
+
+
+def _text(rows: Sequence[Row], *, header: bool) -> str:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+    if header:
+        writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def _noted(found: Sequence[Row]) -> str:

@@ -52,6 +52,8 @@ COLUMNS = (
     *("time", "commit", "machine"),
 )
 
+HEADER = ",".join(COLUMNS[:3])  # what such a table begins with, in all versions
+
 Row = dict[str, str]
 Numbered = tuple[int, Claim]
 
@@ -275,21 +277,9 @@ def known_by(libraries: Iterable[str]) -> dict[str, object]:
     return {"run": context(1).run, "sources": {name: source(name) for name in sorted(libraries)}}
 
 
-def is_of(path: Path, identity: Mapping[str, object]) -> bool:
-    """Whether a file is of the run with this identity."""
-    try:
-        return json.loads(_stamp(path).read_text(encoding="utf-8")) == identity
-    except (OSError, ValueError):
-        return False
-
-
-def stamp(path: Path, identity: Mapping[str, object]) -> None:
-    """From here on it is: after its first rows, or those that were there before would be taken for them."""
-    _stamp(path).write_text(json.dumps(identity), encoding="utf-8")
-
-
-def _stamp(path: Path) -> Path:
-    return path.with_suffix(".json")
+def place(out: Path, identity: Mapping[str, object], of: str = "") -> Path:
+    """Where the rows of the run with this identity are kept, whatever else is asked for in this folder."""
+    return out / "verification" / f"{of}{digest(json.dumps(identity, sort_keys=True))}.csv"
 
 
 def kept(path: Path, claims: Sequence[Numbered]) -> dict[int, Row]:

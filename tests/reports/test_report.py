@@ -569,3 +569,8 @@ def test_evaluations_are_those_of_the_kind_of_noise():
         "additive": 48,
         "scalar": 160,
     }
+
+
+def test_a_value_that_is_no_number_is_shown_as_none():
+    (value,) = tidy([row("torchsde", "solve_time", 1.0) | {"value": "nan"}])["value"]
+    assert value != value

@@ -62,20 +62,20 @@ def test_a_mutant_is_caught_by_the_first_claim_that_fails_and_cells_are_kept(mon
         Work("sdegrad_torch: first: c", claims[:1], 5),
     ]
     assert {c.implementation for c in todo[0].claims} == {"variance off"}
-    rows = calibration.calibrate(tmp_path / "calibration.csv", todo, EFFORT, 1)
+    rows = calibration.calibrate(tmp_path, todo, EFFORT, 1)
     assert [r["caught_by"] for r in rows if r["kind"] == "mutant"] == ["law: second: c"]
     assert measured == ["first", "second", "second", "first"]  # a failure is looked at twice
-    again = calibration.calibrate(tmp_path / "calibration.csv", todo, EFFORT, 1)
+    again = calibration.calibrate(tmp_path, todo, EFFORT, 1)
     assert len(measured) == 4
     assert [r["verdict"] for r in again] == [r["verdict"] for r in rows] == ["fails", "holds"]
     assert "1 mutants, 1 caught: 1 by law" in calibration.summary(again)[1]
-    part = calibration.calibrate(tmp_path / "calibration.csv", todo[:1], EFFORT, 1)
+    part = calibration.calibrate(tmp_path, todo[:1], EFFORT, 1)
     assert [r["kind"] for r in part] == ["mutant"]  # what was not asked for is no part of the summary
-    cut = (tmp_path / "calibration.csv").read_text()[:-5]
-    (tmp_path / "calibration.csv").write_text(cut)
-    assert calibration.calibrate(tmp_path / "calibration.csv", todo, EFFORT, 1) == rows
+    (own,) = tmp_path.glob("verification/calibration-*.csv")
+    own.write_text(own.read_text()[:-5])
+    assert calibration.calibrate(tmp_path, todo, EFFORT, 1) == rows
     assert len(measured) == 5  # that whose row was cut short
-    calibration.calibrate(tmp_path / "calibration.csv", todo, Effort(1e-5, 1), 1)
+    calibration.calibrate(tmp_path, todo, Effort(1e-5, 1), 1)
     assert len(measured) == 9  # at another level all is judged anew
     assert "caught by law: second" in capsys.readouterr().out
 
@@ -87,12 +87,12 @@ def crash(claim, effort):
 def test_a_mutant_that_is_missed_or_crashes_is_said(monkeypatch, tmp_path, capsys):
     claim = Claim(kind="theory", check="law", implementation="variance off", subject="x", claim="c", source="s")
     monkeypatch.setitem(checks.CHECKS, "law", checks.Check(lambda name: [], lambda c, e: likely(e.level, 0.5, 10)))
-    rows = calibration.calibrate(tmp_path / "c.csv", [Work("mutant: variance off", [claim], 1)], EFFORT, 1)
+    rows = calibration.calibrate(tmp_path / "c", [Work("mutant: variance off", [claim], 1)], EFFORT, 1)
     missed = "missed or misjudged: variance off: by 1 claims, of which"
     assert calibration.summary(rows)[-1] == f"{missed} 0 crashed"
     assert "misjudged" in capsys.readouterr().out
     monkeypatch.setitem(checks.CHECKS, "law", checks.Check(lambda name: [], crash))
-    rows = calibration.calibrate(tmp_path / "d.csv", [Work("mutant: variance off", [claim], 1)], EFFORT, 1)
+    rows = calibration.calibrate(tmp_path / "d", [Work("mutant: variance off", [claim], 1)], EFFORT, 1)
     assert calibration.summary(rows)[-1] == f"{missed} 1 crashed"
 
 

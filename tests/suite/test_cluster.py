@@ -260,3 +260,9 @@ def test_a_worker_that_cannot_be_used(change, message, machines, monkeypatch):
     machines.worker(**environment, **{k: v for k, v in change.items() if k == "PYTHONPATH"})
     with pytest.raises(ClusterError, match=message), connected(machines.address):
         pass
+
+
+@pytest.mark.parametrize("address", ["", "nope", "http://a:1", "tcp://127.0.0.1", "tcp://:8786x"])
+def test_what_is_no_address_is_refused_at_once(address, tmp_path, capsys):
+    assert run.main(["--smoke", "--kind", "nfe", "--scheduler", address, "--out", str(tmp_path)]) == 2
+    assert f"error: {address!r} is no address of a scheduler" in capsys.readouterr().err

@@ -278,9 +278,9 @@ def test_a_checkpoint_of_another_configuration_or_none_at_all_is_refused(tmp_pat
     [
         ("step=3", "unknown setting 'step'; the settings are steps, others, times"),
         ("steps=many", "steps must be a number like 6, got 'many'"),
-        ("steps=0", "steps must be an integer, 1 or more, got 0"),
-        ("times=1", "times must be an integer, 2 or more, got 1"),
-        ("samples=99", "samples must be an integer, 100 or more, got 99"),
+        ("steps=0", "steps must be an integer from 1 to 10000000, got 0"),
+        ("times=1", "times must be an integer from 2 to 10000000, got 1"),
+        ("samples=99", "samples must be an integer from 100 to 10000000, got 99"),
         ("descent=-1", "descent must be between 0 and 1, got -1.0"),
         ("evaluations=7", "evaluations=7 is more than steps=6"),
         ("others=1", "evaluations=2 is more than others=1"),
@@ -445,3 +445,28 @@ def test_real_data_that_are_absent_or_have_no_such_experiment_are_refused(real_d
     monkeypatch.setattr(real, "DATA", {"weather": Source(lambda: data.packaged("a-package", "no_such_module", "a"))})
     assert train.main(here) == 2
     assert "in the package a-package, which is not installed" in capsys.readouterr().err
+
+
+def test_a_file_of_someone_else_is_not_touched(tmp_path, capsys):
+    (tmp_path / "train.csv").write_text("precious, without a line end")
+    assert train.main([*ONE, "--out", str(tmp_path), "--experiment", FIRST[1]]) == 2
+    assert "nothing was changed" in capsys.readouterr().err
+    assert (tmp_path / "train.csv").read_text() == "precious, without a line end"
+
+
+@pytest.mark.parametrize("cut", [12, None, -1])
+@pytest.mark.usefixtures("unmeasured")
+def test_a_table_that_was_cut_short_at_its_beginning_is_gone_on_with(cut, tmp_path):
+    """In its header, after it, and in the first row."""
+    header = results.text((), header=True)
+    (tmp_path / "train.csv").write_text({12: header[:12], None: header, -1: f"{header}3,ab"}[cut])
+    assert train.main([*ONE, "--out", str(tmp_path), "--experiment", FIRST[1]]) == 0
+    rows = results.read(tmp_path / "train.csv")
+    assert rows
+    assert (tmp_path / "train.csv").read_text().count(header) == 1
+
+
+@pytest.mark.parametrize("setting", ["hidden=1000000000", "batch=10000000000000", "samples=100000000000000"])
+def test_sizes_that_nothing_can_hold_are_refused(setting, capsys):
+    assert train.main(["--set", setting]) == 2
+    assert "must be an integer from" in capsys.readouterr().err

@@ -280,18 +280,51 @@ def test_an_interrupted_run_goes_on(verified, monkeypatch):
 
 
 def test_a_run_is_resumed_by_its_claims_its_code_and_that_of_the_library(tmp_path, monkeypatch):
-    """Two libraries have claims of the same numbers and words; and a run that ends before its first row leaves the
-    rows of the one before it to that one."""
-    file, effort = tmp_path / "verification.csv", Effort(1e-3, 7)
-    identity = run.identity([claim(implementation="sdegrad_torch")], effort)
-    assert identity != run.identity([claim(implementation="sdegrad_jax")], effort)
-    assert identity != run.identity([claim(implementation="sdegrad_torch", claim="another")], effort)
-    assert identity != run.identity([claim(implementation="sdegrad_torch")], Effort(1e-3, 8))
-    assert not run.is_of(file, identity)
-    run.stamp(file, identity)
-    assert run.is_of(file, identity)
+    """Two libraries have claims of the same numbers and words."""
+
+    def place(seed=7, **fields):
+        claims = [claim(**{"implementation": "sdegrad_torch", **fields})]
+        return run.place(tmp_path, run.identity(claims, Effort(1e-3, seed)))
+
+    first = place()
+    assert place() == first
+    others = [place(implementation="sdegrad_jax"), place(claim="another"), place(8)]
     monkeypatch.setattr(run, "source", lambda name: "mended")
-    assert not run.is_of(file, run.identity([claim(implementation="sdegrad_torch")], effort))
+    assert len({first, *others, place()}) == 5
+
+
+@pytest.mark.slow
+def test_a_look_at_a_part_leaves_an_interrupted_run_as_it_is(verified, monkeypatch):
+    measure = checks.CHECKS["law"].measure
+
+    def interrupted(claim, effort):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(checks.CHECKS, "law", checks.CHECKS["law"]._replace(measure=interrupted))
+    with pytest.raises(KeyboardInterrupt):
+        verified(Library(), "--quick")
+    monkeypatch.setitem(checks.CHECKS, "law", checks.CHECKS["law"]._replace(measure=measure))
+    assert "rows are there" not in verified(Library(), "--quick", "--seed", "5", "--check", "law")[2]
+    assert "rows are there from an interrupted run" in verified(Library(), "--quick")[2]
+
+
+def test_what_is_no_table_of_ours_is_left_alone(tmp_path, capsys):
+    for name, arguments in (("verification.csv", []), ("calibration.csv", ["--controls"])):
+        (tmp_path / name).write_text("precious")
+        arguments = [*arguments, "--check", "stability", "--implementation", "sdegrad_torch", "--out", str(tmp_path)]
+        assert verify.main(arguments) == 2
+        assert f"{name} is not a table of this command" in capsys.readouterr().err
+        assert (tmp_path / name).read_text() == "precious"
+
+
+def test_a_table_that_cannot_be_written_is_a_sentence(tmp_path, capsys):
+    (tmp_path / "verification").write_text("")
+    code = verify.main(["--check", "stability", "--implementation", "sdegrad_torch", "--out", str(tmp_path)])
+    assert (code, "nothing can be written in" in capsys.readouterr().err) == (2, True)
+    (tmp_path / "verification").unlink()
+    (tmp_path / "verification.csv").mkdir()
+    code = verify.main(["--check", "stability", "--implementation", "sdegrad_torch", "--out", str(tmp_path)])
+    assert (code, "cannot read" in capsys.readouterr().err) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -299,7 +332,17 @@ def test_a_run_is_resumed_by_its_claims_its_code_and_that_of_the_library(tmp_pat
     [
         (["--check", "slope"], "unknown check 'slope'; known are: "),
         (["--jobs", "0"], "--jobs is 0, expected 1 or more."),
-        (["--method", "rk4"], "no claim fits; leave out --method"),
+        (["--seed", "-1"], "--seed is -1, expected a whole number from 0 to"),
+        (["--seed", str(2**70)], "expected a whole number from 0 to"),
+        (
+            ["--implementation", "sdegrad_torch", "--method", "srk", "--method", "nope"],
+            "unknown method 'nope'; there are",
+        ),
+        (
+            ["--implementation", "sdegrad_torch", "--problem", "nope"],
+            "unknown problem 'nope'; there are claims about: ",
+        ),
+        (["--method", "rk4"], "unknown method 'rk4'; there are claims about"),
     ],
 )
 def test_a_selection_of_nothing_is_an_error(tmp_path, capsys, arguments, message):
