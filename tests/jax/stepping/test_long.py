@@ -64,3 +64,22 @@ def test_a_gradient_along_a_lost_solution_is_no_number(outputs, lost):
         assert np.isnan(got)
     else:
         np.testing.assert_allclose(got, right, rtol=1e-6)
+
+
+@pytest.mark.exhaustive(but=["channel"])
+@pytest.mark.parametrize("large", ["channel", "path"])
+@pytest.mark.slow
+def test_a_lost_way_back_is_seen_beside_larger_entries(large):
+    """Over L T = 18 in single precision: the gradient in the first rate is far from that of backpropagation."""
+    with jax.enable_x64(False):
+        y0, rates = jnp.array([1.0, 1e6]), jnp.array([6.0, 0.0])
+        y0, rates = (y0[:, None], rates[:1]) if large == "path" else (y0, rates)
+
+        def loss(rates):
+            bm = BrownianInterval(0.0, 3.0, y0.shape, jax.random.key(0), dt=0.01)
+            fields = (lambda t, y, args: -args * y), (lambda t, y, args: 0.1 * jnp.ones_like(y))
+            options = {"bm": bm, "dt": 0.01, "args": rates, "method": "reversible_heun", "adjoint": "reversible"}
+            return jnp.sum(sdeint(*fields, y0, (0.0, 3.0), **options)[-1])
+
+        with jax.numpy_rank_promotion("allow"):
+            assert np.isnan(jax.jit(jax.grad(loss))(rates)).all()

@@ -3,6 +3,7 @@
 import itertools
 import weakref
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -115,6 +116,7 @@ def test_near_reversible_adjoint_nears_backprop(method, noise, rate):
     assert rate - 0.3 < low < high < rate + 1
 
 
+@pytest.mark.filterwarnings("ignore:the way back of the reversible adjoint ended off")
 def test_the_check_of_near_reversibility_sees_a_method_that_is_not(monkeypatch):
     """Heun's step back misses by the fourth power."""
     monkeypatch.setitem(methods.SOLVERS, "ees25", low_storage(LowStorage((0.0, -1.0), (1.0, 0.5), (0.0, 1.0))))
@@ -458,3 +460,30 @@ def test_sdeint_adjoint_chooses_as_it_says():
     assert torch.equal(through_adjoint(), through_sdeint("backsolve", "midpoint"))
     assert torch.equal(through_adjoint(method="heun"), through_sdeint("backsolve", "heun"))
     assert not torch.equal(through_adjoint(method="heun", adjoint_method="midpoint"), through_adjoint(method="heun"))
+
+
+@pytest.mark.parametrize(("y0", "rate"), [([[1.0]], [-6.0]), ([[1.0, 1e6]], [-6.0, 0.0]), ([[1.0], [1e6]], [-6.0])])
+def test_a_lost_way_is_seen_beside_larger_entries(y0, rate):
+    """Of another channel, and of another path: the gradient in the first rate is far from that of backpropagation."""
+    y0, rate = torch.tensor(y0).float(), torch.tensor(rate).float().requires_grad_()
+    sde = SimpleNamespace(noise_type="diagonal", sde_type="stratonovich", f=lambda t, y: rate * y)
+    sde.g = lambda t, y: 0.1 * torch.ones_like(y)
+    bm = sd.BrownianInterval(0.0, 3.0, tuple(y0.shape), entropy=1, dt=0.01, dtype=torch.float32)
+    options = {"bm": bm, "dt": 0.01, "method": "reversible_heun", "adjoint": "reversible", "adjoint_params": (rate,)}
+    with pytest.warns(UserWarning, match="the two copies"):
+        ys = sd.sdeint(sde, y0, [0.0, 3.0], **options)
+    with pytest.warns(UserWarning, match="the way back of the reversible adjoint ended off"):
+        ys[-1].sum().backward()
+
+
+def test_an_entry_that_is_small_by_chance_is_no_alarm(recwarn):
+    """One that starts at zero and ends near it, beside others; many of them, in single precision."""
+    torch.manual_seed(0)
+    y0 = torch.zeros(4096, 2, dtype=torch.float32)
+    rate = torch.tensor(-1.0, dtype=torch.float32, requires_grad=True)
+    sde = SimpleNamespace(noise_type="diagonal", sde_type="stratonovich", f=lambda t, y: rate * y)
+    sde.g = lambda t, y: torch.cos(y).flip(-1)
+    bm = sd.BrownianInterval(0.0, 2.0, (4096, 2), entropy=1, dt=0.02, dtype=torch.float32)
+    options = {"bm": bm, "dt": 0.02, "method": "reversible_heun", "adjoint": "reversible", "adjoint_params": (rate,)}
+    sd.sdeint(sde, y0, [0.0, 2.0], **options)[-1].square().sum().backward()
+    assert not recwarn.list

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from equinox.internal import ω
 from jax import lax
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Bool, Float, PyTree
 
 from sdegrad.jax.mesh import everywhere
 from sdegrad.jax.methods.base import largest, tree
@@ -24,6 +24,7 @@ from sdegrad.jax.types import Arrays, Cache, Carried, Carry, Increment, Index, M
 SDEOf = Callable[[Arrays], SDE]  # the SDE, as a function of the arrays that are differentiated
 Gradients = tuple[Y, Arrays]  # the cotangents of y0, and of the arrays
 
+KNOWN = 0.01  # part of its size from which on the start of an entry tells that size
 LOST = 0.1  # error of the backward pass, relative to the solution, from which on the gradient is off by per cents
 
 
@@ -42,9 +43,19 @@ def known_start(gradients: Gradients, a_ys: Y, y0: Y, y1: Y, reached: Y) -> Grad
     """
     here = largest(tree(lambda a_y0, a_ys: a_y0 - a_ys[0], gradients[0], a_ys))  # what comes through the solve
     off = here * largest(tree(jnp.subtract, reached, y0))
-    known = everywhere(off <= LOST * jnp.maximum(here, largest(a_ys)) * largest(y0, y1))
+    known = off <= LOST * jnp.maximum(here, largest(a_ys)) * largest(y0, y1)
+    alone = jax.tree.leaves(tree(_found, gradients[0], a_ys, y0, y1, reached))
+    known = everywhere(jnp.all(jnp.stack([known, *alone])))
     factor = jnp.where(known, 1.0, jnp.nan)
     return tree(lambda g: g * factor.astype(jnp.finfo(g.dtype).dtype), gradients)
+
+
+def _found(a_y0: Array, a_ys: Array, y0: Array, y1: Array, reached: Array) -> Bool[Array, ""]:
+    """The same of each entry by itself, which would not be seen beside larger ones; of those whose size is known, as
+    they do not start near zero, and that the loss is a function of."""
+    size, here, a = jnp.maximum(abs(y0), abs(y1)), abs(a_y0 - a_ys[0]), jnp.max(abs(a_ys), 0)
+    left_out = (abs(y0) < KNOWN * size) | (size == 0) | (a == 0)
+    return jnp.all(left_out | (here * abs(reached - y0) <= LOST * jnp.maximum(here, a) * size))
 
 
 def undo(forth: Callable[[Y, Arrays], Y], arrays: Arrays, state: tuple[Y, Y, Arrays]) -> tuple[Y, Y, Arrays]:

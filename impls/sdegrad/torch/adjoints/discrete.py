@@ -18,11 +18,13 @@ from torch.utils.checkpoint import set_checkpoint_early_stop
 from sdegrad.torch.adjoints.replay import REMEDY, returns, without_hooks
 from sdegrad.torch.returned import differ
 from sdegrad.torch.stepping.fixed import Solve
+from sdegrad.torch.stepping.parted import relative
 from sdegrad.torch.types import Context, Form, Outputs, SolverState, State
 from sdegrad.torch.warn import warn
 
 # Relative distance of the reconstructed from the true initial state above which the gradient is in doubt.
 DRIFT_LIMIT = {torch.float64: 1e-6, torch.float32: 1e-3}
+ENTRY = 10.0  # times that, for a single entry of its own size: rounding that is random has the largest of many
 NEAR_LIMIT = 1e-3  # at least, for a method that is only nearly reversible
 
 
@@ -206,12 +208,12 @@ def _retrace(
 
 
 def _check_return(y0: Tensor, reached: Tensor, end: Tensor, exact: bool) -> None:
-    scale = torch.maximum(y0.abs().max(), end.abs().max())
-    distance, limit = (reached - y0).abs().max(), DRIFT_LIMIT.get(y0.dtype, 0.1)
+    limit = DRIFT_LIMIT.get(y0.dtype, 0.1)
     limit = limit if exact else max(limit, NEAR_LIMIT)
-    if not distance <= limit * scale:
+    off = relative(reached - y0, y0, torch.maximum(y0.abs(), end.abs()), ENTRY)
+    if not off <= limit:
         warn(
             "the way back of the reversible adjoint ended off the initial state, by "
-            f"{float(distance / scale):.1e} (relative; {limit:.0e} is accepted in {y0.dtype}). The gradients "
+            f"{off:.1e} (relative; {limit:.0e} is accepted in {y0.dtype}). The gradients "
             'are about as inexact: use a smaller dt, float64, or adjoint="checkpoint" or "backprop".'
         )
