@@ -61,7 +61,7 @@ def table(frame: Frame) -> Table:
         if reported is not None:
             rest = ("–",) * (len(HEADS) - len(reported))
             which = "" if work["problem"].startswith(YOURS) else " of other data"
-            body.append(((f"reported by the paper{which}",), *((cell,) for cell in (*reported, *rest))))
+            body.append(((f"reported by the paper (recalled){which}",), *((cell,) for cell in (*reported, *rest))))
     number, data = frame["seed"].nunique(), frame["problem"].iloc[0].split()[0]
     others = ("" if data == YOURS else "data, ") + "networks, steps, machine and classifiers"
     note = (

@@ -41,7 +41,7 @@ def _start(site: Site, page: Page) -> None:
 
 
 def _headline(site: Site, part: Part, before: str) -> content.Picture | None:
-    return _picture(site, f"{before}headline", lambda: figures.headline(part.frame), "Time and error of gradients")
+    return _picture(site, f"{before}headline", lambda: figures.headline(part.frame), "Time and error of gradients.")
 
 
 def _picture(site: Site, name: str, draw: Callable[[], Plot], alt: str) -> content.Picture | None:

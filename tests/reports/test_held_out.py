@@ -32,7 +32,7 @@ def test_the_table_has_floor_untrained_trained_and_reported():
         "[25.2, 74.8]",
     )  # Student: 4.30 x 0.1 / 3^0.5
     assert cells[f"{NAME}, sdegrad_torch"]["prediction"] == ("0.250",)
-    assert cells["reported by the paper of other data"]["label accuracy"] == ("49.2 %",)
+    assert cells["reported by the paper (recalled) of other data"]["label accuracy"] == ("49.2 %",)
     assert cells[f"{NAME}, sdegrad_torch"]["real/fake accuracy"] == ("–",)
 
 
@@ -41,7 +41,7 @@ def test_an_interval_of_accuracies_ends_at_all_of_them():
     found = tidy([row("sdegrad_torch", "label_accuracy", x, **work, seed=k) for k, x in enumerate((0.9, 0.99))])
     made = held_out.table(found)
     assert "[37.3, 100.0]" in {line[2][-1] for line in made.rows}  # Student: 12.7 x 0.0636 / 2^0.5 around 94.5 %
-    assert "reported by the paper" in {line[0][0] for line in made.rows}
+    assert "reported by the paper (recalled)" in {line[0][0] for line in made.rows}
     assert "The paper's networks" in made.note
 
 

@@ -245,7 +245,7 @@ def test_trainings_on_real_data_have_their_table(tmp_path, monkeypatch):
     assert main([str(tmp_path / "results.csv"), "--out", str(tmp_path / "site")]) == 0
     page = (tmp_path / "site" / "training.html").read_text()
     assert "On real data: weather" in page
-    assert "reported by the paper of other data" in page
+    assert "reported by the paper (recalled) of other data" in page
     assert "There are no trainings" not in page
 
 
