@@ -94,12 +94,14 @@ def error(frame: Frame) -> list[Here]:
     """The largest error of the adjoint gradient against backpropagation, by method and adjoint."""
     rows = solvers(measured(frame, "gradient_error"))
     found = []
-    for work, part in groups(rows, ("method", "adjoint", "problem", "noise_type")):
+    for work, part in groups(rows, ("method", "adjoint")):
         worst = part.loc[part["value"].idxmax()]
         dts = f"dt {labels.step_size(part['dt'].max())} to {labels.step_size(part['dt'].min())}"
         sizes = labels.work(worst.to_dict(), ("problem", "noise_type", "batch", "dim", "hidden", "dtype"))
         who = f"{labels.method(work['method'])}, {work['adjoint']} adjoint ({', '.join(implementations(part))})"
-        found.append(Here(who, f"at most {labels.number(worst['value'])}", f"{sizes}, {dts}", part))
+        number = part["problem"].nunique()
+        most = f"the largest of {number} problems: " if number > 1 else ""
+        found.append(Here(who, f"at most {labels.number(worst['value'])}", f"{most}{sizes}, {dts}", part))
     return found
 
 

@@ -11,7 +11,7 @@ from suite import provenance
 from suite.cluster import ClusterError, connected
 from suite.harness import compared, names, why_not
 from suite.journal import check_header
-from suite.results import ResultsError
+from suite.results import ResultsError, printable
 from suite.run import OUT
 from suite.store import locked
 from suite.verify import calibration, run
@@ -184,7 +184,8 @@ def _plan(workers: int) -> str:
 def _summary(row: Row) -> str:
     measured = f" measured {float(row['measured']):.3g}" if row.get("measured") else ""
     mark = f" ({row['kind']})" if row["kind"].endswith("control") else ""
-    return f"{row['implementation']}: {row['subject']}: {row['claim']};{measured} {row.get('reason', '')}{mark}"
+    told = f"{row['implementation']}: {row['subject']}: {row['claim']};{measured} {row.get('reason', '')}{mark}"
+    return printable(told)  # reasons are words of libraries
 
 
 def _verdict(claims: Sequence[Numbered], rows: dict[int, Row], file: Path) -> int:

@@ -40,7 +40,7 @@ POWER = 0.99  # of a second look, if what the first one saw is so
 FRESH = 1_000_003  # added to the seed of a second look
 # Groups of claims for each process; then fresh ones take over, since compiled programs pile up. The executor's own
 # max_tasks_per_child would do that, but it can wait for ever (cpython issue 115634).
-GROUPS = 24
+GROUPS = 72
 
 PATIENCE = 300  # seconds for a script that reproduces a failure
 
