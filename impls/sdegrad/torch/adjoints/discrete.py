@@ -18,13 +18,13 @@ from torch.utils.checkpoint import set_checkpoint_early_stop
 from sdegrad.torch.adjoints.replay import REMEDY, returns, without_hooks
 from sdegrad.torch.returned import differ
 from sdegrad.torch.stepping.fixed import Solve
-from sdegrad.torch.stepping.parted import relative
 from sdegrad.torch.types import Context, Form, Outputs, SolverState, State
 from sdegrad.torch.warn import warn
 
 # Relative distance of the reconstructed from the true initial state above which the gradient is in doubt.
 DRIFT_LIMIT = {torch.float64: 1e-6, torch.float32: 1e-3}
-ENTRY = 10.0  # times that, for a single entry of its own size: rounding that is random has the largest of many
+ENTRY = 10.0  # times that, for a single entry relative to its own size: the largest rounding of many is random
+KNOWN = 0.01  # part of its size from which on an entry that starts there is not small by chance: its size is known
 NEAR_LIMIT = 1e-3  # at least, for a method that is only nearly reversible
 
 
@@ -210,8 +210,11 @@ def _retrace(
 def _check_return(y0: Tensor, reached: Tensor, end: Tensor, exact: bool) -> None:
     limit = DRIFT_LIMIT.get(y0.dtype, 0.1)
     limit = limit if exact else max(limit, NEAR_LIMIT)
-    off = relative(reached - y0, y0, torch.maximum(y0.abs(), end.abs()), ENTRY)
-    if not off <= limit:
+    distance, sizes = (reached - y0).abs(), torch.maximum(y0.abs(), end.abs())
+    known = (y0.abs() >= KNOWN * sizes) & (sizes > 0)
+    alone = torch.where(known, distance / torch.where(known, ENTRY * sizes, 1), 0)  # not to be hidden by larger ones
+    off = float(torch.maximum(distance.max() / sizes.max(), alone.max()))
+    if not off <= limit and distance.any():
         warn(
             "the way back of the reversible adjoint ended off the initial state, by "
             f"{off:.1e} (relative; {limit:.0e} is accepted in {y0.dtype}). The gradients "

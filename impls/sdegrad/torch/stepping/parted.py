@@ -8,7 +8,7 @@ from torch import Tensor
 from torch._C._functorch import peek_interpreter_stack as in_transform
 
 from sdegrad.torch.stepping.fixed import Solve
-from sdegrad.torch.types import Outputs, SolverState, State
+from sdegrad.torch.types import Outputs, SolverState
 from sdegrad.torch.warn import warn
 
 LIMIT = 1.0
@@ -26,35 +26,18 @@ FAR, EVERY = 10.0, 16
 is looked whether the copies are this many times farther apart than the solution was ever large."""
 
 
-KNOWN = 0.01
-"""An entry that starts at this part of its size, or more, is not small by chance at the outputs: its size is known."""
-
-ENTRY = 3.0
-"""So many times LIMIT for the distance of a single entry, relative to its own size: the largest of many is random."""
-
-
-def relative(distance: State, y0: State, sizes: State, lenient: float) -> float:
-    """The largest entry of `distance` relative to the largest of `sizes`, or, if that is more, an entry relative to its
-    own size, divided by `lenient`: one that is lost would not be seen beside larger ones."""
-    known = (y0.abs() >= KNOWN * sizes) & (sizes > 0)
-    alone = torch.where(known, distance.abs() / torch.where(known, lenient * sizes, 1), 0)
-    apart, size, most = torch.stack([_largest(x) for x in (distance, sizes, alone)]).tolist()
-    together = apart / size if size else math.inf * apart if apart else 0.0
-    return together if math.isnan(together) else max(together, most)
-
-
 @torch.no_grad()
 def check_parted(solve: Solve, ys: Outputs, state: SolverState) -> None:
     """Warn if they have parted at the end of the solve."""
     copy, f0 = solve.scheme.copy, solve.start.f0
     if copy is None or f0 is None or in_transform() is not None:
         return  # in one of torch.func nothing is known of values
-    sizes = torch.maximum(ys.abs().amax(0), f0.abs() * solve.steps.grid.step(0))
-    off = relative(state[0] - state[copy], ys[0], sizes, ENTRY)
-    if not off <= LIMIT:
+    distance, size, rate = torch.stack([_largest(x) for x in (state[0] - state[copy], ys, f0)]).tolist()
+    size = max(size, rate * solve.steps.grid.step(0))
+    if not distance <= LIMIT * size:
         warn(
             "the two copies of the solution that this reversible method carries have parted, by "
-            f"{off:.1e} of its size: the solution is wrong, or about to be. Over "
+            f"{distance / size if size else math.inf:.1e} of its size: the solution is wrong, or about to be. Over "
             "long times reversible_heun does so for every SDE that forgets its start, at a rate L, say: use "
             "method='mccallum_foster' with options={'coupling': c}, c a little below 1 - L dt (its gradients are exact "
             "too), method='heun' with adjoint='checkpoint', or a smaller dt."
