@@ -10,7 +10,7 @@ import seaborn.objects as so
 from matplotlib.ticker import FuncFormatter
 
 from reports import labels, plotting, versus
-from reports.data import CHOSEN, Frame, groups, implementations, measured, solvers, work_columns
+from reports.data import CHOSEN, SETTING, Frame, groups, implementations, measured, solvers, work_columns
 from reports.plotting import NoData, Plot
 from reports.tables import Table
 from reports.versus import Ratio
@@ -150,8 +150,8 @@ CLAIMS: dict[str, Claim] = {
 
 def with_training(rows: Frame, frame: Frame) -> Frame:
     """The rows of a setting, and those of trainings on the same machine."""
-    trained = frame[(frame["tool"] == "train") & (frame["machine"] == rows["machine"].iloc[0])]
-    return pd.concat([rows, trained[trained["device"] == rows["device"].iloc[0]]], ignore_index=True)
+    same = (frame[list(SETTING)] == rows[list(SETTING)].iloc[0]).all(axis=1)
+    return pd.concat([rows, frame[(frame["tool"] == "train") & same]], ignore_index=True)
 
 
 def table(rows: Frame) -> Table:
