@@ -164,9 +164,7 @@ def check(session: nox.Session) -> None:
     folder, *arguments = session.posargs
     run(session, "pip", "install", "--quiet", "--editable", str(here / folder))
     files = ("--junit", "--json", "--out")
-    split = [
-        part for a in arguments for part in (a.split("=", 1) if a.startswith(tuple(f"{f}=" for f in files)) else [a])
-    ]
+    split = [part for a in arguments for part in (a.split("=", 1) if a.partition("=")[0] in files else [a])]
     run(session, "suite", *(str(here / a) if before in files else a for before, a in pairwise(["", *split])))
 
 

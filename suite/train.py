@@ -15,7 +15,7 @@ from pathlib import Path
 
 from suite import results
 from suite.harness import load, why_not
-from suite.journal import append, repair
+from suite.journal import append, check_header, repair
 from suite.provenance import ROOT, Context, context, cores
 from suite.results import Row
 from suite.run import DEVICES
@@ -77,8 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _train_all(options: argparse.Namespace, settings: Settings) -> int:
     path = options.out / "train.csv"
-    if path.exists() and results.text((), header=True).encode().startswith(path.read_bytes()[:40]):
-        repair(path)  # of this command, of this version or another; what is not is refused as it is
+    check_header(path, ",".join(results.COLUMNS[:2]))  # of this version or another, which is read to say so
+    repair(path)
     known = results.read(path) if path.exists() and path.stat().st_size else []
     where, failed = context(cores()), False
     for training in _trainings(options, settings, options.out / "train" / where.run):

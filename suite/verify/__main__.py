@@ -14,11 +14,11 @@ from suite.journal import check_header
 from suite.results import ResultsError, printable
 from suite.run import OUT
 from suite.store import locked
-from suite.verify import calibration, run
+from suite.verify import calibration, run, table
 from suite.verify.checks import CHECKS, claims_of
 from suite.verify.claims import OURS, PRESETS, Claim, Preset
 from suite.verify.findings import Effort
-from suite.verify.run import Numbered, Row
+from suite.verify.table import Numbered, Row
 
 SEED, MOST = 20211, 2**31 - 1
 JOBS = 2
@@ -139,17 +139,17 @@ def _verify_all(claims: Sequence[Numbered], options: argparse.Namespace) -> dict
     """The rows of the claims, written as they come; those of an interrupted run are kept."""
     file = options.out / "verification.csv"
     effort = Effort(run.level_of([claim for _, claim in claims]), options.seed, quick=options.quick)
-    own = run.place(options.out, run.identity([claim for _, claim in claims], effort))
-    check_header(file, run.HEADER)
-    rows = run.kept(own, claims)
+    own = table.place(options.out, table.identity([claim for _, claim in claims], effort))
+    check_header(file, table.HEADER)
+    rows = table.kept(own, claims)
     if rows:
         print(f"{len(rows)} of {len(claims)} rows are there from an interrupted run.", flush=True)
     by_number, started, before = dict(claims), time.monotonic(), len(rows)
     left = [numbered for numbered in claims if numbered[0] not in rows]
     for found in _measured(run.grouped(left), effort, options):
         rows |= dict(found)
-        run.write(own, rows)
-        run.write(file, rows)
+        table.write(own, rows)
+        table.write(file, rows)
         spent = time.monotonic() - started
         minutes = spent / (len(rows) - before) * (len(claims) - len(rows)) / 60
         for number, row in found:
@@ -173,7 +173,7 @@ def _measured(
 
 def _plan(workers: int) -> str:
     """What the committed run tells of so many workers."""
-    took = run.durations(REFERENCE)
+    took = table.durations(REFERENCE)
     least = max(max(took), sum(took) / workers) / 60
     return (
         f"The {len(took)} of the committed run took {sum(took) / 60:.0f} min, the longest {max(took) / 60:.1f} min: "

@@ -23,6 +23,7 @@ from suite.verify import run
 from suite.verify.checks import CHECKS, claims_of
 from suite.verify.claims import OURS, PRESETS, Claim
 from suite.verify.findings import GOOD, Effort
+from suite.verify.table import known_by, place
 
 SEEDS = 20
 STRIDE = 1009  # between seeds; a check may take the next few after its own
@@ -129,7 +130,7 @@ def calibrate(out: Path, todo: Sequence[Work], effort: Effort, jobs: int) -> lis
     those that were asked for is calibration.csv."""
     table, header = out / "calibration.csv", _text((), header=True)
     check_header(table, header)
-    own = run.place(out, run.known_by(compared()) | {"level": effort.level}, "calibration-")
+    own = place(out, known_by(compared()) | {"level": effort.level}, "calibration-")
     known = kept(own)
     complete = [work for work in todo if len(known.get((work.name, str(work.seed)), ())) == work.rows]
     left = [work for work in todo if work not in complete]

@@ -1,4 +1,4 @@
-"""From claims to the rows of verification.csv: in what order they are measured, how often, and what each is worth.
+"""From claims to rows: in what order they are measured, how often, and what each is worth.
 
 The run as a whole raises a false alarm with a probability of at most ALPHA: each statistical row has its share of it.
 Nothing fails at the first look. What is not random, or ends with an error, is measured once more, and has to fail
@@ -6,32 +6,30 @@ again; what is random is measured again with a fresh seed and as many samples as
 probability POWER, up to MOST times as many, and that second measurement decides.
 """
 
-import csv
-import io
 import json
 import math
 import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache, partial
 from multiprocessing import get_context
-from pathlib import Path
 
 from scipy import stats
 
 from suite.cluster import Cluster, Died, Task, in_process
-from suite.harness import describe, source
-from suite.provenance import context, digest
+from suite.harness import describe
+from suite.provenance import context
 from suite.verify import solving
 from suite.verify.checks import CHECKS
 from suite.verify.claims import OURS, Claim
 from suite.verify.findings import GOOD, Effort, Finding, Unsupported
+from suite.verify.table import Numbered, Row
 from suite.worker import end_with_parent
 
 ALPHA = 1e-3
@@ -43,19 +41,6 @@ FRESH = 1_000_003  # added to the seed of a second look
 GROUPS = 72
 
 PATIENCE = 300  # seconds for a script that reproduces a failure
-
-COLUMNS = (
-    *("implementation", "version", "subject", "claim", "source"),
-    *("expected", "measured", "low", "high", "verdict", "reason", "measured_with"),
-    *("number", "check", "kind", "problem", "method", "p", "samples", "seed", "seconds"),
-    *("curve", "script", "reproduced"),
-    *("time", "commit", "machine"),
-)
-
-HEADER = ",".join(COLUMNS[:3])  # what such a table begins with, in all versions
-
-Row = dict[str, str]
-Numbered = tuple[int, Claim]
 
 
 def level_of(claims: Sequence[Claim]) -> float:
@@ -243,53 +228,3 @@ def rows_on(cluster: Cluster, groups: Sequence[Sequence[Numbered]], effort: Effo
 
 def _pool(jobs: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(jobs, get_context("spawn"), end_with_parent)
-
-
-def durations(path: Path) -> list[float]:
-    """The seconds of each measurement of the run in this file."""
-    seconds: defaultdict[str, float] = defaultdict(float)
-    with path.open(encoding="utf-8", newline="") as lines:
-        for row in csv.DictReader(lines):
-            seconds[row["measured_with"].removeprefix("row ") or row["number"]] += float(row["seconds"])
-    return list(seconds.values())
-
-
-def write(path: Path, rows: Mapping[int, Row]) -> None:
-    """verification.csv, in the order of the claims, whole at every moment."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows[number] for number in sorted(rows))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text.getvalue(), encoding="utf-8")
-    temporary.replace(path)
-
-
-def identity(claims: Sequence[Claim], effort: Effort) -> dict[str, object]:
-    """What a run is known by, and resumed by: its claims, code, versions and machine, and its effort."""
-    asked = repr([(c.implementation, c.check, c.subject, c.claim) for c in claims])
-    return known_by({claim.implementation for claim in claims}) | {"claims": digest(asked), **effort.__dict__}
-
-
-def known_by(libraries: Iterable[str]) -> dict[str, object]:
-    """Of code, versions and machine; of the libraries whose code is not ours, theirs too."""
-    return {"run": context(1).run, "sources": {name: source(name) for name in sorted(libraries)}}
-
-
-def place(out: Path, identity: Mapping[str, object], of: str = "") -> Path:
-    """Where the rows of the run with this identity are kept, whatever else is asked for in this folder."""
-    return out / "verification" / f"{of}{digest(json.dumps(identity, sort_keys=True))}.csv"
-
-
-def kept(path: Path, claims: Sequence[Numbered]) -> dict[int, Row]:
-    """The rows of an interrupted run of these claims. Of a run that was not interrupted there are none: it is made
-    again."""
-    try:
-        with path.open(encoding="utf-8", newline="") as lines:
-            rows = {int(row["number"]): row for row in csv.DictReader(lines)}
-    except (OSError, ValueError, KeyError):
-        return {}
-    wanted = dict(claims)
-    found = {number: row for number, row in rows.items() if number in wanted}
-    return found if len(found) < len(wanted) else {}

@@ -12,7 +12,7 @@ import pytest
 import suite.__main__ as check
 from suite import results
 from suite.provenance import ROOT
-from suite.verify.run import COLUMNS
+from suite.verify.table import COLUMNS
 from tests.reports.synthetic import row
 from tests.suite.toy import install
 

@@ -18,7 +18,7 @@ from sdegrad.contract import BrownianTask, Outcome
 from sdegrad.registry import IMPLEMENTATIONS, load
 from suite import laws
 from suite.verify import __main__ as verify
-from suite.verify import brownian, checks, orders, run, solving
+from suite.verify import brownian, checks, orders, run, solving, table
 from suite.verify.claims import Claim
 from suite.verify.findings import Effort, Finding, at_most
 from suite.verify.spoiled import DEFECTS
@@ -258,18 +258,24 @@ def measured_in_a_process(group, effort):
     return [(number, {"verdict": "holds"})]
 
 
+def interrupted(claim, effort):
+    raise KeyboardInterrupt
+
+
+@pytest.fixture
+def stopped(verified, monkeypatch):
+    """A quick run that was interrupted at the first law."""
+    law = checks.CHECKS["law"]
+    monkeypatch.setitem(checks.CHECKS, "law", law._replace(measure=interrupted))
+    with pytest.raises(KeyboardInterrupt):
+        verified(Library(), "--quick")
+    monkeypatch.setitem(checks.CHECKS, "law", law)
+
+
+@pytest.mark.usefixtures("stopped")
 @pytest.mark.slow
 def test_an_interrupted_run_goes_on(verified, monkeypatch):
     """What was measured is kept, of the same code and claims alone."""
-    measure = checks.CHECKS["law"].measure
-
-    def interrupted(claim, effort):
-        raise KeyboardInterrupt
-
-    monkeypatch.setitem(checks.CHECKS, "law", checks.CHECKS["law"]._replace(measure=interrupted))
-    with pytest.raises(KeyboardInterrupt):
-        verified(Library(), "--quick")
-    monkeypatch.setitem(checks.CHECKS, "law", checks.CHECKS["law"]._replace(measure=measure))
     monkeypatch.setitem(checks.CHECKS, "order", checks.CHECKS["order"]._replace(measure=interrupted))
     code, rows, said = verified(Library(), "--quick")
     assert code == 0
@@ -284,26 +290,18 @@ def test_a_run_is_resumed_by_its_claims_its_code_and_that_of_the_library(tmp_pat
 
     def place(seed=7, **fields):
         claims = [claim(**{"implementation": "sdegrad_torch", **fields})]
-        return run.place(tmp_path, run.identity(claims, Effort(1e-3, seed)))
+        return table.place(tmp_path, table.identity(claims, Effort(1e-3, seed)))
 
     first = place()
     assert place() == first
     others = [place(implementation="sdegrad_jax"), place(claim="another"), place(8)]
-    monkeypatch.setattr(run, "source", lambda name: "mended")
+    monkeypatch.setattr(table, "source", lambda name: "mended")
     assert len({first, *others, place()}) == 5
 
 
+@pytest.mark.usefixtures("stopped")
 @pytest.mark.slow
-def test_a_look_at_a_part_leaves_an_interrupted_run_as_it_is(verified, monkeypatch):
-    measure = checks.CHECKS["law"].measure
-
-    def interrupted(claim, effort):
-        raise KeyboardInterrupt
-
-    monkeypatch.setitem(checks.CHECKS, "law", checks.CHECKS["law"]._replace(measure=interrupted))
-    with pytest.raises(KeyboardInterrupt):
-        verified(Library(), "--quick")
-    monkeypatch.setitem(checks.CHECKS, "law", checks.CHECKS["law"]._replace(measure=measure))
+def test_a_look_at_a_part_leaves_an_interrupted_run_as_it_is(verified):
     assert "rows are there" not in verified(Library(), "--quick", "--seed", "5", "--check", "law")[2]
     assert "rows are there from an interrupted run" in verified(Library(), "--quick")[2]
 
